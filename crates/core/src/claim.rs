@@ -1,0 +1,157 @@
+//! Claim: take the lock for one refresh, and record the intent to call the upstream (rules R2, R5, R7, R8, R11).
+
+use crate::clock::millis;
+use crate::credential::Worker;
+use crate::doubt::Doubt;
+use crate::outlook::{Outlook, Reason, Rules, Viewer};
+use crate::state::{Alive, CLOCK_SLACK_MS, State, VERSION};
+
+/// What a worker asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimRequest {
+    /// Who claims; its name goes into the lock key.
+    pub worker: Worker,
+    /// Tells a repetition of this request from another request.
+    pub nonce: String,
+    /// The worker as the outlook sees it.
+    pub viewer: Viewer,
+    /// The unit's rules.
+    pub rules: Rules,
+    /// How long the token still lives by the worker's own clock, if it saw the commit.
+    pub alive: Option<Alive>,
+}
+
+/// What a claim came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimAnswer {
+    /// The lock is the worker's: it may send one request under this fence.
+    Claimed {
+        /// The claim's number.
+        fence: u64,
+        /// Why the refresh was owed.
+        reason: Reason,
+    },
+    /// Somebody else's claim is current.
+    Held {
+        /// When its lease ends.
+        until_ms: u64,
+    },
+    /// No refresh may run before `look_at_ms`.
+    NotOwed {
+        /// When to look again.
+        look_at_ms: u64,
+    },
+    /// A newer version wrote the state; it is left alone.
+    Newer {
+        /// That version.
+        v: u32,
+    },
+}
+
+impl State {
+    /// Applies a claim at the store's time `now_us` (microseconds).
+    pub fn claim(&mut self, now_us: u64, request: &ClaimRequest) -> ClaimAnswer {
+        let now_ms = now_us / 1_000;
+        let ClaimRequest { worker, nonce, viewer, rules, alive } = request;
+        if self.v > VERSION {
+            return ClaimAnswer::Newer { v: self.v };
+        }
+        if self.exists() && self.nonce == *nonce {
+            return ClaimAnswer::Claimed { fence: self.fence, reason: Reason::Due };
+        }
+        self.follow_boot_clock(now_ms, *alive);
+        let reason = match self.outlook(now_ms, viewer, rules) {
+            Outlook::Newer { v } => return ClaimAnswer::Newer { v },
+            Outlook::Held { until_ms } => return ClaimAnswer::Held { until_ms },
+            Outlook::NotOwed { look_at_ms } => return ClaimAnswer::NotOwed { look_at_ms },
+            Outlook::Owed { at_ms, .. } if at_ms > now_ms => {
+                return ClaimAnswer::NotOwed { look_at_ms: at_ms };
+            }
+            Outlook::Owed { reason, .. } => reason,
+        };
+
+        self.raise_what_the_claim_finds(now_ms, request);
+        self.v = VERSION;
+        self.drained = self.doubt.is_empty() || self.drains_at_ms <= now_ms;
+        self.fence = (self.fence + 1).max(now_us).max(viewer.memory.remembered + 1);
+        self.nonce.clone_from(nonce);
+        self.holder.clone_from(&worker.identity);
+        self.worker = worker.name.to_string();
+        self.configuration.clone_from(&viewer.configuration);
+        self.claimed_at_ms = now_ms;
+        self.lease_ms = rules.lease_ms;
+        self.intent = true;
+        ClaimAnswer::Claimed { fence: self.fence, reason }
+    }
+
+    fn raise_what_the_claim_finds(&mut self, now_ms: u64, request: &ClaimRequest) {
+        let ClaimRequest { viewer, rules, .. } = request;
+        let drains_at_ms = now_ms + rules.drain_ms;
+        let raise = |state: &mut Self, doubt| state.raise(doubt, drains_at_ms, rules.drain_ms);
+        if self.clock_went_back(now_ms) {
+            self.forget_future_instants(now_ms);
+            raise(self, Doubt::Clock);
+        }
+        if self.exists() {
+            if self.is_of_another(&viewer.epoch) {
+                raise(self, Doubt::Epoch);
+            }
+        } else {
+            raise(self, Doubt::ColdStart);
+        }
+        if !viewer.epoch.is_empty() {
+            self.epoch.clone_from(&viewer.epoch);
+        }
+        if viewer.memory.remembered > self.fence {
+            raise(self, Doubt::Rewound);
+        }
+        let own = viewer.memory.own.as_ref();
+        if own.is_some_and(|own| {
+            !viewer.epoch.is_empty() && own.epoch != viewer.epoch && !self.shows(own)
+        }) {
+            raise(self, Doubt::LostClaim);
+        }
+        if self.intent {
+            raise(self, Doubt::Takeover);
+            self.count_unknown();
+        }
+    }
+
+    /// Counts the last claim's outcome as unknown (rule R14): the token may have begun to die when it was made.
+    pub(crate) fn count_unknown(&mut self) {
+        self.unknowns += 1;
+        if self.unsure_from_ms == 0 || self.claimed_at_ms < self.unsure_from_ms {
+            self.unsure_from_ms = self.claimed_at_ms;
+        }
+        self.spaced_from_ms = self.claimed_at_ms;
+    }
+
+    /// Instants that lie ahead of a clock that went back would hold everything up until it catches up.
+    fn forget_future_instants(&mut self, now_ms: u64) {
+        self.drains_at_ms = self.drains_at_ms.min(now_ms);
+        self.spaced_from_ms = self.spaced_from_ms.min(now_ms);
+        self.unsure_from_ms = self.unsure_from_ms.min(now_ms);
+        self.claimed_at_ms = self.claimed_at_ms.min(now_ms);
+        self.refusals.retain(|refusal| refusal.at_ms <= now_ms + CLOCK_SLACK_MS);
+        // How much of the life is left is unknown; a token is never shown to live longer than it was issued for.
+        let life_ms = self.expires_at_ms.saturating_sub(self.issued_at_ms);
+        self.issued_at_ms = self.issued_at_ms.min(now_ms);
+        self.expires_at_ms = self.expires_at_ms.min(now_ms + life_ms);
+        self.refresh_at_ms = self.refresh_at_ms.min(now_ms);
+    }
+}
+
+impl Rules {
+    /// The rules of a unit with this timing, in the store's milliseconds.
+    pub fn new(nature: crate::nature::Nature, timing: &crate::timing::Timing) -> Self {
+        let times = timing.times();
+        Self {
+            nature,
+            request_timeout_ms: millis(times.request_timeout),
+            lease_ms: millis(times.lease),
+            drain_ms: millis(times.drain),
+            spacing_ms: millis(times.spacing),
+            overlap_ms: millis(times.overlap),
+        }
+    }
+}

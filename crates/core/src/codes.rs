@@ -1,0 +1,297 @@
+//! What each error code of WeChat's token endpoints means, whom it concerns, and what follows from it.
+//!
+//! The codes and their meanings are the platform's own documentation of `cgi-bin/token` and `cgi-bin/stable_token`,
+//! and for 61004 and 895xx what callers have met.
+
+use std::time::Duration;
+
+use crate::policy::{self, Random};
+use crate::refusal::{Scope, Status};
+
+/// "System busy": whether a token was issued is unknown (rule R4).
+pub const SYSTEM_BUSY: i64 = -1;
+
+/// What a refusal leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// Whom it concerns.
+    pub scope: Scope,
+    /// What it is called.
+    pub status: Status,
+    /// When it is tried again.
+    pub wait: Wait,
+    /// What happened, for people.
+    pub meaning: Text,
+    /// What a person should do.
+    pub advice: Text,
+}
+
+/// The two languages of our users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// English.
+    pub en: &'static str,
+    /// Chinese.
+    pub zh: &'static str,
+}
+
+/// When a refusal is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Exponential backoff with full jitter, 1 s to 60 s.
+    Backoff,
+    /// When the upstream's next minute has begun.
+    NextMinute,
+    /// When the upstream's next day has begun.
+    NextDay,
+    /// At a gentle pace: the configured `human_poll`, doubling up to so many times that.
+    Poll {
+        /// The longest wait, as a multiple of `human_poll`.
+        up_to: u32,
+    },
+    /// After a pause of so many times `human_poll`, unless the configuration changes or an operator asks before.
+    Pause {
+        /// The multiple.
+        times: u32,
+    },
+    /// The upstream's own rule says how long.
+    Fixed(Duration),
+}
+
+impl Wait {
+    /// The wait before the next try, after `count` tries in a row that ended likewise.
+    pub fn after(self, count: u32, human_poll: Duration, now_ms: u64, random: Random) -> Duration {
+        match self {
+            Self::Backoff => policy::backoff(policy::RETRY_BASE, policy::RETRY_CAP, count, random),
+            Self::NextMinute => policy::until_next_minute(now_ms, random),
+            Self::NextDay => policy::until_next_day(now_ms, random),
+            Self::Poll { up_to } => {
+                let grown = human_poll.saturating_mul(2_u32.saturating_pow(count.min(16)));
+                let wait = grown.min(human_poll.saturating_mul(up_to));
+                wait / 2 + random.below(wait / 2)
+            }
+            Self::Pause { times } => {
+                let wait = human_poll.saturating_mul(times);
+                wait + random.below(wait / 10)
+            }
+            Self::Fixed(wait) => wait + random.below(wait / 60),
+        }
+    }
+}
+
+/// What the refusal `code` of a token endpoint leads to.
+pub const fn ruling(code: i64) -> Ruling {
+    match code {
+        40164 | 61004 => IP_NOT_ALLOWED,
+        89501..=89505 => AWAITING_ADMIN,
+        89506 => BLOCKED_A_DAY,
+        89507 => BLOCKED_AN_HOUR,
+        45009 => DAY_QUOTA,
+        45011 => MINUTE_QUOTA,
+        40243 | 50002 | 50004 | 50007 => FROZEN,
+        40001 | 40125 => WRONG_SECRET,
+        40013 => WRONG_APP_ID,
+        61024 => WRONG_PROVIDER,
+        40002 | 41002 | 41004 | 43002 | 44002 | 47001 | 61011 => REJECTED_REQUEST,
+        _ => OTHER,
+    }
+}
+
+const IP_NOT_ALLOWED: Ruling = Ruling {
+    scope: Scope::Worker,
+    status: Status::IpNotAllowed,
+    wait: Wait::Poll { up_to: 10 },
+    meaning: Text {
+        en: "the worker's address is not on the account's IP list",
+        zh: "该 worker 的出口 IP 不在公众号的 IP 白名单中",
+    },
+    advice: Text {
+        en: "add the address to the IP list in the account's console; the worker tries again by itself",
+        zh: "请在公众平台后台把该 IP 加入白名单；worker 会自动重试",
+    },
+};
+
+const AWAITING_ADMIN: Ruling = Ruling {
+    scope: Scope::Worker,
+    status: Status::AwaitingAdmin,
+    wait: Wait::Poll { up_to: 5 },
+    meaning: Text {
+        en: "the account's administrator has to confirm calls from the worker's address",
+        zh: "该 IP 的调用需要公众号管理员确认",
+    },
+    advice: Text {
+        en: "ask the administrator to confirm the message in WeChat; the worker tries again by itself",
+        zh: "请管理员在微信中确认模板消息；worker 会自动重试",
+    },
+};
+
+const BLOCKED_AN_HOUR: Ruling = Ruling {
+    scope: Scope::Worker,
+    status: Status::Blocked,
+    wait: Wait::Fixed(Duration::from_hours(1)),
+    meaning: Text {
+        en: "the administrator refused the worker's address; the platform blocks it for an hour",
+        zh: "管理员拒绝了该 IP 的调用，平台禁止其一小时",
+    },
+    advice: Text {
+        en: "settle it with the administrator before the hour is over: a second refusal blocks the address for a day",
+        zh: "请在一小时内与管理员沟通：再次拒绝将禁止 24 小时",
+    },
+};
+
+const BLOCKED_A_DAY: Ruling = Ruling {
+    wait: Wait::Fixed(Duration::from_hours(24)),
+    meaning: Text {
+        en: "the administrator refused the worker's address twice; the platform blocks it for a day",
+        zh: "管理员两次拒绝了该 IP 的调用，平台禁止其 24 小时",
+    },
+    advice: Text {
+        en: "run the refreshes from another address, or settle it with the administrator and wait",
+        zh: "请改用其他出口 IP，或与管理员沟通后等待",
+    },
+    ..BLOCKED_AN_HOUR
+};
+
+const DAY_QUOTA: Ruling = Ruling {
+    scope: Scope::Account,
+    status: Status::Throttled,
+    wait: Wait::NextDay,
+    meaning: Text {
+        en: "the account's daily quota of token calls is spent",
+        zh: "该账号当日的 token 调用次数已用尽",
+    },
+    advice: Text {
+        en: "look for another program that fetches tokens with this AppSecret; the quota can be cleared ten times a month",
+        zh: "请排查是否有其他程序在使用同一 AppSecret 获取 token；每月可清零十次",
+    },
+};
+
+const MINUTE_QUOTA: Ruling = Ruling {
+    wait: Wait::NextMinute,
+    meaning: Text {
+        en: "the account's quota of token calls a minute is spent",
+        zh: "该账号每分钟的 token 调用次数已用尽",
+    },
+    advice: Text {
+        en: "nothing; if it comes back, look for another program that fetches tokens with this AppSecret",
+        zh: "无需处理；若反复出现，请排查是否有其他程序在获取 token",
+    },
+    ..DAY_QUOTA
+};
+
+const FROZEN: Ruling = Ruling {
+    scope: Scope::Account,
+    status: Status::AccountFrozen,
+    wait: Wait::Pause { times: 10 },
+    meaning: Text {
+        en: "the account, its AppSecret or its use of tokens is frozen",
+        zh: "该账号、其 AppSecret 或 token 接口已被冻结",
+    },
+    advice: Text {
+        en: "unfreeze it in the account's console (it takes about ten minutes to have effect)",
+        zh: "请在公众平台后台解冻（约十分钟后生效）",
+    },
+};
+
+const WRONG_SECRET: Ruling = Ruling {
+    scope: Scope::Configuration,
+    status: Status::Misconfigured,
+    wait: Wait::Pause { times: 60 },
+    meaning: Text {
+        en: "the AppSecret is wrong, or was reset",
+        zh: "AppSecret 错误或已被重置",
+    },
+    advice: Text {
+        en: "put the current AppSecret into the secret's file or the configuration; a changed file is tried at once",
+        zh: "请更新密钥文件或配置中的 AppSecret；文件变更后会立即重试",
+    },
+};
+
+const WRONG_APP_ID: Ruling = Ruling {
+    meaning: Text { en: "the platform does not know this app_id", zh: "app_id 无效" },
+    advice: Text { en: "correct app_id in the configuration", zh: "请更正配置中的 app_id" },
+    ..WRONG_SECRET
+};
+
+const WRONG_PROVIDER: Ruling = Ruling {
+    meaning: Text {
+        en: "this app_id belongs to a third-party platform, which has another token endpoint",
+        zh: "该 app_id 属于第三方平台，应使用其专用接口",
+    },
+    advice: Text {
+        en: "correct app_id or provider in the configuration",
+        zh: "请更正配置中的 app_id 或 provider",
+    },
+    ..WRONG_SECRET
+};
+
+const REJECTED_REQUEST: Ruling = Ruling {
+    meaning: Text {
+        en: "the platform rejects the form of the request",
+        zh: "平台拒绝了请求的格式",
+    },
+    advice: Text {
+        en: "check app_id, secret, provider and base_url in the configuration",
+        zh: "请检查配置中的 app_id、secret、provider 和 base_url",
+    },
+    ..WRONG_SECRET
+};
+
+const OTHER: Ruling = Ruling {
+    scope: Scope::Transient,
+    status: Status::Retrying,
+    wait: Wait::Backoff,
+    meaning: Text { en: "the platform refused the call", zh: "平台拒绝了该调用" },
+    advice: Text {
+        en: "nothing yet; the worker tries again. If it lasts, look the code up in the platform's documentation",
+        zh: "暂无需处理，worker 会自动重试；若持续出现，请查阅平台文档",
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(codes: &[i64], scope: Scope, status: Status, at_least: Duration, at_most: Duration) {
+        let poll = Duration::from_mins(1);
+        for &code in codes {
+            let ruling = ruling(code);
+            assert_eq!((ruling.scope, ruling.status), (scope, status), "{code}");
+            let wait = |count, random| {
+                ruling.wait.after(count, poll, 1_795_363_140_000, Random::new(random))
+            };
+            assert!(wait(0, 0.0) >= at_least, "{code}: {:?}", wait(0, 0.0));
+            assert!(wait(30, 1.0) <= at_most, "{code}: {:?}", wait(30, 1.0));
+        }
+    }
+
+    #[test]
+    fn each_code_of_the_contracts_table_leads_to_its_status_its_scope_and_its_wait() {
+        use Scope::{Account, Configuration, Transient, Worker};
+        let s = Duration::from_secs;
+        let h = Duration::from_hours;
+        check(&[40164, 61004], Worker, Status::IpNotAllowed, s(30), s(600));
+        let pending = [89501, 89502, 89503, 89504, 89505];
+        check(&pending, Worker, Status::AwaitingAdmin, s(30), s(300));
+        check(&[89507], Worker, Status::Blocked, h(1), s(3_700));
+        check(&[89506], Worker, Status::Blocked, h(24), h(25));
+        // At 23:59:00 of +08:00, one minute is left of the day.
+        check(&[45009], Account, Status::Throttled, s(90), s(360));
+        check(&[45011], Account, Status::Throttled, s(61), s(70));
+        check(&[40243, 50002, 50004, 50007], Account, Status::AccountFrozen, s(600), s(660));
+        let wrong = [40001, 40002, 40013, 40125, 41002, 41004, 43002, 47001, 61024];
+        check(&wrong, Configuration, Status::Misconfigured, h(1), s(3_960));
+        check(&[48004, 12345], Transient, Status::Retrying, Duration::from_millis(100), s(60));
+    }
+
+    #[test]
+    fn every_ruling_says_what_happened_and_what_to_do_in_both_languages() {
+        for code in [40164, 89503, 89506, 89507, 45009, 45011, 50002, 40125, 40013, 61024, 41004, 1] {
+            let Ruling { meaning, advice, .. } = ruling(code);
+            for text in [meaning, advice] {
+                assert!(text.en.is_ascii() && !text.zh.is_ascii(), "{code}");
+            }
+        }
+    }
+}

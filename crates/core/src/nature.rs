@@ -1,0 +1,24 @@
+//! How an upstream treats old tokens: what decides whether a second fetch does harm.
+
+/// What a fetch does to the token before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nature {
+    /// Every fetch issues a new token and starts the death of the one before (WeChat `cgi-bin/token`).
+    Rotating {
+        /// How many tokens live at once. Undocumented for WeChat; a sister platform says two, so two is assumed.
+        honours: u32,
+    },
+    /// A fetch returns the same token until shortly before its expiry (WeChat `stable_token` in normal mode):
+    /// a needless fetch costs nothing, and the next answer clears every doubt.
+    Idempotent,
+}
+
+impl Nature {
+    /// WeChat's `cgi-bin/token`.
+    pub const WECHAT: Self = Self::Rotating { honours: 2 };
+
+    /// Whether any answer is the newest token, whatever else is under way.
+    pub const fn is_idempotent(self) -> bool {
+        matches!(self, Self::Idempotent)
+    }
+}

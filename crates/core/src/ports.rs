@@ -1,0 +1,203 @@
+//! What the adapters must provide: the store and the upstream.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::abandon::{AbandonAnswer, AbandonRequest};
+use crate::claim::{ClaimAnswer, ClaimRequest};
+use crate::clock::Boot;
+use crate::commit::CommitRequest;
+use crate::credential::{Unit, Worker};
+use crate::keep::KeepAnswer;
+use crate::outlook::Rules;
+use crate::state::{Alive, State};
+use crate::token::Token;
+
+/// Where units' states, locks and tokens live. Every call may be repeated without harm (rule R11).
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync {
+    /// Claims a unit, and waits until enough replicas acknowledge the claim (rule R10).
+    ///
+    /// # Cancel safety
+    /// A dropped call may have claimed: whoever drops it lets the lease run out, or repeats it with the same nonce.
+    async fn claim(&self, unit: &Unit, request: &ClaimRequest) -> Result<Claimed, StoreError>;
+
+    /// Publishes a token; [`StoreError::Fenced`] if another claim was made meanwhile.
+    async fn commit(&self, unit: &Unit, request: &CommitRequest) -> Result<Committed, StoreError>;
+
+    /// Records the outcome of a claim that brought no token.
+    async fn abandon(
+        &self,
+        unit: &Unit,
+        request: &AbandonRequest,
+    ) -> Result<(AbandonAnswer, Observed), StoreError>;
+
+    /// Publishes the state's copy again where the reader's key is gone.
+    async fn keep(
+        &self,
+        unit: &Unit,
+        alive: Option<Alive>,
+    ) -> Result<(KeepAnswer, Observed), StoreError>;
+
+    /// Marks the token as to be replaced, whatever the status.
+    async fn force(&self, unit: &Unit, rules: &Rules) -> Result<Observed, StoreError>;
+
+    /// The states of `units`, in their order, and the epoch in which they were read.
+    async fn read(&self, units: &[Unit]) -> Result<Reading, StoreError>;
+
+    /// The token that readers find, and what is left of its life.
+    async fn token(&self, unit: &Unit) -> Result<Option<(Token, Duration)>, StoreError>;
+
+    /// Says that `worker` lives, and tells which identities do.
+    async fn beat(&self, worker: &Worker) -> Result<Vec<String>, StoreError>;
+
+    /// Says that `worker` is about to end.
+    async fn leave(&self, worker: &Worker) -> Result<(), StoreError>;
+
+    /// Listens for what other workers and other people do, and reconnects by itself, until dropped.
+    async fn listen(&self, hear: &(dyn Fn(Notice) + Send + Sync));
+}
+
+/// Fetches the tokens of one credential from its upstream.
+#[async_trait]
+pub trait Upstream: fmt::Debug + Send + Sync {
+    /// The keyed hash of provider, account and secret under which refusals of this configuration are kept.
+    fn configuration(&self) -> String;
+
+    /// Reads the secret again; true if it is another one now.
+    async fn reread_secret(&self) -> bool;
+
+    /// Sends one request, once, no later than `send_by` (rules R6, R9), and waits at most `timeout` for its answer.
+    async fn fetch(&self, send_by: Boot, timeout: Duration) -> Fetched;
+}
+
+/// A unit's state without its token, and the store's time at which it was that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// The state.
+    pub state: State,
+    /// Milliseconds since 1970 by the store's clock.
+    pub now_ms: u64,
+}
+
+/// The answer to a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// What it came to.
+    pub answer: ClaimAnswer,
+    /// The state after it.
+    pub observed: Observed,
+    /// The epoch in which the claim was made; empty where the epoch rule is off.
+    pub epoch: String,
+    /// Replicas that acknowledged the claim.
+    pub acknowledged: u32,
+    /// Replicas that had to.
+    pub required: u32,
+}
+
+/// The answer to a commit that was not fenced off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The number of the token.
+    pub generation: u64,
+    /// It is another token than the one before.
+    pub changed: bool,
+    /// The state after it.
+    pub observed: Observed,
+}
+
+/// Several states, read together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The store's epoch; empty where the epoch rule is off.
+    pub epoch: String,
+    /// The store's time, in milliseconds since 1970.
+    pub now_ms: u64,
+    /// The states without their tokens, in the order that was asked for.
+    pub states: Vec<State>,
+}
+
+/// What a worker hears from the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Listening began (again): whatever happened before was missed.
+    Listening,
+    /// Listening ended.
+    Deaf,
+    /// A transition was applied to a unit, by whomever.
+    Event {
+        /// The unit.
+        unit: Unit,
+        /// What happened, in the contract's words (`refreshed`, `claimed` …).
+        what: String,
+        /// The state after it.
+        observed: Observed,
+    },
+    /// A unit's key was written, deleted or expired, by a transition or by somebody else.
+    Touched {
+        /// The unit.
+        unit: Unit,
+        /// Which of its keys.
+        key: TouchedKey,
+    },
+    /// Every key was deleted.
+    Flushed,
+}
+
+/// Which of a unit's keys was touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TouchedKey {
+    /// The one that readers read.
+    Reader,
+    /// The state.
+    State,
+}
+
+/// What a fetch came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// A token.
+    Token {
+        /// The token.
+        token: Token,
+        /// Its life, counted from `sent_at`; none if the upstream named no usable one.
+        life: Option<Duration>,
+        /// When the deadline was checked for the last time, directly before the request was written.
+        sent_at: Boot,
+    },
+    /// Nothing left this worker.
+    NotSent {
+        /// Why, in words for people, without a secret.
+        why: String,
+        /// The deadline had passed, so nothing is wrong with the way to the upstream.
+        too_late: bool,
+    },
+    /// The upstream answered that it issued no token.
+    Refused {
+        /// Its code.
+        code: i64,
+        /// Its words, without a secret.
+        message: String,
+    },
+    /// The upstream may or may not have issued a token.
+    Unknown {
+        /// Why, in words for people, without a secret.
+        why: String,
+    },
+}
+
+/// Why the store did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Another claim was made since: the caller's is not current any more.
+    #[error("another claim was made meanwhile")]
+    Fenced,
+    /// The store could not be asked, or did not answer: it may or may not have done it.
+    #[error("redis is unreachable: {0}")]
+    Unavailable(String),
+    /// The store answered, and refused: it did not do it.
+    #[error("redis refused: {0}")]
+    Refused(String),
+}

@@ -1,0 +1,226 @@
+//! Refusals by the upstream: whom they concern, what they are called, until when they hold.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::state::State;
+
+/// The most refusals kept per unit; past that, those that end first are dropped.
+pub const REFUSALS_MAX: usize = 16;
+
+/// How long a refusal that nobody tried again is still shown, in milliseconds: its worker may be gone for good.
+pub const REFUSAL_SHOWN_MS: u64 = 24 * 3_600_000;
+
+/// Whom a refusal concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// This worker's egress address: the others try at once.
+    Worker,
+    /// This provider, app_id, base_url and secret: a worker with another secret tries at once.
+    Configuration,
+    /// The account: everybody waits.
+    Account,
+    /// Everybody waits, briefly.
+    Transient,
+}
+
+/// How a unit is doing, in the contract's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The last attempt brought a token.
+    Ok,
+    /// There was no attempt yet.
+    #[default]
+    Pending,
+    /// The last attempt failed in a way that passes by itself.
+    Retrying,
+    /// A quota is spent.
+    Throttled,
+    /// The worker's address is not on the account's IP list.
+    IpNotAllowed,
+    /// The account's administrator has to confirm the worker's address.
+    AwaitingAdmin,
+    /// The administrator refused the worker's address.
+    Blocked,
+    /// The account's data or secret is wrong.
+    Misconfigured,
+    /// The account or its secret is frozen.
+    AccountFrozen,
+}
+
+/// One refusal in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Whom it concerns.
+    pub scope: Scope,
+    /// Within the scope: a worker's identity, or a configuration's keyed hash; empty where it concerns everybody.
+    pub key: String,
+    /// What it is called.
+    pub status: Status,
+    /// The upstream's code, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i64>,
+    /// The upstream's words.
+    pub message: String,
+    /// When it was met.
+    pub at_ms: u64,
+    /// When it is tried again.
+    pub retry_at_ms: u64,
+    /// How often in a row it was met.
+    pub count: u32,
+}
+
+impl Scope {
+    /// The name in the state and in events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Configuration => "configuration",
+            Self::Account => "account",
+            Self::Transient => "transient",
+        }
+    }
+
+    /// Whether a refusal of this scope holds for every worker.
+    pub const fn concerns_all(self) -> bool {
+        matches!(self, Self::Account | Self::Transient)
+    }
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 9] = [
+        Self::Ok,
+        Self::Pending,
+        Self::Retrying,
+        Self::Throttled,
+        Self::IpNotAllowed,
+        Self::AwaitingAdmin,
+        Self::Blocked,
+        Self::Misconfigured,
+        Self::AccountFrozen,
+    ];
+
+    /// The name in the state, in the API and in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Pending => "pending",
+            Self::Retrying => "retrying",
+            Self::Throttled => "throttled",
+            Self::IpNotAllowed => "ip_not_allowed",
+            Self::AwaitingAdmin => "awaiting_admin",
+            Self::Blocked => "blocked",
+            Self::Misconfigured => "misconfigured",
+            Self::AccountFrozen => "account_frozen",
+        }
+    }
+}
+
+impl Refusal {
+    /// Whether it concerns a worker with this identity and configuration.
+    pub fn concerns(&self, identity: &str, configuration: &str) -> bool {
+        match self.scope {
+            Scope::Account | Scope::Transient => true,
+            Scope::Worker => self.key == identity,
+            Scope::Configuration => self.key == configuration,
+        }
+    }
+}
+
+impl State {
+    /// Until when a worker with this identity and configuration has been told to wait; 0 if it has not.
+    pub fn barred_until_ms(&self, identity: &str, configuration: &str) -> u64 {
+        let mine = self.refusals.iter().filter(|r| r.concerns(identity, configuration));
+        mine.map(|refusal| refusal.retry_at_ms).max().unwrap_or(0)
+    }
+
+    /// How often in a row the refusal `scope`, `key` was met.
+    pub fn refused_before(&self, scope: Scope, key: &str) -> u32 {
+        let same = self.refusals.iter().find(|r| r.scope == scope && r.key == key);
+        same.map_or(0, |refusal| refusal.count)
+    }
+
+    /// Records `refusal` in the place of an earlier one of the same scope and key.
+    pub(crate) fn refuse(&mut self, refusal: Refusal) {
+        self.status = refusal.status;
+        self.error_code = refusal.code;
+        self.error_message.clone_from(&refusal.message);
+        self.retry_at_ms = refusal.retry_at_ms;
+        let now_ms = refusal.at_ms;
+        self.refusals.retain(|old| {
+            let replaced = old.scope == refusal.scope && old.key == refusal.key;
+            !replaced && old.retry_at_ms + REFUSAL_SHOWN_MS > now_ms
+        });
+        self.refusals.push(refusal);
+        while self.refusals.len() > REFUSALS_MAX {
+            let first = self.refusals.iter().enumerate().min_by_key(|(_, r)| r.retry_at_ms);
+            let Some((index, _)) = first else { break };
+            self.refusals.remove(index);
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(UnknownStatus)
+    }
+}
+
+/// No status of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown status")]
+pub struct UnknownStatus;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(scope: Scope, key: &str, retry_at_ms: u64) -> Refusal {
+        Refusal {
+            scope,
+            key: key.to_owned(),
+            status: Status::Retrying,
+            code: None,
+            message: String::new(),
+            at_ms: 0,
+            retry_at_ms,
+            count: 1,
+        }
+    }
+
+    #[test]
+    fn a_refusal_concerns_its_scope_and_nobody_else() {
+        let mut state = State::default();
+        state.refuse(refusal(Scope::Worker, "w1#1", 100));
+        state.refuse(refusal(Scope::Configuration, "cfg-old", 200));
+        assert_eq!(state.barred_until_ms("w1#1", "cfg-new"), 100);
+        assert_eq!(state.barred_until_ms("w2#1", "cfg-old"), 200);
+        assert_eq!(state.barred_until_ms("w2#1", "cfg-new"), 0);
+        state.refuse(refusal(Scope::Account, "", 300));
+        assert_eq!(state.barred_until_ms("w2#1", "cfg-new"), 300);
+    }
+
+    #[test]
+    fn refusals_are_bounded_and_those_that_end_first_go_first() {
+        let mut state = State::default();
+        for i in 0..20 {
+            state.refuse(refusal(Scope::Worker, &format!("w{i}"), 1_000 + i));
+        }
+        assert_eq!(state.refusals.len(), REFUSALS_MAX);
+        assert_eq!(state.barred_until_ms("w3", ""), 0);
+        assert_eq!(state.barred_until_ms("w4", ""), 1_004);
+    }
+}

@@ -1,0 +1,23 @@
+//! The store: a unit's state in Redis, one Lua script per atomic operation.
+//!
+//! # Layout, in reading order
+//! - `keys`: every key name, and back from a key to its unit.
+//! - `scripts`: the Lua sources; each applies one transition of the core crate atomically.
+//! - `reply`: what scripts and events say, in the core's types.
+//! - `link`: one connection, which is replaced when it breaks and never repairs itself behind a command's back.
+//! - `store`: the port that the core crate asks for.
+//! - `listen`: events and key tracking on a connection of their own.
+//! - `facts`: what kind of Redis this is, for people.
+
+mod facts;
+mod keys;
+mod link;
+mod listen;
+mod reply;
+mod scripts;
+mod store;
+
+pub use facts::Facts;
+pub use keys::Keys;
+pub use link::{RedisAddress, RedisSettings};
+pub use store::{RedisStore, Replicas};

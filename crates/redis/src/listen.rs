@@ -1,0 +1,149 @@
+//! Events and key tracking, on a connection of their own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, PushInfo, PushKind, RedisError, Value};
+use tokio::sync::mpsc;
+use zhongkong_core::policy::{Random, backoff};
+use zhongkong_core::ports::Notice;
+
+use crate::keys::Keys;
+use crate::link::{describe, timeouts};
+use crate::reply::View;
+
+/// Pushes that may wait to be heard. More than that is a flood; then everything is read again instead.
+const QUEUE: usize = 16_384;
+/// How often a silent connection is tried, so that one that is only half open is noticed.
+const PING_EVERY: Duration = Duration::from_secs(5);
+const RECONNECT_BASE: Duration = Duration::from_millis(100);
+const RECONNECT_CAP: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(crate) struct Listener<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) keys: &'a Keys,
+    pub(crate) tracking: &'a AtomicBool,
+}
+
+struct Ear {
+    connection: MultiplexedConnection,
+    pushes: mpsc::Receiver<PushInfo>,
+    overflown: Arc<AtomicBool>,
+}
+
+impl Listener<'_> {
+    pub(crate) async fn run(&self, hear: &(dyn Fn(Notice) + Send + Sync)) {
+        let mut failures = 0_u32;
+        loop {
+            match self.open().await {
+                Ok(ear) => {
+                    failures = 0;
+                    // Subscribed first, so that nothing falls between what is read now and what is heard from now on.
+                    hear(Notice::Listening);
+                    self.hear_all(ear, hear).await;
+                    hear(Notice::Deaf);
+                }
+                Err(error) => {
+                    if failures == 0 {
+                        tracing::warn!(
+                            error = describe(&error),
+                            "cannot listen to redis; trying again"
+                        );
+                    }
+                    failures = failures.saturating_add(1);
+                }
+            }
+            let random = Random::new(rand::random());
+            tokio::time::sleep(backoff(RECONNECT_BASE, RECONNECT_CAP, failures, random)).await;
+        }
+    }
+
+    async fn open(&self) -> Result<Ear, RedisError> {
+        let (sender, pushes) = mpsc::channel(QUEUE);
+        let overflown = Arc::new(AtomicBool::new(false));
+        let full = Arc::clone(&overflown);
+        let config = timeouts().set_push_sender(move |push: PushInfo| {
+            sender.try_send(push).or_else(|error| match error {
+                mpsc::error::TrySendError::Full(_) => {
+                    full.store(true, Ordering::Release);
+                    Ok(())
+                }
+                mpsc::error::TrySendError::Closed(_) => Err(()),
+            })
+        });
+        let mut connection =
+            self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        connection.subscribe(self.keys.events()).await?;
+        let mut track = redis::cmd("CLIENT");
+        track.arg(&["TRACKING", "ON", "BCAST", "PREFIX"]).arg(self.keys.units());
+        let tracked = track.query_async::<()>(&mut connection).await;
+        if let Err(error) = &tracked {
+            if error.is_io_error() || error.is_connection_dropped() {
+                return Err(error.clone());
+            }
+            tracing::warn!(
+                error = describe(error),
+                "redis refuses CLIENT TRACKING: a key deleted by hand is noticed by the slow sweep only"
+            );
+        }
+        self.tracking.store(tracked.is_ok(), Ordering::Release);
+        Ok(Ear { connection, pushes, overflown })
+    }
+
+    async fn hear_all(&self, mut ear: Ear, hear: &(dyn Fn(Notice) + Send + Sync)) {
+        let mut ping = tokio::time::interval(PING_EVERY);
+        loop {
+            tokio::select! {
+                push = ear.pushes.recv() => match push {
+                    None => return,
+                    Some(push) if push.kind == PushKind::Disconnection => return,
+                    Some(push) => self.understand(push, hear),
+                },
+                _ = ping.tick() => {
+                    let ping = redis::cmd("PING");
+                    if ping.query_async::<()>(&mut ear.connection).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            if ear.overflown.swap(false, Ordering::AcqRel) {
+                hear(Notice::Listening);
+            }
+        }
+    }
+
+    fn understand(&self, push: PushInfo, hear: &(dyn Fn(Notice) + Send + Sync)) {
+        let mut data = push.data.into_iter();
+        match push.kind {
+            PushKind::Message => {
+                if let Some(notice) = data.nth(1).and_then(event) {
+                    hear(notice);
+                }
+            }
+            PushKind::Invalidate => match data.next() {
+                Some(Value::Array(names)) => {
+                    for name in names {
+                        let name: Option<String> = redis::from_redis_value(name).ok();
+                        if let Some((unit, key)) = name.and_then(|name| self.keys.unit_of(&name)) {
+                            hear(Notice::Touched { unit, key });
+                        }
+                    }
+                }
+                // FLUSHALL comes as a null list.
+                _ => hear(Notice::Flushed),
+            },
+            _ => {}
+        }
+    }
+}
+
+fn event(payload: Value) -> Option<Notice> {
+    let payload: Vec<u8> = redis::from_redis_value(payload).ok()?;
+    let view = View::parse(&payload).ok()?;
+    let unit = view.unit()?;
+    let observed = view.observed();
+    Some(Notice::Event { unit, what: view.what, observed })
+}

@@ -1,0 +1,84 @@
+//! What scripts and events say, in the core's types.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use redis::Value;
+use serde::Deserialize;
+use zhongkong_core::credential::{CredentialId, Kind, Unit};
+use zhongkong_core::outlook::Reason;
+use zhongkong_core::ports::{Observed, StoreError};
+use zhongkong_core::state::State;
+
+/// The JSON that a script returns and publishes.
+#[derive(Debug, Deserialize)]
+pub(crate) struct View {
+    #[serde(rename = "type")]
+    pub(crate) what: String,
+    id: String,
+    kind: String,
+    time_ms: String,
+    state: BTreeMap<String, String>,
+}
+
+impl View {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, StoreError> {
+        serde_json::from_slice(json).map_err(|error| strange(&format!("a view: {error}")))
+    }
+
+    pub(crate) fn unit(&self) -> Option<Unit> {
+        let id = CredentialId::from_str(&self.id).ok()?;
+        Some(Unit { id, kind: Kind::from_str(&self.kind).ok()? })
+    }
+
+    pub(crate) fn observed(&self) -> Observed {
+        let fields = self.state.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let state = State::from_fields(fields).without_token();
+        Observed { state, now_ms: self.time_ms.parse().unwrap_or_default() }
+    }
+}
+
+/// The array that a script returned, read from its start.
+#[derive(Debug)]
+pub(crate) struct Reply(std::vec::IntoIter<Value>);
+
+impl Reply {
+    pub(crate) fn new(value: Value) -> Result<Self, StoreError> {
+        match value {
+            Value::Array(values) => Ok(Self(values.into_iter())),
+            _ => Err(strange("an answer that is no array")),
+        }
+    }
+
+    pub(crate) fn text(&mut self) -> Result<String, StoreError> {
+        let value = self.0.next().ok_or_else(|| strange("an answer that is too short"))?;
+        redis::from_redis_value(value).map_err(|_| strange("an answer that is no text"))
+    }
+
+    pub(crate) fn number<N: FromStr>(&mut self) -> Result<N, StoreError> {
+        let text = self.text()?;
+        text.parse().map_err(|_| strange("an answer that is no number"))
+    }
+
+    pub(crate) fn reason(&mut self) -> Result<Reason, StoreError> {
+        match self.text()?.as_str() {
+            "due" => Ok(Reason::Due),
+            "missing" => Ok(Reason::Missing),
+            "reported" => Ok(Reason::Reported),
+            "forced" => Ok(Reason::Forced),
+            "doubt" => Ok(Reason::Doubt),
+            "epoch" => Ok(Reason::Epoch),
+            "takeover" => Ok(Reason::Takeover),
+            _ => Err(strange("an unknown reason")),
+        }
+    }
+
+    pub(crate) fn observed(&mut self) -> Result<Observed, StoreError> {
+        Ok(View::parse(self.text()?.as_bytes())?.observed())
+    }
+}
+
+/// Redis answered with something that no script of ours says.
+pub(crate) fn strange(what: &str) -> StoreError {
+    StoreError::Refused(format!("unexpected answer: {what}"))
+}

@@ -1,0 +1,66 @@
+//! The Lua sources: the shared prelude, and one script per atomic operation.
+
+use std::sync::LazyLock;
+
+use redis::{Pipeline, Script};
+use zhongkong_core::credential::Unit;
+
+use crate::keys::Keys;
+
+/// One atomic operation.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    /// Its name in metrics.
+    pub(crate) name: &'static str,
+    source: String,
+    sha1: String,
+}
+
+macro_rules! operation {
+    ($name:literal) => {
+        LazyLock::new(|| Operation::new($name, include_str!(concat!("scripts/", $name, ".lua"))))
+    };
+}
+
+pub(crate) static CLAIM: LazyLock<Operation> = operation!("claim");
+pub(crate) static COMMIT: LazyLock<Operation> = operation!("commit");
+pub(crate) static ABANDON: LazyLock<Operation> = operation!("abandon");
+pub(crate) static KEEP: LazyLock<Operation> = operation!("keep");
+pub(crate) static FORCE: LazyLock<Operation> = operation!("force");
+
+impl Operation {
+    fn new(name: &'static str, body: &str) -> Self {
+        let source = format!("{}\n{body}", prelude());
+        let sha1 = Script::new(&source).get_hash().to_owned();
+        Self { name, source, sha1 }
+    }
+
+    /// Appends the call for `unit` to `pipe`; with its whole source where the server does not know it yet.
+    pub(crate) fn call(
+        &self,
+        pipe: &mut Pipeline,
+        keys: &Keys,
+        unit: &Unit,
+        arguments: &[String],
+        known: bool,
+    ) {
+        let call = if known {
+            pipe.cmd("EVALSHA").arg(&self.sha1)
+        } else {
+            pipe.cmd("EVAL").arg(&self.source)
+        };
+        call.arg(3).arg(keys.state(unit)).arg(keys.lock(unit)).arg(keys.reader(unit));
+        call.arg(keys.events()).arg(unit.id.as_str()).arg(unit.kind.as_str()).arg(arguments);
+    }
+}
+
+fn prelude() -> String {
+    let prelude = include_str!("scripts/prelude.lua");
+    if cfg!(feature = "test-clock") {
+        let moved = "redis.call('EXISTS', 'test:clock') == 1 \
+                     and redis.call('HMGET', 'test:clock', 's', 'us') or redis.call('TIME')";
+        prelude.replace("redis.call('TIME')", moved)
+    } else {
+        prelude.to_owned()
+    }
+}

@@ -1,0 +1,163 @@
+-- Claim: take the lock for one refresh, and record the intent to call the upstream.
+-- Rules R2, R5, R7, R8, R11; the twin of core's claim.rs and outlook.rs.
+--
+-- ARGV[4] worker's name     [5] worker's identity   [6] nonce            [7] configuration hash
+-- ARGV[8] lease ms          [9] drain ms            [10] spacing ms      [11] overlap ms
+-- ARGV[12] request timeout ms   [13] tokens that live at once; 0 = idempotent upstream
+-- ARGV[14] remembered fence     [15] own last fence [16] own last nonce  [17] own last epoch ('' = none)
+-- ARGV[18] fence of the token whose life the worker knows (0 = none)     [19] that life in ms
+-- ARGV[20] epoch as the worker knows it, for where INFO is refused
+-- Returns {'claimed', fence, reason} | {'held', until} | {'not_owed', look at} | {'newer', v},
+-- each followed by epoch, connected replicas, view.
+
+local name, identity, nonce, configuration = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local lease, drain, spacing = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local overlap, request_timeout = tonumber(ARGV[11]), tonumber(ARGV[12])
+local honours, remembered = tonumber(ARGV[13]), tonumber(ARGV[14])
+local own_fence, own_nonce, own_epoch = tonumber(ARGV[15]), ARGV[16], ARGV[17]
+local idempotent = honours == 0
+
+-- The epoch is read here, so that nothing can come between it and the claim.
+local epoch, replicas = ARGV[20], 0
+do
+  local info = redis.pcall('INFO', 'server', 'replication')
+  if type(info) == 'string' then
+    local run_id = string.match(info, 'run_id:(%x+)')
+    local second = string.match(info, 'master_replid2:(%x+)')
+    if run_id and second then epoch = run_id .. ':' .. second end
+    replicas = tonumber(string.match(info, 'connected_slaves:(%d+)')) or 0
+  end
+end
+
+local function answer(verdict, detail, reason, event)
+  return {verdict, detail, reason, epoch, replicas, event}
+end
+
+local function is_of_another() return epoch ~= '' and (s.epoch or '') ~= epoch end
+
+local function own_claim_is_lost()
+  local shown = s.nonce == own_nonce and (own_fence == 0 or num('fence') == own_fence)
+  return own_nonce ~= '' and epoch ~= '' and own_epoch ~= epoch and not shown
+end
+
+local function sure_until()
+  if not usable() or is_of_another() then return nil end
+  if idempotent then return num('expires_at_ms') end
+  local dead = holder_is_dead()
+  if num('unknowns_before') + num('unknowns') + (dead and 1 or 0) >= honours then return nil end
+  local first = num('unsure_from_ms') > 0 and num('unsure_from_ms') or math.huge
+  if dead then first = math.min(first, num('claimed_at_ms')) end
+  local ends = math.min(num('expires_at_ms'), first + overlap)
+  return ends > now and ends or nil
+end
+
+local function may_run_at()
+  if not usable() then return 0 end
+  local sure = sure_until()
+  local spaced = 0
+  if sure and num('spaced_from_ms') > 0 then spaced = num('spaced_from_ms') + spacing end
+  local drains_at = num('drains_at_ms')
+  if s.doubt == nil or drains_at <= now or idempotent then return spaced end
+  -- One clean fetch after the drain instead of two, as long as readers can live with what they have.
+  if (sure and sure > drains_at + 2 * request_timeout) or num('unknowns') == 0 then
+    return math.max(drains_at, spaced)
+  end
+  return spaced
+end
+
+local function barred_until()
+  local latest = 0
+  for _, refusal in ipairs(refusals()) do
+    if concerns(refusal, identity, configuration) then
+      latest = math.max(latest, refusal.retry_at_ms)
+    end
+  end
+  return latest
+end
+
+-- Why a refresh is owed, and from when it may run; nil if none is.
+local function owed()
+  local reason
+  if not usable() then reason = 'missing'
+  elseif holder_is_dead() then reason = 'takeover'
+  elseif s.doubt ~= nil or clock_went_back() then reason = 'doubt'
+  elseif now >= num('refresh_at_ms') then reason = 'due'
+  elseif is_of_another() or remembered > num('fence') or own_claim_is_lost() then reason = 'epoch'
+  end
+  local at
+  if reason then
+    -- A dead worker's intent is fetched at once, and once more after its drain.
+    at = (holder_is_dead() or clock_went_back()) and 0 or may_run_at()
+  end
+  if s.rejected and not (reason and at <= num('rejected_from_ms')) then
+    reason, at = s.rejected, num('rejected_from_ms')
+  end
+  if reason then at = math.max(at, barred_until()) end
+  return reason, at
+end
+
+-- Instants that lie ahead of a clock that went back would hold everything up until it catches up.
+local function forget_future_instants()
+  for _, field in ipairs({'drains_at_ms', 'spaced_from_ms', 'unsure_from_ms', 'claimed_at_ms'}) do
+    set(field, math.min(num(field), now))
+  end
+  local kept = {}
+  for _, refusal in ipairs(refusals()) do
+    if refusal.at_ms <= now + SLACK then kept[#kept + 1] = refusal end
+  end
+  set_refusals(kept)
+  local life = math.max(0, num('expires_at_ms') - num('issued_at_ms'))
+  set('issued_at_ms', math.min(num('issued_at_ms'), now))
+  set('expires_at_ms', math.min(num('expires_at_ms'), now + life))
+  set('refresh_at_ms', math.min(num('refresh_at_ms'), now))
+end
+
+if num('v') > VERSION then return answer('newer', s.v, '', view('claimed')) end
+if exists() and s.nonce == nonce then
+  return answer('claimed', s.fence, 'due', view('claimed'))
+end
+follow_boot_clock(tonumber(ARGV[18]), tonumber(ARGV[19]))
+if claim_is_current() then
+  save()
+  return answer('held', int(num('claimed_at_ms') + num('lease_ms')), '', view('claimed'))
+end
+local reason, at = owed()
+if not reason or at > now then
+  save()
+  return answer('not_owed', int(reason and at or num('refresh_at_ms')), '', view('released'))
+end
+
+local doubt_before = s.doubt
+if clock_went_back() then
+  forget_future_instants()
+  raise('clock', now + drain, drain)
+end
+if not exists() then
+  raise('cold_start', now + drain, drain)
+elseif is_of_another() then
+  raise('epoch', now + drain, drain)
+end
+if epoch ~= '' then set('epoch', epoch) end
+if remembered > num('fence') then raise('rewound', now + drain, drain) end
+if own_claim_is_lost() then raise('lost_claim', now + drain, drain) end
+if s.intent then
+  raise('takeover', now + drain, drain)
+  count_unknown()
+end
+
+local fence = math.max(num('fence') + 1, now_us, remembered + 1)
+set('v', VERSION)
+if not s.status then set('status', 'pending') end
+set('drained', s.doubt == nil or num('drains_at_ms') <= now)
+set('fence', fence)
+set('nonce', nonce)
+set('holder', identity)
+set('worker', name)
+set('configuration', configuration)
+set('claimed_at_ms', now)
+set('lease_ms', lease)
+set('intent', true)
+save()
+redis.call('SET', KEYS[2], int(fence) .. ':' .. name, 'PX', int(lease))
+if s.doubt ~= doubt_before then publish('doubted') end
+return answer('claimed', int(fence), reason, publish('claimed'))

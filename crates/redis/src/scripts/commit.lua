@@ -1,0 +1,70 @@
+-- Commit: publish the token of the claim that was made last, and clear the doubts that it may clear.
+-- Rules R1, R3, R5, R11, R14; the twin of core's commit.rs.
+--
+-- ARGV[4] fence    [5] nonce    [6] token    [7] its fingerprint    [8] ms since the request was sent
+-- ARGV[9] life ms  [10] ms before its end at which the next refresh is due
+-- ARGV[11] '1' if the life is assumed        [12] '1' if the upstream is idempotent
+-- Returns {'committed', generation, '1' if it is another token, view} | {'fenced', '', '', view}.
+
+local fence, nonce, token, fingerprint = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
+local age, life, ahead = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local idempotent = ARGV[12] == '1'
+
+local own = exists() and num('fence') == fence and s.nonce == nonce
+if own and not s.intent and num('token_fence') == fence then
+  return {'committed', s.generation, '', view('refreshed')}
+end
+if not own or not s.intent then
+  -- Processed already, so only a claim that is made from now on is sure to be later.
+  raise('late', now, num('drain_ms'))
+  save()
+  return {'fenced', '', '', publish('doubted')}
+end
+
+local changed = s.fingerprint ~= fingerprint
+if changed then
+  set('generation', num('generation') + 1)
+  set('issued_at_ms', math.max(0, now - age))
+end
+if changed or idempotent then
+  set('rejected', nil)
+  set('rejected_from_ms', nil)
+end
+set('intent', nil)
+set('token', token)
+set('fingerprint', fingerprint)
+set('token_fence', fence)
+set('expires_at_ms', math.max(0, now + life - age))
+set('refresh_at_ms', math.max(0, num('expires_at_ms') - ahead))
+set('assumed', ARGV[11] == '1')
+set('lost', nil)
+set('spaced_from_ms', num('claimed_at_ms'))
+if s.drained or idempotent then
+  for _, field in ipairs({'doubt', 'drains_at_ms', 'drain_ms', 'unknowns_before', 'unsure_from_ms'}) do
+    set(field, nil)
+  end
+else
+  set('unknowns_before', math.max(1, num('unknowns_before') + num('unknowns')))
+  set('unsure_from_ms', num('claimed_at_ms'))
+end
+set('unknowns', nil)
+set('drained', nil)
+
+-- What was refused to this worker, to this configuration or to all is over.
+set('status', 'ok')
+for _, field in ipairs({'error_code', 'error_message', 'retry_at_ms', 'failures'}) do
+  set(field, nil)
+end
+local kept = {}
+for _, refusal in ipairs(refusals()) do
+  if not concerns(refusal, s.holder, s.configuration) then kept[#kept + 1] = refusal end
+end
+set_refusals(kept)
+
+local left = num('expires_at_ms') - now
+if left > 0 then redis.call('SET', KEYS[3], token, 'PX', int(left)) end
+save()
+redis.call('DEL', KEYS[2])
+-- An unchanged token is no news to people, but the other workers must know that the claim is over.
+local event = publish(changed and 'refreshed' or 'released')
+return {'committed', s.generation, changed and '1' or '', event}

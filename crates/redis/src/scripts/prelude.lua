@@ -1,0 +1,163 @@
+-- Stands before every script: the unit's state as a table, and the rules that several scripts share.
+-- Each function has the name and the meaning of its twin in the core crate.
+--
+-- KEYS[1] state hash   KEYS[2] lock   KEYS[3] the key that readers read
+-- ARGV[1] channel of events   ARGV[2] credential id   ARGV[3] kind
+-- Every script returns {verdict, detail ..., view}; a view is JSON: the time and the state without its token.
+
+local VERSION, SLACK = 1, 1000
+local REFUSALS_MAX, REFUSAL_SHOWN = 16, 86400000
+
+local time = redis.call('TIME')
+local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = math.floor(now_us / 1000)
+
+-- A microsecond fence loses digits through '..', tostring and cjson.
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+local s = {}
+do
+  local fields = redis.call('HGETALL', KEYS[1])
+  for i = 1, #fields, 2 do s[fields[i]] = fields[i + 1] end
+end
+local found = {}
+for name, value in pairs(s) do found[name] = value end
+
+local function num(name)
+  return tonumber(s[name]) or 0
+end
+
+-- Zero, empty, false and nil are all "absent".
+local function set(name, value)
+  if not value or value == '' or value == 0 then
+    s[name] = nil
+  elseif value == true then
+    s[name] = '1'
+  elseif type(value) == 'number' then
+    s[name] = int(value)
+  else
+    s[name] = value
+  end
+end
+
+-- Growing writes first, deletions last: a script may be stopped in the middle when memory runs out.
+local function save()
+  local written, gone = {}, {}
+  for name, value in pairs(s) do
+    if found[name] ~= value then
+      written[#written + 1] = name
+      written[#written + 1] = value
+    end
+  end
+  for name in pairs(found) do
+    if s[name] == nil then gone[#gone + 1] = name end
+  end
+  if #written > 0 then redis.call('HSET', KEYS[1], unpack(written)) end
+  if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
+end
+
+local function view(kind_of_event)
+  local state = {}
+  for name, value in pairs(s) do
+    if name ~= 'token' then state[name] = value end
+  end
+  return cjson.encode({
+    type = kind_of_event,
+    id = ARGV[2],
+    kind = ARGV[3],
+    worker = s.worker,
+    fence = s.fence,
+    generation = num('generation'),
+    expires_at_ms = num('expires_at_ms'),
+    until_ms = s.intent and num('claimed_at_ms') + num('lease_ms') or nil,
+    time_ms = int(now),
+    state = state,
+  })
+end
+
+local function publish(kind_of_event)
+  local event = view(kind_of_event)
+  redis.call('PUBLISH', ARGV[1], event)
+  return event
+end
+
+local function exists() return num('v') > 0 end
+
+local function usable()
+  return s.fingerprint ~= nil and num('expires_at_ms') > now
+end
+
+local function claim_is_current()
+  return s.intent ~= nil
+    and now < num('claimed_at_ms') + num('lease_ms')
+    and num('claimed_at_ms') <= now + SLACK
+end
+
+local function holder_is_dead()
+  return s.intent ~= nil and not claim_is_current()
+end
+
+local function refusals()
+  if not s.refusals then return {} end
+  local ok, list = pcall(cjson.decode, s.refusals)
+  return ok and list or {}
+end
+
+local function set_refusals(list)
+  set('refusals', #list > 0 and cjson.encode(list))
+end
+
+local function concerns(refusal, identity, configuration)
+  if refusal.scope == 'worker' then return refusal.key == identity end
+  if refusal.scope == 'configuration' then return refusal.key == configuration end
+  return true
+end
+
+local function clock_went_back()
+  local latest = now + SLACK
+  if num('issued_at_ms') > latest or num('claimed_at_ms') > latest
+    or num('spaced_from_ms') > latest
+    or num('drains_at_ms') > latest + num('drain_ms') then
+    return true
+  end
+  for _, refusal in ipairs(refusals()) do
+    if refusal.at_ms > latest then return true end
+  end
+  return false
+end
+
+local function follow_boot_clock(alive_fence, alive_for)
+  if alive_fence == 0 or alive_fence ~= num('token_fence') then return end
+  local expires = now + alive_for
+  if math.abs(expires - num('expires_at_ms')) <= SLACK then return end
+  local life = math.max(0, num('expires_at_ms') - num('issued_at_ms'))
+  local ahead = math.max(0, num('expires_at_ms') - num('refresh_at_ms'))
+  set('expires_at_ms', expires)
+  set('issued_at_ms', math.max(0, expires - life))
+  set('refresh_at_ms', math.max(0, expires - ahead))
+end
+
+-- Rule R5: a doubt that is raised erases the claim's note, so the claim's commit may not clear it.
+local function raise(doubt, drains_at, drain)
+  local names = {[doubt] = true}
+  for name in string.gmatch(s.doubt or '', '[^,]+') do names[name] = true end
+  local sorted = {}
+  for name in pairs(names) do sorted[#sorted + 1] = name end
+  table.sort(sorted)
+  set('doubt', table.concat(sorted, ','))
+  set('drains_at_ms', math.max(num('drains_at_ms'), drains_at))
+  set('drain_ms', math.max(num('drain_ms'), drain))
+  set('drained', nil)
+end
+
+-- Rule R14: the token may have begun to die when this claim was made.
+local function count_unknown()
+  local claimed = num('claimed_at_ms')
+  set('unknowns', num('unknowns') + 1)
+  if num('unsure_from_ms') == 0 or claimed < num('unsure_from_ms') then
+    set('unsure_from_ms', claimed)
+  end
+  set('spaced_from_ms', claimed)
+end

@@ -1,0 +1,372 @@
+//! The port that the core crate asks for, on Redis.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redis::{Client, Value};
+use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
+use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
+use zhongkong_core::commit::CommitRequest;
+use zhongkong_core::credential::{Unit, Worker};
+use zhongkong_core::keep::KeepAnswer;
+use zhongkong_core::nature::Nature;
+use zhongkong_core::outlook::Rules;
+use zhongkong_core::ports::{Claimed, Committed, Notice, Observed, Reading, Store, StoreError};
+use zhongkong_core::state::{Alive, OwnClaim, State};
+use zhongkong_core::token::Token;
+
+use crate::facts::{self, Facts};
+use crate::keys::Keys;
+use crate::link::{Link, RedisSettings, settled};
+use crate::listen::Listener;
+use crate::reply::{Reply, strange};
+use crate::scripts::{ABANDON, CLAIM, COMMIT, FORCE, KEEP, Operation};
+
+/// Below the response time-out, so that too few acknowledgements are an answer.
+const WAIT_TIMEOUT_MS: u64 = 500;
+/// A worker that has not beaten for this long is dead: three of its beats.
+const BEAT_VALID_MS: u64 = 6_000;
+
+/// How many replicas must acknowledge a claim before its request is sent (rule R10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replicas {
+    /// The highest number that was ever seen connected.
+    Auto,
+    /// This many.
+    Number(u32),
+}
+
+/// Units in one Redis.
+#[derive(Debug)]
+pub struct RedisStore {
+    keys: Keys,
+    client: Client,
+    replicas: Replicas,
+    /// The highest number of replicas seen, for [`Replicas::Auto`].
+    highest: AtomicU32,
+    highest_known: AtomicBool,
+    /// Claims and their `WAIT`, which blocks the connection: nothing else shares it.
+    claims: Link,
+    commands: Link,
+    tracking: AtomicBool,
+}
+
+impl RedisStore {
+    /// A store at `settings`, with keys under `keys`. Nothing is connected yet.
+    pub fn new(
+        settings: &RedisSettings,
+        keys: Keys,
+        replicas: Replicas,
+    ) -> Result<Self, StoreError> {
+        let client = settings.client()?;
+        Ok(Self {
+            keys,
+            replicas,
+            highest: AtomicU32::new(0),
+            highest_known: AtomicBool::new(false),
+            claims: Link::new(client.clone()),
+            commands: Link::new(client.clone()),
+            tracking: AtomicBool::new(false),
+            client,
+        })
+    }
+
+    /// The names of keys and channels.
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Whether deletions by hand are noticed at once.
+    pub fn tracking(&self) -> bool {
+        self.tracking.load(Ordering::Acquire)
+    }
+
+    /// What kind of Redis this is.
+    pub async fn facts(&self) -> Result<Facts, StoreError> {
+        let mut facts = Facts { required: self.required().await?, ..Facts::default() };
+        let mut pipe = redis::pipe();
+        pipe.cmd("INFO").cmd("CONFIG").arg(&["GET", "save"]).cmd("TIME");
+        let mut results = self.commands.send("facts", &mut pipe).await?.into_iter();
+        if let Some(Ok(info)) = results.next() {
+            facts.read_info(&redis::from_redis_value::<String>(info).unwrap_or_default());
+        }
+        if let Some(Ok(save)) = results.next() {
+            facts.read_save(save);
+        }
+        facts.now_ms = results.next().and_then(|time| settled(Some(time)).ok()).and_then(millis_of);
+        Ok(facts)
+    }
+
+    /// The channel on which every change is told, as JSON.
+    pub fn events_channel(&self) -> String {
+        self.keys.events()
+    }
+
+    async fn run(
+        &self,
+        operation: &Operation,
+        unit: &Unit,
+        arguments: &[String],
+    ) -> Result<Reply, StoreError> {
+        let append = |pipe: &mut redis::Pipeline, known: bool| {
+            operation.call(pipe, &self.keys, unit, arguments, known);
+        };
+        let results = self.commands.run(operation, append).await?;
+        Reply::new(settled(results.into_iter().next())?)
+    }
+
+    /// How many replicas must acknowledge a claim now.
+    async fn required(&self) -> Result<u32, StoreError> {
+        if let Replicas::Number(number) = self.replicas {
+            return Ok(number);
+        }
+        if !self.highest_known.load(Ordering::Acquire) {
+            let mut pipe = redis::pipe();
+            pipe.cmd("GET").arg(self.keys.replicas());
+            let result = self.commands.send("replicas", &mut pipe).await?.into_iter().next();
+            let seen: Option<u32> =
+                redis::from_redis_value(settled(result)?).unwrap_or_default();
+            self.highest.fetch_max(seen.unwrap_or(0), Ordering::AcqRel);
+            self.highest_known.store(true, Ordering::Release);
+        }
+        Ok(self.highest.load(Ordering::Acquire))
+    }
+
+    /// Remembers a number of connected replicas above the highest so far, in Redis: a stopped replica drops out of the count.
+    async fn remember(&self, connected: u32) -> Result<(), StoreError> {
+        let news = self.highest.fetch_max(connected, Ordering::AcqRel) < connected;
+        if news && self.replicas == Replicas::Auto {
+            let mut pipe = redis::pipe();
+            pipe.cmd("SET").arg(self.keys.replicas()).arg(connected);
+            let result = self.commands.send("replicas", &mut pipe).await?.into_iter().next();
+            settled(result)?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn claim(&self, unit: &Unit, request: &ClaimRequest) -> Result<Claimed, StoreError> {
+        let required = self.required().await?;
+        let arguments = claim_arguments(request);
+        let append = |pipe: &mut redis::Pipeline, known: bool| {
+            CLAIM.call(pipe, &self.keys, unit, &arguments, known);
+            if required > 0 {
+                pipe.cmd("WAIT").arg(required).arg(WAIT_TIMEOUT_MS);
+            }
+        };
+        let mut results = self.claims.run(&CLAIM, append).await?.into_iter();
+        let mut reply = Reply::new(settled(results.next())?)?;
+        let acknowledged = match results.next() {
+            Some(Ok(count)) => redis::from_redis_value(count).unwrap_or(0),
+            // Some managed Redis refuse WAIT: no replica has acknowledged anything then.
+            Some(Err(_)) | None => 0,
+        };
+        let verdict = reply.text()?;
+        let answer = match verdict.as_str() {
+            "claimed" => ClaimAnswer::Claimed { fence: reply.number()?, reason: reply.reason()? },
+            "held" => ClaimAnswer::Held { until_ms: reply.number()? },
+            "not_owed" => ClaimAnswer::NotOwed { look_at_ms: reply.number()? },
+            "newer" => ClaimAnswer::Newer { v: reply.number()? },
+            _ => return Err(strange("an unknown verdict")),
+        };
+        if !matches!(answer, ClaimAnswer::Claimed { .. }) {
+            // The place of the reason, which only a claim has.
+            reply.text().map(drop).ok();
+        }
+        let epoch = reply.text()?;
+        let connected = reply.number()?;
+        let observed = reply.observed()?;
+        // A number that could not be remembered is seen again at the next claim.
+        self.remember(connected).await.ok();
+        Ok(Claimed { answer, observed, epoch, acknowledged, required })
+    }
+
+    async fn commit(&self, unit: &Unit, request: &CommitRequest) -> Result<Committed, StoreError> {
+        let flag = |set: bool| String::from(if set { "1" } else { "" });
+        let arguments = [
+            request.fence.to_string(),
+            request.nonce.clone(),
+            request.token.expose().to_owned(),
+            request.token.fingerprint().to_string(),
+            request.age_ms.to_string(),
+            request.life_ms.to_string(),
+            request.ahead_ms.to_string(),
+            flag(request.assumed),
+            flag(request.idempotent),
+        ];
+        let mut reply = self.run(&COMMIT, unit, &arguments).await?;
+        if reply.text()? == "fenced" {
+            return Err(StoreError::Fenced);
+        }
+        let generation = reply.number()?;
+        let changed = reply.text()? == "1";
+        Ok(Committed { generation, changed, observed: reply.observed()? })
+    }
+
+    async fn abandon(
+        &self,
+        unit: &Unit,
+        request: &AbandonRequest,
+    ) -> Result<(AbandonAnswer, Observed), StoreError> {
+        let AbandonRequest { fence, nonce, drain_ms, outcome } = request;
+        let mut arguments = vec![fence.to_string(), nonce.clone(), drain_ms.to_string()];
+        let mut add = |texts: &[&str]| arguments.extend(texts.iter().map(ToString::to_string));
+        match outcome {
+            Outcome::NotSent { why, retry_in_ms } => {
+                add(&["not_sent", why, &retry_in_ms.to_string()]);
+            }
+            Outcome::Unknown { why, retry_in_ms } => {
+                add(&["unknown", why, &retry_in_ms.to_string()]);
+            }
+            Outcome::Refused { scope, status, code, message, retry_in_ms } => {
+                add(&["refused", message, &retry_in_ms.to_string()]);
+                add(&[scope.as_str(), status.as_str(), &code.to_string()]);
+            }
+        }
+        let mut reply = self.run(&ABANDON, unit, &arguments).await?;
+        let answer = match reply.text()?.as_str() {
+            "recorded" => AbandonAnswer::Recorded,
+            _ => AbandonAnswer::Late,
+        };
+        Ok((answer, reply.observed()?))
+    }
+
+    async fn keep(
+        &self,
+        unit: &Unit,
+        alive: Option<Alive>,
+    ) -> Result<(KeepAnswer, Observed), StoreError> {
+        let (fence, for_ms) = known_life(alive);
+        let mut reply = self.run(&KEEP, unit, &[fence, for_ms]).await?;
+        let verdict = reply.text()?;
+        let ttl = reply.text()?;
+        let announce = reply.text()? == "1";
+        let answer = match verdict.as_str() {
+            "republished" => KeepAnswer::Republished { ttl_ms: ttl.parse().unwrap_or(0) },
+            "kept" => KeepAnswer::Kept,
+            _ => KeepAnswer::NoToken { announce },
+        };
+        Ok((answer, reply.observed()?))
+    }
+
+    async fn force(&self, unit: &Unit, rules: &Rules) -> Result<Observed, StoreError> {
+        let mut reply = self.run(&FORCE, unit, &[rules.spacing_ms.to_string()]).await?;
+        let verdict = reply.text()?;
+        let detail = reply.text()?;
+        if verdict == "newer" {
+            let text = format!("the state is of version {detail}, newer than this worker");
+            return Err(StoreError::Refused(text));
+        }
+        reply.observed()
+    }
+
+    async fn read(&self, units: &[Unit]) -> Result<Reading, StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
+        for unit in units {
+            pipe.cmd("HGETALL").arg(self.keys.state(unit));
+        }
+        let mut results = self.commands.send("read", &mut pipe).await?.into_iter();
+        let info = results.next().and_then(Result::ok);
+        let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
+        let epoch = info.as_deref().and_then(facts::epoch).unwrap_or_default();
+        let now_ms = settled(results.next()).ok().and_then(millis_of).unwrap_or_default();
+        let mut states = Vec::with_capacity(units.len());
+        for result in results {
+            let fields: Vec<(String, String)> = redis::from_redis_value(settled(Some(result))?)
+                .map_err(|_| strange("a state that is no hash"))?;
+            let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            states.push(State::from_fields(fields).without_token());
+        }
+        Ok(Reading { epoch, now_ms, states })
+    }
+
+    async fn token(&self, unit: &Unit) -> Result<Option<(Token, Duration)>, StoreError> {
+        let key = self.keys.reader(unit);
+        let mut pipe = redis::pipe();
+        pipe.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
+        let mut results = self.commands.send("token", &mut pipe).await?.into_iter();
+        let token: Option<String> = redis::from_redis_value(settled(results.next())?)
+            .map_err(|_| strange("a token that is no text"))?;
+        let ttl_ms: i64 = redis::from_redis_value(settled(results.next())?).unwrap_or(-2);
+        let left = Duration::from_millis(u64::try_from(ttl_ms).unwrap_or(0));
+        let token = token.and_then(|text| Token::new(text).ok());
+        Ok(token.map(|token| (token, left)))
+    }
+
+    async fn beat(&self, worker: &Worker) -> Result<Vec<String>, StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("TIME");
+        let time = settled(self.commands.send("beat", &mut pipe).await?.into_iter().next())?;
+        let now_ms = millis_of(time).ok_or_else(|| strange("a time that is none"))?;
+        let workers = self.keys.workers();
+        let mut pipe = redis::pipe();
+        pipe.cmd("ZADD").arg(&workers).arg(now_ms).arg(&worker.identity);
+        pipe.cmd("ZREMRANGEBYSCORE").arg(&workers).arg("-inf").arg(now_ms - BEAT_VALID_MS);
+        pipe.cmd("ZRANGE").arg(&workers).arg(0).arg(-1);
+        let results = self.commands.send("beat", &mut pipe).await?;
+        let mut settled_results = Vec::with_capacity(3);
+        for result in results {
+            settled_results.push(settled(Some(result))?);
+        }
+        let mut identities: Vec<String> =
+            settled_results.pop().and_then(|v| redis::from_redis_value(v).ok()).unwrap_or_default();
+        identities.sort();
+        Ok(identities)
+    }
+
+    async fn leave(&self, worker: &Worker) -> Result<(), StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("ZREM").arg(self.keys.workers()).arg(&worker.identity);
+        settled(self.commands.send("leave", &mut pipe).await?.into_iter().next()).map(drop)
+    }
+
+    async fn listen(&self, hear: &(dyn Fn(Notice) + Send + Sync)) {
+        let Self { client, keys, tracking, .. } = self;
+        Listener { client, keys, tracking }.run(hear).await;
+    }
+}
+
+fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
+    let ClaimRequest { worker, nonce, viewer, rules, alive } = request;
+    let honours = match rules.nature {
+        Nature::Rotating { honours } => honours,
+        Nature::Idempotent => 0,
+    };
+    let none = OwnClaim { fence: 0, nonce: String::new(), epoch: String::new() };
+    let own = viewer.memory.own.as_ref().unwrap_or(&none);
+    let (alive_fence, alive_for) = known_life(*alive);
+    vec![
+        worker.name.to_string(),
+        worker.identity.clone(),
+        nonce.clone(),
+        viewer.configuration.clone(),
+        rules.lease_ms.to_string(),
+        rules.drain_ms.to_string(),
+        rules.spacing_ms.to_string(),
+        rules.overlap_ms.to_string(),
+        rules.request_timeout_ms.to_string(),
+        honours.to_string(),
+        viewer.memory.remembered.to_string(),
+        own.fence.to_string(),
+        own.nonce.clone(),
+        own.epoch.clone(),
+        alive_fence,
+        alive_for,
+        viewer.epoch.clone(),
+    ]
+}
+
+fn known_life(alive: Option<Alive>) -> (String, String) {
+    let alive = alive.unwrap_or(Alive { token_fence: 0, for_ms: 0 });
+    (alive.token_fence.to_string(), alive.for_ms.to_string())
+}
+
+/// The answer of `TIME`, in milliseconds.
+fn millis_of(time: Value) -> Option<u64> {
+    let (seconds, micros): (u64, u64) = redis::from_redis_value(time).ok()?;
+    Some(seconds * 1_000 + micros / 1_000)
+}

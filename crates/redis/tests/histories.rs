@@ -1,0 +1,315 @@
+//! Random histories against a real redis-server and against the core's transitions: same answers, same state.
+
+#![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use zhongkong_core::abandon::{AbandonRequest, Outcome};
+use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
+use zhongkong_core::commit::{CommitAnswer, CommitRequest};
+use zhongkong_core::credential::{Unit, Worker};
+use zhongkong_core::keep::{KeepAnswer, ReaderKey};
+use zhongkong_core::nature::Nature;
+use zhongkong_core::outlook::{Rules, Viewer};
+use zhongkong_core::ports::{Store, StoreError};
+use zhongkong_core::refusal::{Scope, Status};
+use zhongkong_core::state::{Alive, Memory, OwnClaim, State};
+use zhongkong_core::token::Token;
+use zhongkong_redis::{Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
+use zhongkong_testkit::RedisServer;
+
+const START_US: u64 = 1_795_380_778_000_123;
+
+const fn rules(nature: Nature) -> Rules {
+    Rules {
+        nature,
+        request_timeout_ms: 1_000,
+        lease_ms: 2_000,
+        drain_ms: 10_000,
+        spacing_ms: 4_000,
+        overlap_ms: 30_000,
+    }
+}
+
+/// One step of a history. Small numbers pick from what happened before.
+#[derive(Clone, Debug)]
+enum Step {
+    Claim { worker: u8, repeat: bool, old_epoch: bool, forget: bool, ahead: u64 },
+    Commit { claim: u8, token: u8, age_ms: u64, life_ms: u64 },
+    Abandon { claim: u8, how: u8, retry_in_ms: u64 },
+    Keep { knows: bool, for_ms: u64 },
+    Force,
+    Pass { ms: i64 },
+    DeleteReader,
+    OverwriteReader,
+    ChangeEpoch,
+    RewindFence,
+    Wipe,
+    ForgetScripts,
+}
+
+/// Mostly the last claim; now and then one before it, which is late.
+fn recent() -> impl Strategy<Value = u8> {
+    prop_oneof![8 => Just(0_u8), 1 => 1..3_u8]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..3_u8, any::<bool>(), any::<bool>(), any::<bool>(), 0..3_u64).prop_map(
+            |(worker, repeat, old_epoch, forget, ahead)| Step::Claim {
+                worker, repeat: repeat && worker > 0, old_epoch, forget, ahead,
+            }
+        ),
+        6 => (recent(), 0..4_u8, 0..1_500_u64, prop_oneof![Just(1_000_u64), 20_000..60_000_u64])
+            .prop_map(|(claim, token, age_ms, life_ms)| Step::Commit { claim, token, age_ms, life_ms }),
+        4 => (recent(), prop_oneof![4 => Just(2_u8), 4 => 0..7_u8], 0..2_000_u64)
+            .prop_map(|(claim, how, retry_in_ms)| Step::Abandon { claim, how, retry_in_ms }),
+        2 => (any::<bool>(), 0..60_000_u64).prop_map(|(knows, for_ms)| Step::Keep { knows, for_ms }),
+        1 => Just(Step::Force),
+        8 => prop_oneof![
+            6 => 0..3_000_i64, 3 => 3_000..40_000_i64, 1 => Just(-3_600_000_i64), 1 => Just(3_600_000_i64),
+        ].prop_map(|ms| Step::Pass { ms }),
+        1 => Just(Step::DeleteReader),
+        1 => Just(Step::OverwriteReader),
+        1 => Just(Step::ChangeEpoch),
+        1 => Just(Step::RewindFence),
+        1 => Just(Step::Wipe),
+        1 => Just(Step::ForgetScripts),
+    ]
+}
+
+/// The same history, in Redis and in the core.
+struct Both<'a> {
+    server: &'a mut redis::aio::MultiplexedConnection,
+    store: &'a RedisStore,
+    unit: Unit,
+    nature: Nature,
+    now_us: u64,
+    epoch: String,
+    model: State,
+    /// Claims that were made: worker, fence, nonce.
+    claims: Vec<(u8, u64, String)>,
+    requests: u32,
+}
+
+impl Both<'_> {
+    async fn redis<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> T {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query_async(self.server).await.unwrap()
+    }
+
+    async fn set_clock(&mut self) {
+        let (s, us) = ((self.now_us / 1_000_000).to_string(), (self.now_us % 1_000_000).to_string());
+        self.redis::<()>(&["HSET", "test:clock", "s", &s, "us", &us]).await;
+    }
+
+    fn viewer(&self, worker: u8, old_epoch: bool, forget: bool, ahead: u64) -> Viewer {
+        let own = self.claims.iter().rev().find(|(by, ..)| *by == worker);
+        let epoch = if old_epoch { "old".to_owned() } else { self.epoch.clone() };
+        let own = own.map(|(_, fence, nonce)| OwnClaim {
+            fence: if forget { 0 } else { *fence },
+            nonce: nonce.clone(),
+            epoch,
+        });
+        let remembered = if ahead == 2 { self.model.fence + 5 } else { 0 };
+        Viewer {
+            identity: format!("w{worker}#{worker}"),
+            configuration: format!("cfg{}", worker % 2),
+            epoch: self.epoch.clone(),
+            memory: Memory { remembered, own: own.filter(|_| ahead > 0) },
+        }
+    }
+
+    fn claim_number(&self, back: u8) -> (u64, String) {
+        let (_, fence, nonce) =
+            self.claims.iter().rev().nth(usize::from(back)).cloned().unwrap_or_default();
+        (fence, nonce)
+    }
+
+    async fn reader_key(&mut self) -> ReaderKey {
+        let key = self.store.keys().reader(&self.unit);
+        let value: Option<String> = self.redis(&["GET", &key]).await;
+        let ttl: i64 = self.redis(&["PTTL", &key]).await;
+        match (value, &self.model.token) {
+            (None, _) => ReaderKey::Absent,
+            (Some(value), Some(token)) if value == token.expose() => {
+                ReaderKey::Current { ttl_ms: u64::try_from(ttl).ok() }
+            }
+            (Some(_), _) => ReaderKey::Other,
+        }
+    }
+
+    async fn apply(&mut self, step: &Step) {
+        let now_ms = self.now_us / 1_000;
+        match *step {
+            Step::Claim { worker, repeat, old_epoch, forget, ahead } => {
+                let repeated = self.claims.last().filter(|_| repeat).map(|(_, _, nonce)| nonce);
+                let nonce = repeated.cloned().unwrap_or_else(|| format!("n{}", self.requests));
+                self.requests += 1;
+                let request = ClaimRequest {
+                    worker: Worker::new(format!("w{worker}").parse().unwrap(), u32::from(worker)),
+                    nonce: nonce.clone(),
+                    viewer: self.viewer(worker, old_epoch, forget, ahead),
+                    rules: rules(self.nature),
+                    alive: None,
+                };
+                let mut request = request;
+                request.worker.identity.clone_from(&request.viewer.identity);
+                let claimed = self.store.claim(&self.unit, &request).await.unwrap();
+                assert_eq!(claimed.epoch, self.epoch);
+                assert_eq!(claimed.answer, self.model.claim(self.now_us, &request));
+                if let ClaimAnswer::Claimed { fence, .. } = claimed.answer {
+                    self.claims.push((worker, fence, nonce));
+                }
+            }
+            Step::Commit { claim, token, age_ms, life_ms } => {
+                let (fence, nonce) = self.claim_number(claim);
+                let request = CommitRequest {
+                    fence,
+                    nonce,
+                    token: Token::new(format!("token-{token}")).unwrap(),
+                    age_ms,
+                    life_ms,
+                    ahead_ms: life_ms / 4,
+                    assumed: token == 3,
+                    idempotent: self.nature.is_idempotent(),
+                };
+                let committed = self.store.commit(&self.unit, &request).await;
+                let answer = match committed {
+                    Ok(done) => {
+                        CommitAnswer::Committed { generation: done.generation, changed: done.changed }
+                    }
+                    Err(StoreError::Fenced) => CommitAnswer::Fenced,
+                    Err(error) => panic!("{error}"),
+                };
+                assert_eq!(answer, self.model.commit(now_ms, &request));
+            }
+            Step::Abandon { claim, how, retry_in_ms } => {
+                let (fence, nonce) = self.claim_number(claim);
+                let why = "it \"broke\" / 坏了".to_owned();
+                let scopes = [Scope::Worker, Scope::Configuration, Scope::Account, Scope::Transient];
+                let outcome = match how {
+                    0 => Outcome::NotSent { why, retry_in_ms: 0 },
+                    1 => Outcome::NotSent { why, retry_in_ms: retry_in_ms + 1 },
+                    2 => Outcome::Unknown { why, retry_in_ms },
+                    other => Outcome::Refused {
+                        scope: scopes[usize::from(other - 3)],
+                        status: Status::IpNotAllowed,
+                        code: 40164,
+                        message: why,
+                        retry_in_ms,
+                    },
+                };
+                let request = AbandonRequest { fence, nonce, drain_ms: 10_000, outcome };
+                let (answer, _) = self.store.abandon(&self.unit, &request).await.unwrap();
+                assert_eq!(answer, self.model.abandon(now_ms, &request));
+            }
+            Step::Keep { knows, for_ms } => {
+                let alive = Alive { token_fence: self.model.token_fence, for_ms };
+                let alive = Some(alive).filter(|_| knows);
+                let key = self.reader_key().await;
+                let (answer, _) = self.store.keep(&self.unit, alive).await.unwrap();
+                let expected = self.model.keep(now_ms, alive, key);
+                // The key's life passes in real time, the state's in the test's: only what is published must agree.
+                if matches!(expected, KeepAnswer::NoToken { .. }) || key == ReaderKey::Absent {
+                    assert_eq!(answer, expected);
+                }
+            }
+            Step::Force => {
+                let observed = self.store.force(&self.unit, &rules(self.nature)).await.unwrap();
+                let from_ms = self.model.force(now_ms, &rules(self.nature));
+                assert_eq!(observed.state.rejected_from_ms, from_ms);
+            }
+            Step::Pass { ms } => {
+                self.now_us = self.now_us.saturating_add_signed(ms * 1_000);
+                self.set_clock().await;
+            }
+            Step::DeleteReader => {
+                let key = self.store.keys().reader(&self.unit);
+                self.redis::<()>(&["DEL", &key]).await;
+            }
+            Step::OverwriteReader => {
+                let key = self.store.keys().reader(&self.unit);
+                self.redis::<()>(&["SET", &key, "foreign"]).await;
+            }
+            Step::ChangeEpoch if self.model.exists() => {
+                let key = self.store.keys().state(&self.unit);
+                self.redis::<()>(&["HSET", &key, "epoch", "another"]).await;
+                "another".clone_into(&mut self.model.epoch);
+            }
+            Step::RewindFence if self.model.fence > 10 => {
+                let key = self.store.keys().state(&self.unit);
+                self.model.fence -= 7;
+                let fence = self.model.fence.to_string();
+                self.redis::<()>(&["HSET", &key, "fence", &fence]).await;
+            }
+            Step::Wipe => {
+                self.redis::<()>(&["FLUSHALL"]).await;
+                self.model = State::default();
+                self.set_clock().await;
+            }
+            Step::ForgetScripts => self.redis::<()>(&["SCRIPT", "FLUSH"]).await,
+            Step::ChangeEpoch | Step::RewindFence => {}
+        }
+        let fields: Vec<(String, String)> = {
+            let key = self.store.keys().state(&self.unit);
+            self.redis(&["HGETALL", &key]).await
+        };
+        let state = State::from_fields(fields.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+        assert_eq!(state, self.model, "after {step:?}");
+        assert!(fields.iter().all(|(_, value)| !value.contains("e+")), "lost digits: {fields:?}");
+    }
+}
+
+#[test]
+fn every_history_has_the_same_answers_and_the_same_state_in_redis_and_in_the_core() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (server, store, mut connection, epoch) = runtime.block_on(async {
+        let server = RedisServer::start().await;
+        let settings = RedisSettings {
+            address: RedisAddress::Tcp("127.0.0.1".to_owned(), server.port()),
+            database: 0,
+            username: None,
+            password: None,
+        };
+        let store = RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto).unwrap();
+        let epoch = store.read(&[]).await.unwrap().epoch;
+        let connection = server.connect().await;
+        (server, store, connection, epoch)
+    });
+    let histories = (prop::collection::vec(step(), 1..60), any::<bool>());
+    let config = Config { cases: cases(), failure_persistence: None, ..Config::default() };
+    let connection = std::cell::RefCell::new(&mut connection);
+    TestRunner::new(config)
+        .run(&histories, |(steps, idempotent)| {
+            runtime.block_on(async {
+                let mut server = connection.borrow_mut();
+                let () = redis::cmd("FLUSHALL").query_async(&mut **server).await.unwrap();
+                let nature = if idempotent { Nature::Idempotent } else { Nature::WECHAT };
+                let mut both = Both {
+                    server: &mut server,
+                    store: &store,
+                    unit: Unit::access_token("wx1".parse().unwrap()),
+                    nature,
+                    now_us: START_US,
+                    epoch: epoch.clone(),
+                    model: State::default(),
+                    claims: Vec::new(),
+                    requests: 0,
+                };
+                both.set_clock().await;
+                for step in &steps {
+                    both.apply(step).await;
+                }
+            });
+            Ok(())
+        })
+        .unwrap();
+    drop(server);
+}
+
+/// `ZHONGKONG_HISTORIES` is compiled in, so that the tests need not read the environment.
+fn cases() -> u32 {
+    option_env!("ZHONGKONG_HISTORIES").and_then(|n| n.parse().ok()).unwrap_or(400)
+}

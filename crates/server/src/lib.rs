@@ -1,0 +1,3 @@
+//! One token refresher for a whole cluster: the binary.
+
+pub mod config;

@@ -1,0 +1,130 @@
+//! A private redis-server on a random port, ended on drop.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+/// Longest wait for a server to answer: a loaded machine takes its time.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A redis-server of one's own.
+#[derive(Debug)]
+pub struct RedisServer {
+    port: u16,
+    directory: TempDir,
+    options: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    /// A server without persistence.
+    pub async fn start() -> Self {
+        Self::start_with(&[], &[]).await
+    }
+
+    /// A server with further options (`--appendonly yes`) and environment (a preload shim).
+    pub async fn start_with(options: &[&str], environment: &[(&str, &Path)]) -> Self {
+        let mut server = Self {
+            port: free_port(),
+            directory: tempfile::tempdir().unwrap(),
+            options: options.iter().map(ToString::to_string).collect(),
+            environment: environment
+                .iter()
+                .map(|(name, path)| ((*name).to_owned(), path.to_path_buf()))
+                .collect(),
+            child: None,
+        };
+        server.restart().await;
+        server
+    }
+
+    /// `redis://…` of this server.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port on the loopback address.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
+    /// Kills the server as `kill -9` does; its port stays reserved for [`Self::restart`].
+    pub async fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().await.unwrap();
+        }
+    }
+
+    /// Starts the server (again), and waits until it answers.
+    pub async fn restart(&mut self) {
+        self.kill().await;
+        let child = Command::new("redis-server")
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .args(&self.options)
+            .arg("--dir")
+            .arg(self.directory.path())
+            .envs(self.environment.iter().map(|(name, path)| (name, path)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("redis-server must be installed (apt-get install redis-server)");
+        self.child = Some(child);
+        tokio::time::timeout(START_TIMEOUT, self.answers())
+            .await
+            .expect("redis-server must answer");
+    }
+
+    async fn answers(&self) {
+        loop {
+            if let Ok(mut connection) = self.try_connect().await
+                && redis::cmd("PING").query_async::<()>(&mut connection).await.is_ok()
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn try_connect(&self) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
+        redis::Client::open(self.url())?.get_multiplexed_async_connection().await
+    }
+
+    /// A connection for a test's own commands.
+    pub async fn connect(&self) -> redis::aio::MultiplexedConnection {
+        self.try_connect().await.unwrap()
+    }
+
+    /// One command of the test's own, its answer read as `T`.
+    pub async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut connection = self.connect().await;
+        let (name, arguments) = words.split_first().unwrap();
+        redis::cmd(name).arg(arguments).query_async(&mut connection).await.unwrap()
+    }
+
+    /// How often `command` was called, by `INFO commandstats`.
+    pub async fn calls_of(&self, command: &str) -> u64 {
+        let info: String = self.command(&["INFO", "commandstats"]).await;
+        let prefix = format!("cmdstat_{command}:calls=");
+        info.lines()
+            .find_map(|line| line.strip_prefix(&prefix)?.split(',').next()?.parse().ok())
+            .unwrap_or(0)
+    }
+}
+
+/// A port that nobody uses now.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
