@@ -20,11 +20,11 @@ pub struct AbandonRequest {
 /// How a claim ended without a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// No request left the worker. Where something failed it waits `retry_in_ms`; the others try at once.
+    /// No request left the worker: it waits `retry_in_ms`, and the others try at once.
     NotSent {
         /// Why, in words for people.
         why: String,
-        /// Wait before the next try; 0 if nothing failed.
+        /// Wait before this worker's next try.
         retry_in_ms: u64,
     },
     /// The upstream answered that it issued no token.
@@ -72,7 +72,6 @@ impl State {
         self.intent = false;
         self.drained = false;
         match &request.outcome {
-            Outcome::NotSent { retry_in_ms: 0, .. } => {}
             Outcome::NotSent { why, retry_in_ms } => {
                 let key = self.holder.clone();
                 self.fail(now_ms, Scope::Worker, key, why, *retry_in_ms);

@@ -49,9 +49,9 @@ pub enum ClaimAnswer {
 }
 
 impl State {
-    /// Applies a claim at the store's time `now_us` (microseconds).
-    pub fn claim(&mut self, now_us: u64, request: &ClaimRequest) -> ClaimAnswer {
-        let now_ms = now_us / 1_000;
+    /// Applies a claim at the store's time `time_us` (microseconds).
+    pub fn claim(&mut self, time_us: u64, request: &ClaimRequest) -> ClaimAnswer {
+        let now_ms = time_us / 1_000;
         let ClaimRequest { worker, nonce, viewer, rules, alive } = request;
         if self.v > VERSION {
             return ClaimAnswer::Newer { v: self.v };
@@ -73,7 +73,7 @@ impl State {
         self.raise_what_the_claim_finds(now_ms, request);
         self.v = VERSION;
         self.drained = self.doubt.is_empty() || self.drains_at_ms <= now_ms;
-        self.fence = (self.fence + 1).max(now_us).max(viewer.memory.remembered + 1);
+        self.fence = (self.fence + 1).max(time_us).max(viewer.memory.remembered + 1);
         self.nonce.clone_from(nonce);
         self.holder.clone_from(&worker.identity);
         self.worker = worker.name.to_string();

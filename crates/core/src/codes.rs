@@ -198,8 +198,7 @@ const WRONG_SECRET: Ruling = Ruling {
     status: Status::Misconfigured,
     wait: Wait::Pause { times: 60 },
     meaning: Text {
-        en: "the AppSecret is wrong, or was reset",
-        zh: "AppSecret 错误或已被重置",
+        en: "the AppSecret is wrong, or was reset", zh: "AppSecret 错误或已被重置"
     },
     advice: Text {
         en: "put the current AppSecret into the secret's file or the configuration; a changed file is tried at once",
@@ -287,7 +286,8 @@ mod tests {
 
     #[test]
     fn every_ruling_says_what_happened_and_what_to_do_in_both_languages() {
-        for code in [40164, 89503, 89506, 89507, 45009, 45011, 50002, 40125, 40013, 61024, 41004, 1] {
+        for code in [40164, 89503, 89506, 89507, 45009, 45011, 50002, 40125, 40013, 61024, 41004, 1]
+        {
             let Ruling { meaning, advice, .. } = ruling(code);
             for text in [meaning, advice] {
                 assert!(text.en.is_ascii() && !text.zh.is_ascii(), "{code}");

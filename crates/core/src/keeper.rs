@@ -1,1 +1,527 @@
-//! keeper placeholder.
+//! What one worker does next about one unit: events go in, one action at a time comes out.
+//!
+//! A keeper holds the last state that it saw and what it must not forget (rule R7); it never waits and does no IO.
+//! Its loop calls [`Keeper::next`] after every event and whenever the time comes that the last answer named.
+
+use std::time::Duration;
+
+use crate::clock::Boot;
+use crate::outlook::{Outlook, Reason, Rules, Viewer};
+use crate::ports::{Observed, TouchedKey};
+use crate::state::{Alive, Memory, OwnClaim, State};
+
+/// The place in a unit's order costs this much: the first worker begins, the next follows if nobody has.
+pub const STEP: Duration = Duration::from_millis(150);
+/// Later places in the order wait this much longer for a change of epoch to be settled: it is the first worker's share.
+const SHARE: Duration = Duration::from_secs(30);
+/// The first worker looks at each of its units this often, whatever it hears or does not hear.
+pub const SWEEP: Duration = Duration::from_mins(10);
+/// The store's clock may lag a little behind the estimate of it.
+const LAG: Duration = Duration::from_millis(2);
+/// A touch this soon after an event is the event's own.
+const EXPLAINED: Duration = Duration::from_secs(1);
+/// No answer takes longer than this: one that seems older than what was seen before is newer, by a clock that went back.
+const OVERTAKING: Duration = Duration::from_secs(5);
+/// A unit claimed this long ago may have lost that claim to a change of epoch: it is settled first.
+const URGENT_MS: u64 = 120_000;
+
+/// One worker's view of one unit.
+#[derive(Clone, Debug, Default)]
+pub struct Keeper {
+    seen: Option<Seen>,
+    memory: Memory,
+    witness: Option<Witness>,
+    work: Option<Work>,
+    /// The view is to be read again, from this instant.
+    read_from: Option<Boot>,
+    /// The reader's key is to be looked after, from this instant.
+    keep_from: Option<Boot>,
+    /// After a failure of the store: not before this instant.
+    not_before: Option<Boot>,
+    /// When this unit's turn comes to be settled after a change of epoch.
+    turn: Option<Boot>,
+    explained: Explained,
+}
+
+/// An action under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Read,
+    Keep,
+    Refresh,
+}
+
+/// A state, and when it was seen.
+#[derive(Clone, Debug)]
+struct Seen {
+    state: State,
+    now_ms: u64,
+    at: Boot,
+}
+
+/// When the token dies by this worker's boot clock, if it heard of the commit when it happened.
+#[derive(Clone, Copy, Debug)]
+struct Witness {
+    token_fence: u64,
+    dies_at: Boot,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Explained {
+    reader: Option<Boot>,
+    state: Option<Boot>,
+}
+
+/// What a keeper needs to know of the world to decide.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The boot clock.
+    pub now: Boot,
+    /// The unit's rules.
+    pub rules: &'a Rules,
+    /// This worker's identity.
+    pub identity: &'a str,
+    /// The credential's keyed hash.
+    pub configuration: &'a str,
+    /// The store's epoch, as last heard; empty where the epoch rule is off.
+    pub epoch: &'a str,
+    /// This worker's place in the unit's order.
+    pub rank: u32,
+}
+
+/// How a view came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It was read: whatever it shows may be old.
+    Read,
+    /// It was told as it happened.
+    Told,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing, until something happens or this instant comes.
+    Rest(Option<Boot>),
+    /// Read the state.
+    Read,
+    /// Look after the reader's key.
+    Keep,
+    /// Ask for a turn to settle a change of epoch; see [`Keeper::is_urgent`] for whose comes first.
+    Queue,
+    /// Try to refresh.
+    Refresh {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+impl Keeper {
+    /// The state as last seen, and the store's time now by estimate.
+    pub fn view(&self, now: Boot) -> Option<(&State, u64)> {
+        self.seen.as_ref().map(|seen| (&seen.state, seen.store_now_ms(now)))
+    }
+
+    /// What the worker remembers of the unit.
+    pub const fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// How long the token still lives by the boot clock, if this worker heard of its commit.
+    pub fn alive(&self, now: Boot) -> Option<Alive> {
+        let Witness { token_fence, dies_at } = self.witness?;
+        Some(Alive { token_fence, for_ms: crate::clock::millis(dies_at.since(now)) })
+    }
+
+    /// The worker as the outlook sees it.
+    pub fn viewer(&self, around: &Surroundings<'_>) -> Viewer {
+        Viewer {
+            identity: around.identity.to_owned(),
+            configuration: around.configuration.to_owned(),
+            epoch: around.epoch.to_owned(),
+            memory: self.memory.clone(),
+        }
+    }
+
+    /// Takes in a state that was seen at `at`, in `epoch`.
+    pub fn observe(&mut self, observed: Observed, source: Source, at: Boot, epoch: &str) {
+        let Observed { state, now_ms } = observed;
+        if self.seen.as_ref().is_some_and(|seen| seen.overtakes(&state, now_ms, at)) {
+            return;
+        }
+        self.remember(&state, epoch);
+        if source == Source::Read {
+            if self.witness.is_some_and(|witness| witness.token_fence != state.token_fence) {
+                self.witness = None;
+            }
+        } else if state.fingerprint.is_some()
+            && self.witness.is_none_or(|witness| witness.token_fence != state.token_fence)
+            && self.seen.as_ref().is_some_and(|seen| seen.state.token_fence != state.token_fence)
+        {
+            let left = Duration::from_millis(state.expires_at_ms.saturating_sub(now_ms));
+            self.witness = Some(Witness { token_fence: state.token_fence, dies_at: at + left });
+        }
+        if !epoch.is_empty() && state.epoch == epoch {
+            self.turn = None;
+        }
+        self.read_from = None;
+        self.seen = Some(Seen { state, now_ms, at });
+    }
+
+    /// Notes that an event was heard: the touches that come with it are its own. `reader` if it wrote the reader's key.
+    pub fn explain(&mut self, reader: bool, now: Boot) {
+        self.explained.state = Some(now);
+        if reader {
+            self.explained.reader = Some(now);
+        }
+    }
+
+    /// One of the unit's keys was touched.
+    pub fn touched(&mut self, key: TouchedKey, around: &Surroundings<'_>) {
+        let explained = match key {
+            TouchedKey::Reader => &mut self.explained.reader,
+            TouchedKey::State => &mut self.explained.state,
+        };
+        if explained.take().is_some_and(|at| around.now.since(at) < EXPLAINED) {
+            return;
+        }
+        let from = Some(around.now + place(around.rank, STEP));
+        match key {
+            TouchedKey::Reader => self.keep_from = from,
+            TouchedKey::State => self.read_from = from,
+        }
+    }
+
+    /// The reader's key was found missing although the state has a good token.
+    pub fn unpublished(&mut self, around: &Surroundings<'_>) {
+        self.keep_from = Some(around.now + place(around.rank, STEP));
+    }
+
+    /// The unit's turn to be settled after a change of epoch is at `turn`.
+    pub fn take_turn(&mut self, turn: Boot) {
+        self.turn = Some(turn);
+    }
+
+    /// Remembers this worker's last claim, also one whose reply was lost (fence 0).
+    pub fn claimed(&mut self, own: OwnClaim) {
+        self.memory.remembered = self.memory.remembered.max(own.fence);
+        self.memory.own = Some(own);
+    }
+
+    /// The action under way ended, and the store answered.
+    pub fn done(&mut self) {
+        self.work = None;
+        self.not_before = None;
+    }
+
+    /// The action under way ended, and the store did not answer: nothing more before `not_before`.
+    pub fn failed(&mut self, not_before: Boot) {
+        match self.work.take() {
+            Some(Work::Read) => self.read_from = Some(not_before),
+            Some(Work::Keep) => self.keep_from = Some(not_before),
+            Some(Work::Refresh) | None => {}
+        }
+        self.not_before = Some(not_before);
+    }
+
+    /// What the state means for this worker, as far as it is known.
+    pub fn outlook(&self, around: &Surroundings<'_>) -> Option<Outlook> {
+        let seen = self.seen.as_ref()?;
+        let now_ms = seen.store_now_ms(around.now);
+        Some(seen.state.outlook(now_ms, &self.viewer(around), around.rules))
+    }
+
+    /// What to do now. A read, a keep or a refresh is under way until [`Self::done`] or [`Self::failed`].
+    pub fn next(&mut self, around: &Surroundings<'_>) -> Action {
+        let now = around.now;
+        if self.work.is_some() {
+            return Action::Rest(None);
+        }
+        if let Some(not_before) = self.not_before.filter(|instant| *instant > now) {
+            return Action::Rest(Some(not_before));
+        }
+        let Some(outlook) = self.outlook(around) else { return Action::Rest(None) };
+        let mut wake_at: Option<Boot> = None;
+        // Whether `at` has come; if not, it is an instant to wake at.
+        let mut has_come = |at: Boot| {
+            if at > now {
+                wake_at = Some(wake_at.map_or(at, |earlier| earlier.min(at)));
+            }
+            at <= now
+        };
+        if self.read_from.is_some_and(&mut has_come) {
+            self.read_from = None;
+            self.work = Some(Work::Read);
+            return Action::Read;
+        }
+        if self.keep_from.or_else(|| self.sweep_at(around)).is_some_and(&mut has_come) {
+            self.keep_from = None;
+            self.work = Some(Work::Keep);
+            return Action::Keep;
+        }
+        let behind = place(around.rank, STEP) + LAG;
+        match outlook {
+            Outlook::Newer { .. } => {}
+            Outlook::Held { until_ms: ms } | Outlook::NotOwed { look_at_ms: ms } => {
+                has_come(self.instant_of(ms, now) + behind);
+            }
+            Outlook::Owed { reason, at_ms } => {
+                let mut at = self.instant_of(at_ms.max(self.since_ms(reason)), now) + behind;
+                if reason == Reason::Epoch {
+                    let Some(turn) = self.turn else {
+                        return Action::Queue;
+                    };
+                    at = at.max(turn + place(around.rank, SHARE));
+                }
+                if has_come(at) {
+                    self.work = Some(Work::Refresh);
+                    return Action::Refresh { reason };
+                }
+                // Whatever is waited for, the token falls due and dies meanwhile.
+                if let Some(Seen { state, .. }) = &self.seen {
+                    has_come(self.instant_of(state.refresh_at_ms, now) + behind);
+                    has_come(self.instant_of(state.expires_at_ms, now) + behind);
+                }
+            }
+        }
+        Action::Rest(wake_at)
+    }
+
+    /// Since when `reason` holds, by the store's clock: the places in the order are counted from there.
+    fn since_ms(&self, reason: Reason) -> u64 {
+        self.seen.as_ref().map_or(0, |Seen { state, .. }| match reason {
+            Reason::Due => state.refresh_at_ms,
+            Reason::Missing => state.expires_at_ms,
+            Reason::Takeover if !state.clock_went_back(state.claimed_at_ms) => state.until_ms(),
+            Reason::Takeover
+            | Reason::Reported
+            | Reason::Forced
+            | Reason::Doubt
+            | Reason::Epoch => 0,
+        })
+    }
+
+    /// When the store's clock shows `at_ms`, by estimate; what is past when it was seen counts from then.
+    fn instant_of(&self, at_ms: u64, now: Boot) -> Boot {
+        self.seen
+            .as_ref()
+            .map_or(now, |seen| seen.at + Duration::from_millis(at_ms.saturating_sub(seen.now_ms)))
+    }
+
+    fn sweep_at(&self, around: &Surroundings<'_>) -> Option<Boot> {
+        let seen = self.seen.as_ref().filter(|_| around.rank == 0)?;
+        Some(seen.at + SWEEP)
+    }
+
+    /// Whether a change to `epoch` may have lost this unit's last claim.
+    pub fn is_urgent(&self, epoch: &str) -> bool {
+        self.seen.as_ref().is_some_and(|seen| {
+            let recent = seen.state.claimed_at_ms + URGENT_MS > seen.now_ms;
+            self.memory.remembered > seen.state.fence || recent && seen.state.epoch != epoch
+        })
+    }
+
+    /// Rule R7: the highest fence, and the last claim of its own until a later one is seen in the same epoch.
+    fn remember(&mut self, state: &State, epoch: &str) {
+        self.memory.remembered = self.memory.remembered.max(state.fence);
+        let Some(own) = &mut self.memory.own else { return };
+        if state.shows(own) {
+            own.fence = state.fence;
+            epoch.clone_into(&mut own.epoch);
+        } else if own.epoch == epoch && state.fence > own.fence {
+            self.memory.own = None;
+        }
+    }
+}
+
+impl Seen {
+    fn store_now_ms(&self, now: Boot) -> u64 {
+        self.now_ms + crate::clock::millis(now.since(self.at))
+    }
+
+    /// Whether this was seen of a later moment than `state`: answers and events come over different connections.
+    fn overtakes(&self, state: &State, now_ms: u64, at: Boot) -> bool {
+        let earlier = now_ms < self.now_ms
+            && state.fence <= self.state.fence
+            && at.since(self.at) < OVERTAKING;
+        let claim_after_its_outcome = now_ms == self.now_ms
+            && state.fence == self.state.fence
+            && state.intent
+            && !self.state.intent;
+        earlier || claim_after_its_outcome
+    }
+}
+
+fn place(rank: u32, step: Duration) -> Duration {
+    step.saturating_mul(rank)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nature::Nature;
+    use crate::token::Fingerprint;
+
+    const NOW_MS: u64 = 1_000_000_000;
+    const START: Boot = Boot::new(Duration::from_secs(5_000));
+    const RULES: Rules = Rules {
+        nature: Nature::WECHAT,
+        request_timeout_ms: 5_000,
+        lease_ms: 8_000,
+        drain_ms: 60_000,
+        spacing_ms: 30_000,
+        overlap_ms: 300_000,
+    };
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn around(after: Duration, rank: u32) -> Surroundings<'static> {
+        Surroundings {
+            now: START + after,
+            rules: &RULES,
+            identity: "w#1",
+            configuration: "cfg",
+            epoch: "e1",
+            rank,
+        }
+    }
+
+    /// The next refresh is due in 100 s.
+    fn settled() -> State {
+        State {
+            v: 1,
+            epoch: "e1".to_owned(),
+            fence: 7,
+            nonce: "n7".to_owned(),
+            fingerprint: Some(Fingerprint::of("T")),
+            token_fence: 7,
+            expires_at_ms: NOW_MS + 700_000,
+            refresh_at_ms: NOW_MS + 100_000,
+            ..State::default()
+        }
+    }
+
+    fn keeper(state: State) -> Keeper {
+        let mut keeper = Keeper::default();
+        keeper.observe(Observed { state, now_ms: NOW_MS }, Source::Read, START, "e1");
+        keeper
+    }
+
+    #[test]
+    fn the_first_worker_wakes_when_the_token_falls_due_and_the_others_a_step_later() {
+        let due = START + s(100) + LAG;
+        assert_eq!(keeper(settled()).next(&around(s(0), 0)), Action::Rest(Some(due)));
+        let second = Action::Rest(Some(due + STEP));
+        assert_eq!(keeper(settled()).next(&around(s(0), 1)), second);
+        let mut first = keeper(settled());
+        assert_eq!(first.next(&around(s(101), 0)), Action::Refresh { reason: Reason::Due });
+        assert_eq!(first.next(&around(s(101), 0)), Action::Rest(None), "one action at a time");
+    }
+
+    #[test]
+    fn a_worker_behind_waits_its_step_from_when_the_token_fell_due_not_from_when_it_looked() {
+        let mut second = keeper(settled());
+        let at = START + s(100) + STEP + LAG;
+        let early = s(100) + Duration::from_millis(50);
+        assert_eq!(second.next(&around(early, 1)), Action::Rest(Some(at)));
+    }
+
+    #[test]
+    fn a_claim_that_was_heard_of_is_looked_at_again_when_its_lease_ends() {
+        let mut second = keeper(settled());
+        let claimed = State {
+            intent: true,
+            claimed_at_ms: NOW_MS + 100_000,
+            lease_ms: 8_000,
+            fence: 8,
+            ..settled()
+        };
+        let told = Observed { state: claimed, now_ms: NOW_MS + 100_000 };
+        second.observe(told, Source::Told, START + s(100), "e1");
+        let end = START + s(108) + STEP + LAG;
+        assert_eq!(second.next(&around(s(100), 1)), Action::Rest(Some(end)));
+        let taken_over = Action::Refresh { reason: Reason::Takeover };
+        assert_eq!(second.next(&around(s(109), 1)), taken_over);
+    }
+
+    #[test]
+    fn a_key_touched_by_an_event_is_explained_once_and_by_anybody_else_is_looked_after() {
+        let mut first = keeper(settled());
+        first.explain(true, START);
+        first.touched(TouchedKey::Reader, &around(s(0), 0));
+        assert!(matches!(first.next(&around(s(0), 0)), Action::Rest(_)));
+        first.touched(TouchedKey::Reader, &around(s(0), 0));
+        assert_eq!(first.next(&around(s(0), 0)), Action::Keep);
+    }
+
+    #[test]
+    fn the_first_worker_sweeps_a_silent_unit_and_the_others_leave_it_to_it() {
+        let far = State {
+            refresh_at_ms: NOW_MS + 7_000_000,
+            expires_at_ms: NOW_MS + 7_200_000,
+            ..settled()
+        };
+        assert_eq!(keeper(far.clone()).next(&around(SWEEP, 0)), Action::Keep);
+        assert!(matches!(keeper(far).next(&around(SWEEP, 1)), Action::Rest(_)));
+    }
+
+    #[test]
+    fn a_store_that_does_not_answer_is_left_in_peace_until_the_backoff_ends() {
+        let mut first = keeper(settled());
+        assert!(matches!(first.next(&around(s(101), 0)), Action::Refresh { .. }));
+        first.failed(START + s(103));
+        assert_eq!(first.next(&around(s(102), 0)), Action::Rest(Some(START + s(103))));
+        assert!(matches!(first.next(&around(s(103), 0)), Action::Refresh { .. }));
+    }
+
+    #[test]
+    fn a_change_of_epoch_is_settled_in_turn() {
+        let mut first =
+            keeper(State { epoch: "e0".to_owned(), claimed_at_ms: NOW_MS - 1, ..settled() });
+        assert!(first.is_urgent("e1"));
+        assert_eq!(first.next(&around(s(0), 0)), Action::Queue);
+        first.take_turn(START + s(3));
+        assert!(matches!(first.next(&around(s(0), 0)), Action::Rest(Some(_))));
+        assert_eq!(first.next(&around(s(4), 0)), Action::Refresh { reason: Reason::Epoch });
+    }
+
+    #[test]
+    fn an_answer_that_was_overtaken_is_no_news_but_a_clock_that_went_back_is() {
+        let mut first = keeper(settled());
+        let old =
+            || Observed { state: State { fingerprint: None, ..settled() }, now_ms: NOW_MS - 10 };
+        first.observe(old(), Source::Told, START + s(1), "e1");
+        assert!(first.view(START).unwrap().0.fingerprint.is_some());
+        first.observe(old(), Source::Told, START + s(6), "e1");
+        assert!(first.view(START).unwrap().0.fingerprint.is_none());
+    }
+
+    #[test]
+    fn only_a_worker_that_heard_of_the_commit_knows_the_tokens_life() {
+        let mut first = keeper(settled());
+        assert_eq!(first.alive(START), None);
+        let next = State { fence: 8, token_fence: 8, expires_at_ms: NOW_MS + 900_000, ..settled() };
+        let told = Observed { state: next, now_ms: NOW_MS + 1_000 };
+        first.observe(told, Source::Told, START + s(1), "e1");
+        let alive = first.alive(START + s(100)).unwrap();
+        assert_eq!((alive.token_fence, alive.for_ms), (8, 800_000));
+    }
+
+    #[test]
+    fn an_own_claim_is_remembered_until_a_later_one_is_seen_in_its_epoch() {
+        let own = OwnClaim { fence: 7, nonce: "n7".to_owned(), epoch: "e1".to_owned() };
+        let mut first = keeper(settled());
+        first.claimed(own);
+        let later = |now_ms| Observed {
+            state: State { fence: 9, nonce: "n9".to_owned(), ..settled() },
+            now_ms,
+        };
+        let mut same = first.clone();
+        same.observe(later(NOW_MS + 1), Source::Told, START, "e1");
+        assert_eq!(same.memory(), &Memory { remembered: 9, own: None });
+        first.observe(later(NOW_MS + 1), Source::Told, START, "e2");
+        assert!(first.memory().own.is_some());
+    }
+}

@@ -23,7 +23,7 @@
 //! 4. [`outlook`]: is a refresh owed, and when may it run.
 //! 5. [`claim`], [`commit`], [`abandon`], [`keep`], [`report`]: the transitions.
 //! 6. [`policy`], [`codes`]: jitter, backoff, what each upstream error leads to.
-//! 7. [`keeper`]: what one worker does next about one unit.
+//! 7. [`keeper`], [`order`]: what one worker does next about one unit, and which worker begins.
 //! 8. [`ports`]: what the adapters must provide.
 
 pub mod abandon;
@@ -36,6 +36,7 @@ pub mod doubt;
 pub mod keep;
 pub mod keeper;
 pub mod nature;
+pub mod order;
 pub mod outlook;
 pub mod policy;
 pub mod ports;

@@ -343,11 +343,8 @@ mod tests {
 
     #[test]
     fn a_mark_is_served_when_its_time_comes() {
-        let marked = State {
-            rejected: Some(Mark::Reported),
-            rejected_from_ms: NOW + 5_000,
-            ..settled()
-        };
+        let marked =
+            State { rejected: Some(Mark::Reported), rejected_from_ms: NOW + 5_000, ..settled() };
         check(&marked, &owed(Reason::Reported, NOW + 5_000));
         let due_first = State { refresh_at_ms: NOW, ..marked };
         check(&due_first, &owed(Reason::Due, NOW - 3_570_000));

@@ -42,7 +42,7 @@ pub fn due_before_expiry(
 ) -> Duration {
     let (ahead, _) = timing.ahead_of(life);
     let ahead = if nature.is_idempotent() { ahead.min(timing.times().overlap) } else { ahead };
-    ahead - random.below(ahead / 10)
+    ahead.saturating_sub(random.below(ahead / 10))
 }
 
 /// Exponential backoff with full jitter: uniform between zero and `base × 2^failures`, at most `cap`,
@@ -85,10 +85,10 @@ mod tests {
         let timing = Timing::new(WECHAT).unwrap();
         let life = Duration::from_hours(2);
         let due = |random| due_before_expiry(Nature::WECHAT, &timing, life, Random::new(random));
-        assert_eq!(due(0.0), Duration::from_secs(600));
-        assert_eq!(due(1.0), Duration::from_secs(540));
+        assert_eq!(due(0.0), Duration::from_mins(10));
+        assert_eq!(due(1.0), Duration::from_mins(9));
         let stable = due_before_expiry(Nature::Idempotent, &timing, life, Random::new(0.0));
-        assert_eq!(stable, Duration::from_secs(300));
+        assert_eq!(stable, Duration::from_mins(5));
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn protection_is_given_up_only_in_the_last_half_of_ahead() {
         let timing = Timing::new(WECHAT).unwrap();
-        assert!(!too_late_for_protection(Duration::from_secs(300), &timing));
+        assert!(!too_late_for_protection(Duration::from_mins(5), &timing));
         assert!(too_late_for_protection(Duration::from_secs(299), &timing));
     }
 }

@@ -115,8 +115,8 @@ pub struct Reading {
     pub epoch: String,
     /// The store's time, in milliseconds since 1970.
     pub now_ms: u64,
-    /// The states without their tokens, in the order that was asked for.
-    pub states: Vec<State>,
+    /// The states without their tokens, in the order that was asked for, and whether readers find a token.
+    pub units: Vec<(State, bool)>,
 }
 
 /// What a worker hears from the store.
@@ -133,7 +133,7 @@ pub enum Notice {
         /// What happened, in the contract's words (`refreshed`, `claimed` …).
         what: String,
         /// The state after it.
-        observed: Observed,
+        observed: Box<Observed>,
     },
     /// A unit's key was written, deleted or expired, by a transition or by somebody else.
     Touched {
@@ -171,8 +171,6 @@ pub enum Fetched {
     NotSent {
         /// Why, in words for people, without a secret.
         why: String,
-        /// The deadline had passed, so nothing is wrong with the way to the upstream.
-        too_late: bool,
     },
     /// The upstream answered that it issued no token.
     Refused {

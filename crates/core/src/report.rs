@@ -185,7 +185,8 @@ mod tests {
             spacing_ms: 30_000,
             overlap_ms: 300_000,
         };
-        let mut state = State { spaced_from_ms: NOW - 10_000, retry_at_ms: NOW + 9, ..with_a_token() };
+        let mut state =
+            State { spaced_from_ms: NOW - 10_000, retry_at_ms: NOW + 9, ..with_a_token() };
         assert_eq!(state.force(NOW, &rules), NOW + 20_000);
         assert_eq!((state.rejected, state.retry_at_ms), (Some(Mark::Forced), 0));
     }

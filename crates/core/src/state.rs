@@ -15,6 +15,10 @@ pub const VERSION: u32 = 1;
 pub const CLOCK_SLACK_MS: u64 = 1_000;
 
 /// A unit's state. Zero and empty mean "never"; a state of which `v` is 0 does not exist yet.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of the hash with its own meaning"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// Version of the layout; one above [`VERSION`] is read, and left alone.
@@ -382,7 +386,8 @@ mod tests {
 
     #[test]
     fn a_lease_that_ends_further_ahead_than_its_length_is_over() {
-        let state = State { intent: true, claimed_at_ms: 10_000, lease_ms: 8_000, ..State::default() };
+        let state =
+            State { intent: true, claimed_at_ms: 10_000, lease_ms: 8_000, ..State::default() };
         assert!(state.claim_is_current(10_000) && state.claim_is_current(17_999));
         assert!(state.holder_is_dead(18_000));
         assert!(state.holder_is_dead(10_000 - CLOCK_SLACK_MS - 1));

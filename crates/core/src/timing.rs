@@ -139,7 +139,8 @@ impl Timing {
 
     /// The last instant at which a claim first asked for at `t0` may send its request (rule R6).
     pub fn send_by(&self, t0: Boot) -> Boot {
-        t0 + (self.times.lease - self.margin() - self.times.request_timeout)
+        let kept_free = self.margin() + self.times.request_timeout;
+        t0 + self.times.lease.saturating_sub(kept_free)
     }
 
     /// `ahead` for a token that lives `life`, and whether it had to be clamped to half of that.

@@ -144,6 +144,6 @@ fn event(payload: Value) -> Option<Notice> {
     let payload: Vec<u8> = redis::from_redis_value(payload).ok()?;
     let view = View::parse(&payload).ok()?;
     let unit = view.unit()?;
-    let observed = view.observed();
+    let observed = Box::new(view.observed());
     Some(Notice::Event { unit, what: view.what, observed })
 }

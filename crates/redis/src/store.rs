@@ -125,8 +125,7 @@ impl RedisStore {
             let mut pipe = redis::pipe();
             pipe.cmd("GET").arg(self.keys.replicas());
             let result = self.commands.send("replicas", &mut pipe).await?.into_iter().next();
-            let seen: Option<u32> =
-                redis::from_redis_value(settled(result)?).unwrap_or_default();
+            let seen: Option<u32> = redis::from_redis_value(settled(result)?).unwrap_or_default();
             self.highest.fetch_max(seen.unwrap_or(0), Ordering::AcqRel);
             self.highest_known.store(true, Ordering::Release);
         }
@@ -268,20 +267,22 @@ impl Store for RedisStore {
         pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
         for unit in units {
             pipe.cmd("HGETALL").arg(self.keys.state(unit));
+            pipe.cmd("EXISTS").arg(self.keys.reader(unit));
         }
         let mut results = self.commands.send("read", &mut pipe).await?.into_iter();
         let info = results.next().and_then(Result::ok);
         let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
         let epoch = info.as_deref().and_then(facts::epoch).unwrap_or_default();
         let now_ms = settled(results.next()).ok().and_then(millis_of).unwrap_or_default();
-        let mut states = Vec::with_capacity(units.len());
-        for result in results {
-            let fields: Vec<(String, String)> = redis::from_redis_value(settled(Some(result))?)
+        let mut read = Vec::with_capacity(units.len());
+        for _ in units {
+            let fields: Vec<(String, String)> = redis::from_redis_value(settled(results.next())?)
                 .map_err(|_| strange("a state that is no hash"))?;
             let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            states.push(State::from_fields(fields).without_token());
+            let published = redis::from_redis_value(settled(results.next())?).unwrap_or(false);
+            read.push((State::from_fields(fields).without_token(), published));
         }
-        Ok(Reading { epoch, now_ms, states })
+        Ok(Reading { epoch, now_ms, units: read })
     }
 
     async fn token(&self, unit: &Unit) -> Result<Option<(Token, Duration)>, StoreError> {

@@ -100,7 +100,8 @@ impl Both<'_> {
     }
 
     async fn set_clock(&mut self) {
-        let (s, us) = ((self.now_us / 1_000_000).to_string(), (self.now_us % 1_000_000).to_string());
+        let (s, us) =
+            ((self.now_us / 1_000_000).to_string(), (self.now_us % 1_000_000).to_string());
         self.redis::<()>(&["HSET", "test:clock", "s", &s, "us", &us]).await;
     }
 
@@ -177,9 +178,10 @@ impl Both<'_> {
                 };
                 let committed = self.store.commit(&self.unit, &request).await;
                 let answer = match committed {
-                    Ok(done) => {
-                        CommitAnswer::Committed { generation: done.generation, changed: done.changed }
-                    }
+                    Ok(done) => CommitAnswer::Committed {
+                        generation: done.generation,
+                        changed: done.changed,
+                    },
                     Err(StoreError::Fenced) => CommitAnswer::Fenced,
                     Err(error) => panic!("{error}"),
                 };
@@ -188,7 +190,8 @@ impl Both<'_> {
             Step::Abandon { claim, how, retry_in_ms } => {
                 let (fence, nonce) = self.claim_number(claim);
                 let why = "it \"broke\" / 坏了".to_owned();
-                let scopes = [Scope::Worker, Scope::Configuration, Scope::Account, Scope::Transient];
+                let scopes =
+                    [Scope::Worker, Scope::Configuration, Scope::Account, Scope::Transient];
                 let outcome = match how {
                     0 => Outcome::NotSent { why, retry_in_ms: 0 },
                     1 => Outcome::NotSent { why, retry_in_ms: retry_in_ms + 1 },

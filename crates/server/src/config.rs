@@ -6,29 +6,33 @@
 //! # Layout, in reading order
 //! 1. This file: what a configuration is, and how it comes together.
 //! 2. `error`, `environment`, `files`: problems and their places; the variables that override; the files and their includes.
-//! 3. `section`: the keys there are, and typed access to them.
+//! 3. `keys`, `document`, `value`, `section`: the keys there are; a parsed file; one value; typed access to a table.
 //! 4. `redis`, `http`, `basics`, `refresh`, `credentials`, `secret`: one section each.
 
 mod basics;
 mod credentials;
+mod document;
 mod environment;
 mod error;
 mod files;
 mod http;
+mod keys;
 mod redis;
 mod refresh;
 mod secret;
 mod section;
 #[cfg(test)]
 mod testing;
+mod value;
 
 use std::path::{Path, PathBuf};
 
 use self::error::Findings;
-use self::section::{HTTP, INCLUDED, LOG, REDIS, REFRESH, ROOT, Section, UPSTREAM, WORKER};
+use self::keys::{HTTP, INCLUDED, LOG, REDIS, REFRESH, ROOT, UPSTREAM, WORKER};
+use self::section::Section;
 
 pub use self::basics::{LogConfig, LogFormat, UpstreamConfig, WorkerConfig};
-pub use self::credentials::{CredentialConfig, Provider};
+pub use self::credentials::CredentialConfig;
 pub use self::environment::Environment;
 pub use self::error::ConfigError;
 pub use self::http::{HttpConfig, HttpToken, Scope};
@@ -85,26 +89,34 @@ impl Config {
         environment.check(&findings);
         let main = files::main(path, environment, places, &findings);
         let root = Section::root(main.as_ref(), &ROOT, environment, &findings);
-        let included = files::included(&root);
+        let included = files::included(&root, main.as_ref());
 
-        let refresh = root.section(&REFRESH);
         let mut roots = vec![root.clone()];
         roots.extend(
-            included.iter().map(|file| Section::root(Some(file), &INCLUDED, environment, &findings)),
+            included
+                .iter()
+                .map(|file| Section::root(Some(file), &INCLUDED, environment, &findings)),
         );
-        let config = Self {
-            redis: redis::read(&root.section(&REDIS)),
-            worker: basics::worker(&root.section(&WORKER)),
-            log: basics::log(&root.section(&LOG)),
-            http: http::read(&root.section(&HTTP)),
-            upstream: basics::upstream(&root.section(&UPSTREAM)),
-            refresh: refresh::read(&refresh),
-            credentials: vec![],
-        };
-        let credentials = credentials::read(&roots, &refresh, &config.refresh);
-        let config = Self { credentials, ..config };
+        let redis = redis::read(&root.section(&REDIS));
+        let worker = basics::worker(&root.section(&WORKER));
+        let log = basics::log(&root.section(&LOG));
+        let http = http::read(&root.section(&HTTP));
+        let upstream = basics::upstream(&root.section(&UPSTREAM));
+        let section = root.section(&REFRESH);
+        let refresh = refresh::read(&section);
+        let credentials = credentials::read(&roots, &section, &refresh);
+        let config = redis.zip(worker).map(|(redis, worker)| Self {
+            redis,
+            worker,
+            log,
+            http,
+            upstream,
+            refresh,
+            credentials,
+        });
         let files = main.iter().chain(&included).map(|file| file.path().to_owned()).collect();
-        Ok(Loaded { config, warnings: findings.finish()?, files })
+        let (config, warnings) = findings.finish(config)?;
+        Ok(Loaded { config, warnings, files })
     }
 }
 
@@ -117,7 +129,8 @@ mod tests {
 
     #[test]
     fn the_example_loads_and_says_nothing_but_the_defaults() {
-        let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../zhongkong.example.toml"));
+        let example =
+            Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../zhongkong.example.toml"));
         let variables: [(&str, &str); 1] = [("WX_SECRET", "s3cret")];
         let loaded = Config::load(Some(example), &variables.into_iter().collect()).unwrap();
         assert_eq!(loaded.warnings, Vec::<String>::new());
@@ -148,7 +161,12 @@ mod tests {
     #[test]
     fn unknown_keys_are_refused_with_the_nearest_known_one() {
         let refresh = "[refresh]\nleese = \"8s\"";
-        refused(refresh, &["zhongkong.toml:2: refresh.leese: unknown key `leese` in [refresh]; did you mean `lease`?"]);
+        refused(
+            refresh,
+            &[
+                "zhongkong.toml:2: refresh.leese: unknown key `leese` in [refresh]; did you mean `lease`?",
+            ],
+        );
         refused("[redsi]", &["zhongkong.toml:1: redsi", "in the file; did you mean `redis`?"]);
         refused("[log]\ncolour = 1", &["log.colour", "(known: level, format)"]);
         refused("[[credentials]]\nappid = 1", &["credentials[0].appid", "did you mean `app_id`?"]);
@@ -157,7 +175,10 @@ mod tests {
 
     #[test]
     fn what_is_not_built_yet_says_so() {
-        refused("[redis]\nca = \"x\"", &["zhongkong.toml:2: redis.ca: `ca` is not in this version"]);
+        refused(
+            "[redis]\nca = \"x\"",
+            &["zhongkong.toml:2: redis.ca: `ca` is not in this version"],
+        );
         let tickets = format!("{ACCOUNT}tickets = [\"jsapi\"]\n");
         refused(&tickets, &["credentials[0].tickets", "`tickets` is not in this version"]);
         refused(&format!("{ACCOUNT}publish = []"), &["`publish` is not in this version"]);
@@ -201,13 +222,17 @@ mod tests {
     fn without_a_file_the_environment_must_say_something() {
         let load = |variables: &[(&str, &str)]| {
             let environment: Environment = variables.iter().copied().collect();
-            Config::load_from(None, &environment, &[Path::new("/no/a.toml"), Path::new("/no/b.toml")])
+            Config::load_from(
+                None,
+                &environment,
+                &[Path::new("/no/a.toml"), Path::new("/no/b.toml")],
+            )
         };
         let error = load(&[]).unwrap_err().to_string();
         assert!(error.contains("/no/a.toml, /no/b.toml") && error.contains("--config"), "{error}");
         let loaded = load(&[("ZHONGKONG__REDIS__URL", "redis://store")]).unwrap();
         assert!(loaded.files.is_empty());
         assert_eq!(loaded.config.redis.url.as_str(), "redis://store");
-        assert!(loaded.warnings[0].contains("no credentials"), "{:?}", loaded.warnings);
+        assert!(loaded.warnings[0].contains("none is configured"), "{:?}", loaded.warnings);
     }
 }

@@ -1,3 +1,24 @@
 //! One token refresher for a whole cluster: the binary.
+//!
+//! # Layout, in reading order
+//! - `cli`: the command line, and what each ending means to the shell.
+//! - [`config`]: the configuration, read whole before anything else happens.
+//! - `run`: a worker, from its start to its orderly end; `wiring` builds its parts, `logging` and `clock` serve it.
+//! - `api`: the worker's HTTP face.
+//! - `commands`: what is asked of Redis from the command line.
+//! - `report`: a unit's status in words, for both.
 
+mod api;
+mod cli;
+mod clock;
+mod commands;
 pub mod config;
+#[cfg(feature = "failpoints")]
+mod failpoint;
+mod language;
+mod logging;
+mod report;
+mod run;
+mod wiring;
+
+pub use cli::main;

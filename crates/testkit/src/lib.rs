@@ -1,9 +1,40 @@
-//! What tests share: a private redis-server, worker processes, a reader.
+//! What tests share: a whole cluster of real processes, and the means to disturb it.
 //!
-//! Only tests and the demo depend on this crate.
+//! Everything is private to its owner (ports, directories, processes) and ends with it, so that
+//! tests run side by side. Only tests and the demo depend on this crate.
+//!
+//! Modules in reading order:
+//!
+//! - [`cluster`], [`builder`]: a Redis, a simulated upstream and workers; what they say and hold.
+//! - [`timings`]: times short enough to wait for, which do not contradict each other.
+//! - [`worker`]: one `zhongkong run`, and what can be done to it.
+//! - [`reader`]: a service that reads the key, and counts what it finds.
+//! - [`server`], [`redis_clock`]: a redis-server, and the time it believes.
+//! - [`http`], [`wait`], [`process`], [`ports`]: the tools below.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a broken fixture must stop the test at once")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a broken fixture must stop the test at once"
+)]
 
+pub mod builder;
+pub mod cluster;
+pub mod http;
+pub mod ports;
+pub mod process;
+pub mod reader;
+pub mod redis_clock;
 pub mod server;
+pub mod timings;
+pub mod wait;
+pub mod worker;
 
+pub use builder::ClusterBuilder;
+pub use cluster::{APP_ID, Cluster, SECRET};
+pub use reader::{BadRead, Counts, Finding, Reader};
+pub use redis_clock::RedisClock;
 pub use server::RedisServer;
+pub use timings::Timings;
+pub use wait::{PATIENCE, wait_until};
+pub use worker::Worker;

@@ -1,12 +1,14 @@
 //! A private redis-server on a random port, ended on drop.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
+
+use crate::ports::free_port;
+use crate::process;
 
 /// Longest wait for a server to answer: a loaded machine takes its time.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -15,10 +17,11 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct RedisServer {
     port: u16,
-    directory: TempDir,
     options: Vec<String>,
     environment: Vec<(String, PathBuf)>,
     child: Option<Child>,
+    // Dropped last: the server writes here.
+    directory: TempDir,
 }
 
 impl RedisServer {
@@ -68,17 +71,17 @@ impl RedisServer {
     /// Starts the server (again), and waits until it answers.
     pub async fn restart(&mut self) {
         self.kill().await;
-        let child = Command::new("redis-server")
+        let child = process::command("redis-server")
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            // Its background thread would wait in vain, or without a pause, on a clock that moves.
+            .args(["--jemalloc-bg-thread", "no"])
             .args(&self.options)
             .arg("--dir")
             .arg(self.directory.path())
             .envs(self.environment.iter().map(|(name, path)| (name, path)))
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .kill_on_drop(true)
             .spawn()
             .expect("redis-server must be installed (apt-get install redis-server)");
         self.child = Some(child);
@@ -87,8 +90,13 @@ impl RedisServer {
             .expect("redis-server must answer");
     }
 
-    async fn answers(&self) {
+    async fn answers(&mut self) {
         loop {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
+            assert!(
+                ended.is_none(),
+                "redis-server must be installed (apt-get install redis-server) and start: {ended:?}"
+            );
             if let Ok(mut connection) = self.try_connect().await
                 && redis::cmd("PING").query_async::<()>(&mut connection).await.is_ok()
             {
@@ -122,9 +130,4 @@ impl RedisServer {
             .find_map(|line| line.strip_prefix(&prefix)?.split(',').next()?.parse().ok())
             .unwrap_or(0)
     }
-}
-
-/// A port that nobody uses now.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

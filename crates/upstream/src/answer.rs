@@ -116,7 +116,9 @@ mod tests {
 
     #[track_caller]
     fn is_refused(status: u16, body: impl AsRef<[u8]>, expected: (i64, &str)) {
-        let Fetched::Refused { code, message } = answer(status, body) else { panic!("not refused") };
+        let Fetched::Refused { code, message } = answer(status, body) else {
+            panic!("not refused")
+        };
         assert_eq!((code, message.as_str()), expected);
     }
 
@@ -151,7 +153,8 @@ mod tests {
         lives(r#","expires_in":345.9"#, Some(Duration::from_secs(345)));
         lives(r#","expires_in":2678400"#, Some(LIFE_MAX));
         for odd in ["", ":0", ":-7200", ":\"7200\"", ":2678401", ":0.5", ":1e300", ":null", ":{}"] {
-            let field = if odd.is_empty() { String::new() } else { format!(r#","expires_in"{odd}"#) };
+            let field =
+                if odd.is_empty() { String::new() } else { format!(r#","expires_in"{odd}"#) };
             lives(&field, None);
         }
     }
@@ -162,9 +165,17 @@ mod tests {
         for status in [200, 400, 401, 429] {
             is_refused(status, busy, (45011, "slower, rid: 1-2-3"));
         }
-        is_refused(200, r#"{"errcode":"40125","errmsg":"invalid appsecret"}"#, (40125, "invalid appsecret"));
+        is_refused(
+            200,
+            r#"{"errcode":"40125","errmsg":"invalid appsecret"}"#,
+            (40125, "invalid appsecret"),
+        );
         is_refused(200, r#"{"errcode":40013,"access_token":""}"#, (40013, ""));
-        is_refused(200, b"{\"errcode\":40013,\"errmsg\":\"\xb2\xbb\"}", (40013, "\u{fffd}\u{fffd}"));
+        is_refused(
+            200,
+            b"{\"errcode\":40013,\"errmsg\":\"\xb2\xbb\"}",
+            (40013, "\u{fffd}\u{fffd}"),
+        );
         is_refused(200, r#"{"errcode":40164,"errmsg":"for s3cret"}"#, (40164, "for [removed]"));
     }
 

@@ -16,8 +16,10 @@ use crate::failpoint::{Hook, HookPoint};
 type BoxError = Box<dyn Error + Send + Sync>;
 
 tokio::task_local! {
-    /// The permission under which the current task may connect. Without a pool, a client connects inside the future
-    /// of the request (a pool would connect in a task of its own, where this is not set: the gate stays shut then).
+    /// The permission under which the current task may connect.
+    ///
+    /// Without a pool, a client connects inside the future of the request, where this is set. (With one, a connection
+    /// that another request no longer needs comes up in a task of its own, and would be kept.)
     pub(crate) static PASSAGE: Arc<Passage>;
 }
 
@@ -29,7 +31,7 @@ pub(crate) struct Passage {
     sent_at: OnceLock<Boot>,
     handed_over: Notify,
     #[cfg(feature = "failpoints")]
-    pub(crate) hook: Option<Hook>,
+    hook: Option<Hook>,
 }
 
 /// Why a connection was not handed over to the request.
@@ -66,6 +68,11 @@ impl Passage {
             #[cfg(feature = "failpoints")]
             hook: None,
         }
+    }
+
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn with_hook(self, hook: Option<Hook>) -> Self {
+        Self { hook, ..self }
     }
 
     /// When the deadline was checked; from then on, the request may have been sent.
@@ -130,6 +137,7 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::future::Ready;
     use std::time::Duration;
 
     use tower::util::service_fn;
@@ -173,9 +181,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_gate_lets_one_connection_through() {
+    async fn the_gate_lets_one_connection_through_and_opens_no_second() {
         let passage = passage(NOW);
         assert!(connect(&passage).await.is_ok());
-        assert_eq!(connect(&passage).await, Err(Some(Barred::AlreadySent)));
+        let mut gate = GateLayer.layer(service_fn(|(): ()| -> Ready<Result<(), BoxError>> {
+            panic!("a second connection")
+        }));
+        let second = PASSAGE.scope(passage, async { gate.call(()).await }).await.unwrap_err();
+        assert_eq!(second.downcast_ref(), Some(&Barred::AlreadySent));
     }
 }

@@ -24,7 +24,7 @@ impl Scrub {
     pub(crate) fn new(secret: &SecretString) -> Self {
         let plain = secret.expose_secret();
         let json = serde_json::Value::from(plain).to_string();
-        let mut forms = vec![plain.to_owned(), encoded(plain), json.trim_matches('"').to_owned()];
+        let mut forms = vec![plain.to_owned(), encoded(plain), json[1..json.len() - 1].to_owned()];
         // The longest first: the plain form may be a part of another.
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
         forms.dedup();
@@ -72,6 +72,7 @@ mod tests {
     #[test]
     fn the_secret_is_taken_out_in_every_form_in_which_it_was_sent() {
         check("a\"b&c", "<a\"b&c> <a%22b%26c> <a\\\"b&c>", "<[removed]> <[removed]> <[removed]>");
+        check("a\"", "<a\\\">", "<[removed]>");
         check("abc", "a\u{0}bc a\u{7}b\u{1b}c", "[removed] [removed]");
     }
 

@@ -2,7 +2,9 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::{Future, pending};
+#[cfg(feature = "failpoints")]
+use std::future::Future;
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +65,7 @@ pub enum TransportError {
 #[derive(Debug)]
 pub(crate) enum Exchange {
     /// Nothing left this worker.
-    NotSent { why: String, too_late: bool },
+    NotSent { why: String },
     /// It may or may not have arrived.
     Lost { why: String },
     /// It was answered, whatever that says.
@@ -106,8 +108,8 @@ impl Transport {
             if !matches!(proxy.scheme(), "http" | "https") || !proxy.has_host() {
                 return Err(TransportError::Proxy);
             }
-            builder = builder
-                .proxy(Proxy::all(proxy.clone()).map_err(|_error| TransportError::Proxy)?);
+            builder =
+                builder.proxy(Proxy::all(proxy.clone()).map_err(|_error| TransportError::Proxy)?);
         }
         let client = builder.build().map_err(|error| TransportError::Client(root(&error)))?;
         Ok(Self {
@@ -142,7 +144,7 @@ impl Transport {
         }
         let passage = Passage::new(send_by, Arc::clone(&self.clock));
         #[cfg(feature = "failpoints")]
-        let passage = Passage { hook: self.hook.clone(), ..passage };
+        let passage = passage.with_hook(self.hook.clone());
         let passage = Arc::new(passage);
         let exchange = PASSAGE.scope(Arc::clone(&passage), exchange(&self.client, request));
         tokio::pin!(exchange);
@@ -205,7 +207,7 @@ impl Transport {
         } else {
             format!("no connection: {}", root(error))
         };
-        Exchange::NotSent { why, too_late: false }
+        Exchange::NotSent { why }
     }
 
     /// Lets the request out, waits a moment, and says that it was sent, even if it was answered meanwhile.
@@ -269,16 +271,16 @@ async fn exchange(client: &Client, request: Request) -> Answer {
 async fn overdue(passage: &Passage, left: Duration) {
     tokio::time::sleep(left).await;
     if passage.sent_at().is_some() {
-        pending().await
+        pending::<()>().await;
     }
 }
 
 fn not_sent(barred: Barred) -> Exchange {
-    Exchange::NotSent { why: barred.to_string(), too_late: barred == Barred::DeadlinePassed }
+    Exchange::NotSent { why: barred.to_string() }
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
@@ -288,4 +290,38 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
 /// The words of the first cause: those above it repeat what the caller says already.
 fn root(error: &(dyn Error + 'static)) -> String {
     causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::Method;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Stopped;
+
+    impl Clock for Stopped {
+        fn now(&self) -> Boot {
+            Boot::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn the_client_connects_to_nothing_without_a_claim() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let timeout = Duration::from_secs(1);
+        let settings = TransportSettings { proxy: None, request_timeout: timeout };
+        let transport = Transport::new(&settings, Arc::new(Stopped)).unwrap();
+        let answer = exchange(&transport.client, Request::new(Method::GET, url)).await;
+        let Err(Failure::Client(error)) = answer else { panic!("an answer") };
+        assert_eq!(find::<Barred>(&error), Some(&Barred::NoPassage));
+        let exchange = transport.conclude(Err(Failure::Client(error)), None, timeout);
+        assert!(matches!(exchange, Exchange::NotSent { .. }), "{exchange:?}");
+        // Connections are accepted in the order in which they were made.
+        let first = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert_eq!(listener.accept().await.unwrap().1, first.local_addr().unwrap());
+    }
 }

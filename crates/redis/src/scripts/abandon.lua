@@ -67,7 +67,7 @@ elseif outcome == 'refused' then
   elseif scope == 'configuration' then key = s.configuration or ''
   else set('failures', num('failures') + 1) end
   refuse(scope, key, ARGV[11], tonumber(ARGV[12]))
-elseif retry_in > 0 then
+else
   refuse('worker', s.holder, 'retrying', nil)
 end
 save()

@@ -66,5 +66,5 @@ if left > 0 then redis.call('SET', KEYS[3], token, 'PX', int(left)) end
 save()
 redis.call('DEL', KEYS[2])
 -- An unchanged token is no news to people, but the other workers must know that the claim is over.
-local event = publish(changed and 'refreshed' or 'released')
+local event = publish(changed and 'refreshed' or 'unchanged')
 return {'committed', s.generation, changed and '1' or '', event}

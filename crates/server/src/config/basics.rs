@@ -55,25 +55,27 @@ impl fmt::Debug for UpstreamConfig {
     }
 }
 
-pub(super) fn worker(section: &Section<'_>) -> WorkerConfig {
-    let name = section.parsed("name");
-    WorkerConfig { name: name.unwrap_or_else(|| default_name(&uname().nodename().to_string_lossy())) }
+pub(super) fn worker(section: &Section<'_>) -> Option<WorkerConfig> {
+    let default = default_name(&uname().nodename().to_string_lossy());
+    let name = section.read("name", |raw| Ok(raw.text()?.to_owned())).unwrap_or(default);
+    let name = WorkerName::try_from(name);
+    let name = name.inspect_err(|error| section.problem("name", &error.to_string())).ok()?;
+    Some(WorkerConfig { name })
 }
 
 /// `<host>-<6 random hex digits>`: containers of one image may share a host name.
-fn default_name(host: &str) -> WorkerName {
+fn default_name(host: &str) -> String {
     let suffix = format!("-{:06x}", rand::random::<u32>() >> 8);
     let allowed = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' };
     let host: String = host.chars().map(allowed).take(NAME_MAX - suffix.len()).collect();
     let host = if host.is_empty() { "worker" } else { &host };
-    WorkerName::try_from(format!("{host}{suffix}"))
+    format!("{host}{suffix}")
 }
 
 pub(super) fn log(section: &Section<'_>) -> LogConfig {
     let levels = ["off", "error", "warn", "info", "debug", "trace"].map(|level| (level, level));
     let level = section.read("level", |raw| raw.choice(&levels)).unwrap_or("info");
-    let formats =
-        [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let formats = [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
     LogConfig {
         filter: section.environment.get("RUST_LOG").unwrap_or(level).to_owned(),
         format: section.read("format", |raw| raw.choice(&formats)).unwrap_or(LogFormat::Auto),
@@ -92,11 +94,59 @@ pub(super) fn upstream(section: &Section<'_>) -> UpstreamConfig {
 
 /// `text` as an address by http or https; it is never repeated, since it may hold a password.
 pub(super) fn http_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| {
-        format!("must be an address such as \"https://host:port\": {error}")
-    })?;
+    let url = Url::parse(text)
+        .map_err(|error| format!("must be an address such as \"https://host:port\": {error}"))?;
     match url.scheme() {
         "http" | "https" => Ok(url),
         scheme => Err(format!("must begin with http:// or https://, not {scheme}:")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{ACCOUNT, load_with, loaded, refused, warned};
+
+    #[test]
+    fn a_default_name_is_the_host_and_six_hex_digits() {
+        for (host, begins) in [("node-1.lan", "node-1.lan-"), ("", "worker-"), ("机 a", "--a-")] {
+            let name = default_name(host);
+            assert!(name.starts_with(begins) && name.len() == begins.len() + 6, "{name}");
+        }
+        assert_eq!(default_name(&"x".repeat(200)).len(), NAME_MAX);
+        assert!(loaded(ACCOUNT).config.worker.name.as_str().len() > 7);
+    }
+
+    #[test]
+    fn rust_log_wins_over_the_configured_level() {
+        let toml = format!("[log]\nlevel = \"warn\"\nformat = \"json\"\n{ACCOUNT}");
+        let log = loaded(&toml).config.log;
+        assert_eq!((log.filter.as_str(), log.format), ("warn", LogFormat::Json));
+        let log = load_with(&toml, [("RUST_LOG", "zhongkong=trace")]).unwrap().config.log;
+        assert_eq!(log.filter, "zhongkong=trace");
+    }
+
+    #[test]
+    fn the_proxy_shows_its_password_to_nobody() {
+        let toml = format!("[upstream]\nproxy = \"http://u:s3cret@egress:3128\"\n{ACCOUNT}");
+        warned(&toml, &["zhongkong.toml:2: upstream.proxy", "ZHONGKONG__UPSTREAM__PROXY"]);
+        let upstream = loaded(&toml).config.upstream;
+        assert!(format!("{upstream:?}").contains("egress"));
+        assert!(!format!("{upstream:?}").contains("s3cret"));
+        assert_eq!(upstream.proxy.unwrap().password(), Some("s3cret"));
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for (toml, parts) in [
+            ("[worker]\nname = \"a b\"", ["worker.name: ", "1 to 64 characters"]),
+            ("[log]\nlevel = \"inof\"", ["log.level: ", "did you mean `info`?"]),
+            ("[log]\nformat = \"xml\"", ["log.format: ", "(known: auto, text, json)"]),
+            ("[upstream]\nmax_concurrent = 0", ["upstream.max_concurrent: ", "1 to 10000"]),
+            ("[upstream]\nproxy = \"socks5://h\"", ["upstream.proxy: ", "http:// or https://"]),
+            ("[upstream]\nproxy = \"u:s3cret@h\"", ["upstream.proxy: ", "http:// or https://"]),
+        ] {
+            refused(toml, &[&["zhongkong.toml:2: "][..], &parts].concat());
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::error::{Findings, Place, suggest};
-use super::section::SECTIONS;
+use super::keys::SECTIONS;
 
 /// Begins the name of every variable that overrides a value: `ZHONGKONG__REFRESH__LEASE`.
 const PREFIX: &str = "ZHONGKONG__";

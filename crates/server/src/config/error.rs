@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 /// So many problems or warnings are shown; the rest is counted.
 const SHOWN_MAX: usize = 50;
+/// So many characters of an unknown name are compared with the known ones.
+const NAME_MAX: usize = 100;
 
 /// Every problem found in a configuration, one a line: `zhongkong.toml:14: refresh.lease: …`.
 #[derive(Debug, thiserror::Error)]
@@ -48,13 +50,14 @@ impl Findings {
         self.problems.borrow().is_empty()
     }
 
-    /// The warnings, unless there are problems.
-    pub(super) fn finish(self) -> Result<Vec<String>, ConfigError> {
+    /// `outcome` with the warnings, unless there are problems.
+    pub(super) fn finish<T>(self, outcome: Option<T>) -> Result<(T, Vec<String>), ConfigError> {
         let problems = shortened(self.problems.into_inner());
-        if problems.is_empty() {
-            Ok(shortened(self.warnings.into_inner()))
-        } else {
-            Err(ConfigError { problems })
+        match outcome {
+            Some(outcome) if problems.is_empty() => {
+                Ok((outcome, shortened(self.warnings.into_inner())))
+            }
+            _ => Err(ConfigError { problems }),
         }
     }
 }
@@ -111,7 +114,9 @@ impl fmt::Display for Place {
 
 /// The part of a message about the unknown `name` that says what was meant.
 pub(super) fn suggest<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    let distance = |known: &str| strsim::damerau_levenshtein(name, known);
+    // The comparison takes time and memory by the product of both lengths.
+    let start: String = name.chars().take(NAME_MAX).collect();
+    let distance = |known: &str| strsim::damerau_levenshtein(&start, known);
     match known.clone().min_by_key(|known| distance(known)) {
         Some(nearest) if distance(nearest) <= 2.max(nearest.len() / 3) => {
             format!("; did you mean `{nearest}`?")
@@ -138,7 +143,7 @@ mod tests {
         for _ in 0..SHOWN_MAX + 7 {
             findings.problem(&Place::Variable("X".to_owned()), "a.b", "is wrong");
         }
-        let shown = findings.finish().unwrap_err().to_string();
+        let shown = findings.finish(Some(())).unwrap_err().to_string();
         assert!(shown.starts_with("X: a.b: is wrong\n") && shown.ends_with("\nand 7 more"));
     }
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::section::{Raw, SECRET, Section};
+use super::keys::SECRET;
+use super::section::Section;
+use super::value::Raw;
 
 /// The largest secret file, in bytes.
 const FILE_MAX: u64 = 64 * 1024;
@@ -70,11 +72,15 @@ pub(super) fn secret(section: &Section<'_>, key: &str) -> Option<(SecretSource, 
                 (SecretError::Unreadable { source, .. }, _) => {
                     format!("{error}: {source}; create it, readable by this user, or name another")
                 }
-                (_, SecretSource::File(path)) => format!("{error}: fill the file {}", path.display()),
+                (_, SecretSource::File(path)) => {
+                    format!("{error}: fill the file {}", path.display())
+                }
                 (_, SecretSource::Environment { name, .. }) => {
                     format!("{error}: set the environment variable {name}")
                 }
-                (_, SecretSource::Plain(_)) => format!("{error}: use {{ file = … }} or {{ env = … }}"),
+                (_, SecretSource::Plain(_)) => {
+                    format!("{error}: use {{ file = … }} or {{ env = … }}")
+                }
             };
             section.problem(&stated_at, &what);
             None
@@ -95,7 +101,8 @@ fn source(section: &Section<'_>, key: &str) -> Option<(SecretSource, String)> {
         }
     }
     let Some(table) = section.table_at(key, &SECRET) else {
-        let plain = section.read(key, |raw| raw.text().map_err(|what| format!("{what}; {WANTED}")))?;
+        let plain =
+            section.read(key, |raw| raw.text().map_err(|what| format!("{what}; {WANTED}")))?;
         section.warn(key, &format!("a secret in plain text; {WANTED}"));
         return Some((SecretSource::Plain(plain.into()), key.to_owned()));
     };
@@ -117,13 +124,17 @@ fn sourced(section: &Section<'_>, key: &str) -> Option<SecretSource> {
     if key.ends_with("file") {
         return Some(SecretSource::File(section.directory_of(key).join(text)));
     }
-    if !text.chars().all(|c| c == '_' || c.is_ascii_alphanumeric()) || text.starts_with(|c: char| c.is_ascii_digit()) {
+    if !text.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+        || text.starts_with(|c: char| c.is_ascii_digit())
+    {
         // Perhaps the secret itself, written in the wrong place: not to be repeated.
         section.problem(key, "must be the name of an environment variable");
         return None;
     }
     let Some(value) = section.environment.get(text) else {
-        let what = format!("the environment variable {text} is not set, empty or not UTF-8; set it, or use {{ file = … }}");
+        let what = format!(
+            "the environment variable {text} is not set, empty or not UTF-8; set it, or use {{ file = … }}"
+        );
         section.problem(key, &what);
         return None;
     };
@@ -147,5 +158,66 @@ fn trimmed(text: &SecretString) -> Result<SecretString, SecretError> {
         Err(SecretError::NotOneLine)
     } else {
         Ok(text.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::config::testing::{ACCOUNT, refused};
+
+    fn account(secret: &str) -> String {
+        ACCOUNT.replace("{ env = \"WX_SECRET\" }", secret)
+    }
+
+    #[test]
+    fn a_file_is_read_from_beside_the_configuration_and_again_when_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("zhongkong.toml"), account("{ file = \"wx\" }")).unwrap();
+        fs::write(path("wx"), "s3cret\n").unwrap();
+        let loaded =
+            Config::load(Some(&path("zhongkong.toml")), &[("", ""); 0].into_iter().collect());
+        let secret = &loaded.unwrap().config.credentials[0].secret;
+        assert!(matches!(secret, SecretSource::File(file) if *file == path("wx")));
+        fs::write(path("wx"), "another").unwrap();
+        assert_eq!(secret.read().unwrap().expose_secret(), "another");
+        fs::remove_file(path("wx")).unwrap();
+        assert!(matches!(secret.read(), Err(SecretError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_had_is_refused_with_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &[u8]| {
+            let path = directory.path().join(name);
+            fs::write(&path, text).unwrap();
+            format!("{{ file = {path:?} }}")
+        };
+        for (secret, part) in [
+            ("{ file = \"/no/such\" }".to_owned(), "the secret file /no/such cannot be read: "),
+            (
+                "{ file = \"/no/such\" }".to_owned(),
+                "create it, readable by this user, or name another",
+            ),
+            (file("empty", b" \n"), "the secret is empty: fill the file /"),
+            (file("lines", b"s3cret\ns3cret"), "a line break or another control character"),
+            (file("binary", b"s3cret\xff"), "cannot be read: stream did not contain valid UTF-8"),
+            (file("large", "x".repeat(70_000).as_bytes()), "larger than 64 KiB"),
+            ("{ env = \"NOT_SET\" }".to_owned(), "the environment variable NOT_SET is not set"),
+            ("{ env = \"7s3cret\" }".to_owned(), "must be the name of an environment variable"),
+            ("\"\"".to_owned(), "the secret is empty: use { file = "),
+            ("5353".to_owned(), "must be a string, found integer; name its source: { file"),
+            ("[\"s3cret\"]".to_owned(), "must be a string, found array"),
+            ("{}".to_owned(), "name its source: { file"),
+            ("{ file = \"a\", env = \"B\" }".to_owned(), "name its source: { file"),
+            ("{ flie = \"a\" }".to_owned(), "credentials[0].secret.flie: unknown key `flie`"),
+            ("{ file = 5353 }".to_owned(), "credentials[0].secret.file: must be a string"),
+        ] {
+            refused(&account(&secret), &["zhongkong.toml:5: credentials[0].secret", part]);
+        }
     }
 }

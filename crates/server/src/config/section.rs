@@ -1,143 +1,15 @@
 //! Typed access to the tables of a file, each value with its key and place.
 
-use std::fmt::Display;
-use std::ops::{Range, RangeInclusive};
 use std::path::Path;
-use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use toml_edit::{Document as Toml, Item, TableLike};
+use toml_edit::{Item, TableLike};
 
+use super::document::{Document, listed};
 use super::environment::Environment;
 use super::error::{Findings, Place, suggest};
-
-/// The longest of all durations, so that sums of them stay far from any limit.
-const DURATION_MAX: Duration = Duration::from_hours(24 * 366);
-
-/// The keys of a table.
-#[derive(Debug)]
-pub(super) struct Keys {
-    pub(super) name: &'static str,
-    /// Scalars, which the environment may override.
-    pub(super) scalars: &'static [&'static str],
-    /// Secrets, which it may override, too: the secret itself, its file or its variable.
-    pub(super) secrets: &'static [&'static str],
-    /// Lists and tables.
-    pub(super) others: &'static [&'static str],
-    /// What is described but not built yet.
-    pub(super) later: &'static [&'static str],
-}
-
-/// The tables of which there is one each.
-pub(super) const SECTIONS: [&Keys; 6] = [&REDIS, &WORKER, &LOG, &HTTP, &UPSTREAM, &REFRESH];
-
-const NONE: Keys = Keys { name: "", scalars: &[], secrets: &[], others: &[], later: &[] };
-pub(super) const ROOT: Keys = Keys {
-    name: "the file",
-    others: &[
-        "include",
-        "redis",
-        "worker",
-        "log",
-        "http",
-        "upstream",
-        "refresh",
-        "credentials",
-    ],
-    ..NONE
-};
-pub(super) const INCLUDED: Keys =
-    Keys { name: "an included file", others: &["credentials"], ..NONE };
-pub(super) const REDIS: Keys = Keys {
-    name: "redis",
-    scalars: &["url", "prefix", "username", "replicas"],
-    secrets: &["password"],
-    later: &["ca", "client_cert", "client_key"],
-    ..NONE
-};
-pub(super) const WORKER: Keys = Keys { name: "worker", scalars: &["name"], ..NONE };
-pub(super) const LOG: Keys = Keys { name: "log", scalars: &["level", "format"], ..NONE };
-pub(super) const HTTP: Keys =
-    Keys { name: "http", scalars: &["listen"], others: &["tokens"], ..NONE };
-pub(super) const HTTP_TOKEN: Keys =
-    Keys { name: "tokens", scalars: &["name", "scope"], secrets: &["secret"], ..NONE };
-pub(super) const UPSTREAM: Keys =
-    Keys { name: "upstream", scalars: &["proxy", "max_concurrent"], ..NONE };
-pub(super) const REFRESH: Keys = Keys {
-    name: "refresh",
-    scalars: &[
-        "ahead",
-        "request_timeout",
-        "lease",
-        "drain",
-        "spacing",
-        "report_budget",
-        "probe_interval",
-        "reconcile_rate",
-        "human_poll",
-    ],
-    ..NONE
-};
-pub(super) const CREDENTIAL: Keys = Keys {
-    name: "credentials",
-    scalars: &["id", "provider", "app_id", "base_url", "overlap", "hold"],
-    secrets: &["secret"],
-    later: &["tickets", "publish"],
-    ..NONE
-};
-pub(super) const SECRET: Keys = Keys { scalars: &["file", "env"], ..NONE };
-
-impl Keys {
-    /// Every key that the environment may override, as `section.key`.
-    pub(super) fn overridable(&self) -> impl Iterator<Item = String> {
-        let sources = self.secrets.iter().flat_map(|secret| {
-            ["", ".file", ".env"].map(|source| format!("{}.{secret}{source}", self.name))
-        });
-        self.scalars.iter().map(|key| format!("{}.{key}", self.name)).chain(sources)
-    }
-
-    fn known(&self) -> impl Iterator<Item = &'static str> + Clone {
-        [self.scalars, self.secrets, self.others].into_iter().flatten().copied()
-    }
-}
-
-/// A parsed file.
-#[derive(Debug)]
-pub(super) struct Document {
-    path: Arc<Path>,
-    toml: Toml<String>,
-    newlines: Vec<usize>,
-}
-
-impl Document {
-    /// Parses `text`; a syntax error is told without the line itself, which may hold a secret.
-    pub(super) fn parse(path: &Path, text: String) -> Result<Self, (Place, String)> {
-        let path: Arc<Path> = path.into();
-        let newlines: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
-        let start = |line: usize| if line == 0 { 0 } else { newlines[line - 1] + 1 };
-        match Toml::parse(text.clone()) {
-            Ok(toml) => Ok(Self { path, toml, newlines }),
-            Err(error) => {
-                let at = error.span().map_or(0, |span| span.start);
-                let line = newlines.partition_point(|newline| *newline < at);
-                let column = text.get(start(line)..at).map_or(0, |before| before.chars().count());
-                let place =
-                    Place::File { path, line: Some(line + 1), column: Some(column + 1) };
-                Err((place, format!("not TOML: {}", error.message())))
-            }
-        }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn place(&self, span: Option<Range<usize>>) -> Place {
-        let line = span.map(|span| self.newlines.partition_point(|at| *at < span.start) + 1);
-        Place::File { path: Arc::clone(&self.path), line, column: None }
-    }
-}
+use super::keys::Keys;
+use super::value::Raw;
 
 /// One table, under what the environment overrides of it.
 #[derive(Clone)]
@@ -150,13 +22,6 @@ pub(super) struct Section<'a> {
     place: Place,
 }
 
-/// A value as it was written.
-#[derive(Clone, Copy)]
-pub(super) enum Raw<'a> {
-    Item(&'a Item),
-    Variable(&'a str),
-}
-
 impl<'a> Section<'a> {
     /// The root table of `document`.
     pub(super) fn root(
@@ -165,10 +30,9 @@ impl<'a> Section<'a> {
         environment: &'a Environment,
         findings: &'a Findings,
     ) -> Self {
-        let table = document.map(|document| document.toml.as_table() as &dyn TableLike);
+        let table = document.map(|document| document.root() as &dyn TableLike);
         let place = document.map_or(Place::Default, |document| Place::file(document.path()));
-        let root =
-            Self { findings, environment, document, table, path: String::new(), place };
+        let root = Self { findings, environment, document, table, path: String::new(), place };
         root.refuse_unknown(keys);
         root
     }
@@ -188,34 +52,21 @@ impl<'a> Section<'a> {
     /// The tables in the list `keys.name`, at most `max`.
     pub(super) fn sections(&self, keys: &'static Keys, max: usize) -> Vec<Self> {
         let Some(item) = self.table.and_then(|table| table.get(keys.name)) else { return vec![] };
-        let tables: Option<Vec<(&dyn TableLike, Option<Range<usize>>)>> = match item {
-            Item::ArrayOfTables(tables) => {
-                Some(tables.iter().map(|table| (table as &dyn TableLike, table.span())).collect())
-            }
-            Item::Value(value) => value.as_array().and_then(|array| {
-                let inline = array.iter().map(|value| {
-                    value.as_inline_table().map(|table| (table as &dyn TableLike, value.span()))
-                });
-                inline.collect()
-            }),
-            _ => None,
-        };
-        let tables = tables.unwrap_or_else(|| {
-            self.problem(keys.name, &format!("must be a list of tables: [[{}]]", self.key(keys.name)));
+        let tables = listed(item).unwrap_or_else(|| {
+            let what = format!("must be a list of tables: [[{}]]", self.key(keys.name));
+            self.problem(keys.name, &what);
             vec![]
         });
         if tables.len() > max {
             self.problem(keys.name, &format!("{} entries, more than {max}", tables.len()));
             return vec![];
         }
-        let place = |span| self.document.map_or(Place::Default, |document| document.place(span));
-        let numbered = tables.into_iter().enumerate();
-        numbered
-            .map(|(at, (table, span))| {
-                let path = format!("{}[{at}]", self.key(keys.name));
-                self.inner(keys, path, Some(table), place(span))
-            })
-            .collect()
+        let numbered = tables.into_iter().enumerate().map(|(at, (table, span))| {
+            let path = format!("{}[{at}]", self.key(keys.name));
+            let place = self.document.map_or(Place::Default, |document| document.place(span));
+            self.inner(keys, path, Some(table), place)
+        });
+        numbered.collect()
     }
 
     /// The table that stands where the value `key` might, such as `{ file = … }`.
@@ -239,7 +90,11 @@ impl<'a> Section<'a> {
     fn refuse_unknown(&self, keys: &'static Keys) {
         let names = self.table.into_iter().flat_map(TableLike::iter).map(|(name, _)| name);
         for name in names.filter(|name| !keys.known().any(|known| known == *name)) {
-            let place = if self.path.is_empty() { keys.name.to_owned() } else { format!("[{}]", self.path) };
+            let place = if self.path.is_empty() {
+                keys.name.to_owned()
+            } else {
+                format!("[{}]", self.path)
+            };
             let what = if keys.later.contains(&name) {
                 format!("`{name}` is not in this version; remove it")
             } else {
@@ -263,9 +118,17 @@ impl<'a> Section<'a> {
         parse(raw).inspect_err(|what| self.problem(key, what)).ok()
     }
 
-    /// Likewise for text in the form of `T`.
-    pub(super) fn parsed<T: FromStr<Err: Display>>(&self, key: &str) -> Option<T> {
-        self.read(key, |raw| raw.text()?.parse().map_err(|error: T::Err| error.to_string()))
+    /// Likewise; if it is absent, `default` is parsed instead.
+    pub(super) fn read_or<T>(
+        &self,
+        key: &str,
+        default: &'static str,
+        parse: impl FnOnce(Raw<'a>) -> Result<T, String>,
+    ) -> Option<T> {
+        if self.has(key) {
+            return self.read(key, parse);
+        }
+        parse(Raw::Variable(default)).inspect_err(|what| self.problem(key, what)).ok()
     }
 
     /// Likewise for a duration above zero.
@@ -284,6 +147,11 @@ impl<'a> Section<'a> {
         value
     }
 
+    /// Where `key` got its value, be it from the default.
+    pub(super) fn source_of(&self, key: &str) -> Place {
+        if self.has(key) { self.place_of(key) } else { Place::Default }
+    }
+
     /// Where `key` got its value; the table itself if it has none there.
     pub(super) fn place_of(&self, key: &str) -> Place {
         if let Some((name, _)) = self.environment.override_of(&self.key(key)) {
@@ -294,6 +162,11 @@ impl<'a> Section<'a> {
             (Some((key, item)), Some(document)) => document.place(key.span().or(item.span())),
             _ => self.place.clone(),
         }
+    }
+
+    /// Whether it is a file that gives `key` its value.
+    pub(super) fn in_file(&self, key: &str) -> bool {
+        matches!(self.source_of(key), Place::File { .. })
     }
 
     /// Whether `key` has a value that is not its default.
@@ -307,6 +180,11 @@ impl<'a> Section<'a> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
+    /// The path of the table itself.
+    pub(super) fn name(&self) -> &str {
+        &self.path
+    }
+
     pub(super) fn problem(&self, key: &str, what: &str) {
         self.findings.problem(&self.place_of(key), &self.key(key), what);
     }
@@ -317,54 +195,8 @@ impl<'a> Section<'a> {
 
     /// The directory that relative paths in `key` begin at: that of the file, none for a variable.
     pub(super) fn directory_of(&self, key: &str) -> &'a Path {
-        let file = matches!(self.place_of(key), Place::File { .. });
+        let file = self.in_file(key);
         let document = self.document.filter(|_| file);
         document.and_then(|document| document.path().parent()).unwrap_or(Path::new(""))
-    }
-}
-
-impl<'a> Raw<'a> {
-    /// A string.
-    pub(super) fn text(self) -> Result<&'a str, String> {
-        match self {
-            Self::Variable(text) => Ok(text),
-            Self::Item(item) => item
-                .as_str()
-                .ok_or_else(|| format!("must be a string, found {}", item.type_name())),
-        }
-    }
-
-    /// A whole number within `range`.
-    pub(super) fn number(self, range: RangeInclusive<u32>) -> Result<u32, String> {
-        let number = match self {
-            Self::Variable(text) => text.parse().ok(),
-            Self::Item(item) => item.as_integer().and_then(|number| number.try_into().ok()),
-        };
-        number
-            .filter(|number| range.contains(number))
-            .ok_or_else(|| format!("must be a whole number, {} to {}", range.start(), range.end()))
-    }
-
-    /// A duration of whole milliseconds, zero included.
-    pub(super) fn duration(self) -> Result<Duration, String> {
-        let text = self.text().map_err(|what| format!("{what}; write \"8s\" or \"10m\""))?;
-        let duration = humantime::parse_duration(text)
-            .map_err(|error| format!("{text:?} is no duration such as \"8s\" or \"10m\": {error}"))?;
-        if !duration.subsec_nanos().is_multiple_of(1_000_000) {
-            return Err(format!("{text:?} is not in whole milliseconds"));
-        }
-        if duration > DURATION_MAX {
-            return Err(format!("{text:?} is more than a year"));
-        }
-        Ok(duration)
-    }
-
-    /// One of the named `choices`.
-    pub(super) fn choice<T: Copy>(self, choices: &[(&'static str, T)]) -> Result<T, String> {
-        let text = self.text()?;
-        let chosen = choices.iter().find(|(name, _)| *name == text);
-        chosen.map(|(_, value)| *value).ok_or_else(|| {
-            format!("unknown value {text:?}{}", suggest(text, choices.iter().map(|(name, _)| *name)))
-        })
     }
 }

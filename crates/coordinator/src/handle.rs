@@ -1,0 +1,145 @@
+//! What the binary asks of a running coordinator.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use zhongkong_core::credential::{CredentialId, Unit};
+use zhongkong_core::outlook::Outlook;
+use zhongkong_core::state::State;
+
+use crate::settings::CredentialSettings;
+
+/// Orders that may wait for the loop.
+pub(crate) const ORDERS: usize = 256;
+/// The loop never takes longer than this for an order; if it does, something is wrong.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Speaks to a coordinator; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(crate) orders: mpsc::Sender<Order>,
+    pub(crate) health: watch::Receiver<Health>,
+}
+
+/// How the coordinator itself is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Redis answers.
+    pub store_up: bool,
+    /// Every unit's state has been read at least once.
+    pub informed: bool,
+    /// The coordinator is about to end.
+    pub stopping: bool,
+    /// Identities of the living workers, this one included.
+    pub workers: Vec<String>,
+}
+
+/// A unit as this worker sees it.
+#[derive(Clone, Debug)]
+pub struct UnitView {
+    /// The unit.
+    pub unit: Unit,
+    /// Its provider's name.
+    pub provider: &'static str,
+    /// Its state as last seen, without the token; none if it was never read.
+    pub state: Option<State>,
+    /// The store's time now, in milliseconds since 1970, by estimate.
+    pub now_ms: u64,
+    /// What it means for this worker.
+    pub outlook: Option<Outlook>,
+}
+
+/// What asking for a refresh came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefreshAnswer {
+    /// There is a token of a later claim.
+    Refreshed,
+    /// None is owed.
+    NotOwed,
+    /// One is owed, and runs later.
+    Deferred {
+        /// After so long.
+        retry_after: Duration,
+    },
+    /// It was tried, and failed.
+    Failed {
+        /// The state with the refusal.
+        state: Box<State>,
+        /// When it is tried again.
+        retry_after: Duration,
+    },
+}
+
+/// Why an order was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// No such credential, or no such kind of it.
+    #[error("unknown credential {0}")]
+    Unknown(CredentialId),
+    /// Redis could not be asked, or refused.
+    #[error("{0}")]
+    Store(String),
+    /// The coordinator is stopping, or has too much to do.
+    #[error("the worker is stopping or overloaded")]
+    Busy,
+}
+
+#[derive(Debug)]
+pub(crate) enum Order {
+    Views { id: Option<CredentialId>, answer: oneshot::Sender<Vec<UnitView>> },
+    Refresh { unit: Unit, force: bool, answer: oneshot::Sender<Result<Waiting, CommandError>> },
+    Reload { credentials: Vec<CredentialSettings> },
+}
+
+/// An answer, or where it will come.
+#[derive(Debug)]
+pub(crate) enum Waiting {
+    Now(RefreshAnswer),
+    Later { answer: oneshot::Receiver<RefreshAnswer>, unless: RefreshAnswer },
+}
+
+impl Handle {
+    /// How the coordinator is doing now.
+    pub fn health(&self) -> Health {
+        self.health.borrow().clone()
+    }
+
+    /// The units of `id`, or of every credential, in their order.
+    pub async fn views(&self, id: Option<CredentialId>) -> Result<Vec<UnitView>, CommandError> {
+        let (answer, answered) = oneshot::channel();
+        self.order(Order::Views { id, answer }).await?;
+        let views = tokio::time::timeout(ANSWER_TIMEOUT, answered).await;
+        let mut views = views.ok().and_then(Result::ok).ok_or(CommandError::Busy)?;
+        views.sort_by(|a, b| a.unit.cmp(&b.unit));
+        Ok(views)
+    }
+
+    /// Has `unit` refreshed if that is owed, or by `force` whatever its status, and waits at most `wait` for the outcome.
+    pub async fn refresh(
+        &self,
+        unit: Unit,
+        force: bool,
+        wait: Duration,
+    ) -> Result<RefreshAnswer, CommandError> {
+        let (answer, answered) = oneshot::channel();
+        self.order(Order::Refresh { unit, force, answer }).await?;
+        let waiting = tokio::time::timeout(ANSWER_TIMEOUT, answered).await;
+        match waiting.ok().and_then(Result::ok).ok_or(CommandError::Busy)?? {
+            Waiting::Now(answer) => Ok(answer),
+            Waiting::Later { answer, unless } => {
+                let answer = tokio::time::timeout(wait, answer).await;
+                Ok(answer.ok().and_then(Result::ok).unwrap_or(unless))
+            }
+        }
+    }
+
+    /// Keeps `credentials` from now on.
+    pub async fn reload(&self, credentials: Vec<CredentialSettings>) -> Result<(), CommandError> {
+        self.order(Order::Reload { credentials }).await
+    }
+
+    async fn order(&self, order: Order) -> Result<(), CommandError> {
+        let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.orders.send(order)).await;
+        sent.ok().and_then(Result::ok).ok_or(CommandError::Busy)
+    }
+}

@@ -1,0 +1,360 @@
+//! One refresh, from the claim to its recorded outcome.
+//!
+//! The order of steps is the protocol: the worker's clock is read before the claim is sent (R6), the claim records its
+//! intent before anything is sent upstream (R2, R10), one request is sent once (R9), and what came of it is recorded
+//! until the store has heard it (R4, R11).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zhongkong_core::abandon::{AbandonRequest, Outcome};
+use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
+use zhongkong_core::clock::{Boot, Clock, millis};
+use zhongkong_core::codes::{Ruling, ruling};
+use zhongkong_core::commit::CommitRequest;
+use zhongkong_core::credential::Unit;
+use zhongkong_core::outlook::{Reason, Rules, Viewer};
+use zhongkong_core::policy::{
+    RETRY_BASE, RETRY_CAP, Random, URGENT_CAP, backoff, due_before_expiry, too_late_for_protection,
+};
+use zhongkong_core::ports::{Claimed, Fetched, Observed, Store, StoreError};
+use zhongkong_core::refusal::{Scope, Status};
+use zhongkong_core::state::{Alive, OwnClaim, State};
+use zhongkong_core::token::Token;
+
+use crate::settings::{CoordinatorSettings, CredentialSettings};
+
+/// First wait before a store that did not answer is asked again.
+const STORE_RETRY_BASE: Duration = Duration::from_millis(50);
+/// Longest wait before a store that did not answer is asked again.
+const STORE_RETRY_CAP: Duration = Duration::from_secs(1);
+
+/// What a refresh works with.
+#[derive(Clone, Debug)]
+pub(crate) struct Refresh {
+    pub(crate) unit: Unit,
+    pub(crate) credential: Arc<CredentialSettings>,
+    pub(crate) rules: Rules,
+    pub(crate) viewer: Viewer,
+    pub(crate) alive: Option<Alive>,
+    pub(crate) settings: Arc<CoordinatorSettings>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A refresh that ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) unit: Unit,
+    /// The last state that the store answered with.
+    pub(crate) observed: Option<Observed>,
+    /// The epoch of the claim.
+    pub(crate) epoch: Option<String>,
+    /// The claim that was made, or whose reply was lost.
+    pub(crate) own: Option<OwnClaim>,
+    /// The keyed hash of the configuration as it is now.
+    pub(crate) configuration: String,
+    pub(crate) result: Ending,
+}
+
+/// How a refresh ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// No claim was granted.
+    NotClaimed(ClaimAnswer),
+    /// The token is published.
+    Committed { reason: Reason, changed: bool, assumed: bool, clamped: bool },
+    /// The token came after another claim.
+    Fenced { reason: Reason },
+    /// The upstream refused.
+    Refused { reason: Reason, code: i64, message: String, ruling: Ruling, retry_in: Duration },
+    /// The upstream may or may not have issued a token.
+    Unknown { reason: Reason, why: String },
+    /// Nothing was sent.
+    NotSent { reason: Reason, why: String, retry_in: Duration },
+    /// The store could not be asked, or refused. `sent`: what came of the request could not be recorded.
+    Store { error: StoreError, sent: bool },
+}
+
+/// A claim that was granted.
+struct Granted {
+    fence: u64,
+    nonce: String,
+    reason: Reason,
+    state: State,
+    now_ms: u64,
+    made_at: Boot,
+}
+
+impl Refresh {
+    /// Runs the refresh to its end. Dropped in the middle, it leaves an open intent, which others take over.
+    pub(crate) async fn run(mut self) -> Ended {
+        // A changed secret is another configuration, to which earlier refusals do not apply.
+        self.credential.upstream.reread_secret().await;
+        self.viewer.configuration = self.credential.upstream.configuration();
+
+        let t0 = self.clock.now();
+        let send_by = self.credential.timing.send_by(t0);
+        let nonce = hex::encode(rand::random::<[u8; 12]>());
+        self.reach("before_claim").await;
+        let claimed = match self.claim(&nonce, send_by).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                let epoch = self.viewer.epoch.clone();
+                let mut ended = self.ended(None, Ending::Store { error, sent: false });
+                ended.own = Some(OwnClaim { fence: 0, nonce, epoch });
+                return ended;
+            }
+        };
+        let epoch = claimed.epoch.clone();
+        let ClaimAnswer::Claimed { fence, reason } = claimed.answer else {
+            let mut ended = self.ended(Some(claimed.observed), Ending::NotClaimed(claimed.answer));
+            ended.epoch = Some(epoch);
+            return ended;
+        };
+        self.reach("after_claim").await;
+        let own = OwnClaim { fence, nonce: nonce.clone(), epoch: epoch.clone() };
+        let protected = claimed.acknowledged >= claimed.required;
+        let Claimed { observed: Observed { state, now_ms }, acknowledged, required, .. } = claimed;
+        let granted = Granted { fence, nonce, reason, state, now_ms, made_at: t0 };
+        let mut ended = if protected || self.may_go_unprotected(&granted) {
+            self.fetch(&granted, send_by).await
+        } else {
+            let why = format!("only {acknowledged} of {required} replicas acknowledged the claim");
+            self.not_sent(&granted, why).await
+        };
+        ended.epoch = Some(epoch);
+        ended.own = Some(own);
+        ended
+    }
+
+    /// Claims, and repeats a claim whose reply was lost: with the same nonce, and the deadline of its first sending.
+    async fn claim(&self, nonce: &str, send_by: Boot) -> Result<Claimed, StoreError> {
+        let request = ClaimRequest {
+            worker: self.settings.worker.clone(),
+            nonce: nonce.to_owned(),
+            viewer: self.viewer.clone(),
+            rules: self.rules,
+            alive: self.alive,
+        };
+        let mut tries = 0;
+        loop {
+            match self.store.claim(&self.unit, &request).await {
+                Err(StoreError::Unavailable(why)) => {
+                    let wait = store_backoff(tries);
+                    tries += 1;
+                    if self.clock.now() + wait >= send_by {
+                        return Err(StoreError::Unavailable(why));
+                    }
+                    tokio::time::sleep(wait).await;
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    /// Rule R10 gives way where waiting for replicas would cost readers their token.
+    fn may_go_unprotected(&self, granted: &Granted) -> bool {
+        let Granted { state, now_ms, .. } = granted;
+        let left = Duration::from_millis(state.expires_at_ms.saturating_sub(*now_ms));
+        let left = if state.usable(*now_ms) { left } else { Duration::ZERO };
+        let may = too_late_for_protection(left, &self.credential.timing);
+        if may {
+            metrics::counter!("zhongkong_unprotected_total").increment(1);
+            tracing::warn!(
+                credential.id = %self.unit.id,
+                kind = %self.unit.kind,
+                "too few replicas acknowledged the claim; refreshing all the same, unprotected: \
+                 a failover now could hide this refresh. Check the replicas"
+            );
+        }
+        may
+    }
+
+    async fn fetch(&self, granted: &Granted, send_by: Boot) -> Ended {
+        self.reach("before_send").await;
+        let timeout = self.credential.timing.times().request_timeout;
+        let fetched = self.credential.upstream.fetch(send_by, timeout).await;
+        match fetched {
+            Fetched::Token { token, life, sent_at } => {
+                self.commit(granted, token, life, sent_at).await
+            }
+            Fetched::NotSent { why } => self.not_sent(granted, why).await,
+            Fetched::Refused { code, message } => self.refused(granted, code, message).await,
+            Fetched::Unknown { why } => self.unknown(granted, why).await,
+        }
+    }
+
+    /// Publishes the token, and repeats that until the store has answered or the token is past its life (rule R11).
+    async fn commit(
+        &self,
+        granted: &Granted,
+        token: Token,
+        life: Option<Duration>,
+        sent_at: Boot,
+    ) -> Ended {
+        let CredentialSettings { nature, timing, .. } = *self.credential;
+        let assumed = life.is_none();
+        // It was issued, so the token before it is dying: it is published even if the upstream named no usable life.
+        let life = life.unwrap_or(timing.times().overlap);
+        let (_, clamped) = timing.ahead_of(life);
+        let ahead = due_before_expiry(nature, &timing, life, random());
+        let reason = granted.reason;
+        let mut tries = 0;
+        loop {
+            let age = self.clock.now().since(sent_at);
+            if age >= life {
+                let why = "the token's life ended before it could be published".to_owned();
+                return self.unknown(granted, why).await;
+            }
+            let request = CommitRequest {
+                fence: granted.fence,
+                nonce: granted.nonce.clone(),
+                token: token.clone(),
+                age_ms: millis(age),
+                life_ms: millis(life),
+                ahead_ms: millis(ahead),
+                assumed,
+                idempotent: nature.is_idempotent(),
+            };
+            self.reach("before_commit").await;
+            match self.store.commit(&self.unit, &request).await {
+                Ok(committed) => {
+                    self.reach("after_commit").await;
+                    let changed = committed.changed;
+                    let result = Ending::Committed { reason, changed, assumed, clamped };
+                    return self.ended(Some(committed.observed), result);
+                }
+                Err(StoreError::Fenced) => return self.ended(None, Ending::Fenced { reason }),
+                Err(error) => {
+                    if tries == 0 {
+                        tracing::warn!(
+                            credential.id = %self.unit.id,
+                            kind = %self.unit.kind,
+                            %error,
+                            "a fetched token could not be published yet; trying until it is"
+                        );
+                    }
+                    tokio::time::sleep(store_backoff(tries)).await;
+                    tries += 1;
+                }
+            }
+        }
+    }
+
+    async fn refused(&self, granted: &Granted, code: i64, message: String) -> Ended {
+        let ruling = ruling(code);
+        let key = match ruling.scope {
+            Scope::Worker => &self.settings.worker.identity,
+            Scope::Configuration => &self.viewer.configuration,
+            Scope::Account | Scope::Transient => "",
+        };
+        if ruling.scope == Scope::Configuration {
+            // Whoever puts a new secret into the file should not have to wait for the refusal of the old one to end.
+            self.credential.upstream.reread_secret().await;
+        }
+        let count = granted.state.refused_before(ruling.scope, key);
+        let retry_in = ruling.wait.after(count, self.settings.human_poll, granted.now_ms, random());
+        let outcome = Outcome::Refused {
+            scope: ruling.scope,
+            status: ruling.status,
+            code,
+            message: message.clone(),
+            retry_in_ms: millis(retry_in),
+        };
+        let reason = granted.reason;
+        let result = Ending::Refused { reason, code, message, ruling, retry_in };
+        self.abandon(granted, outcome, result).await
+    }
+
+    async fn unknown(&self, granted: &Granted, why: String) -> Ended {
+        // Two unknown outcomes since the last commit: the token may be dead already.
+        let urgent = granted.state.unknowns >= 1 || granted.state.expires_at_ms <= granted.now_ms;
+        let cap = if urgent { URGENT_CAP } else { RETRY_CAP };
+        let retry_in = backoff(RETRY_BASE, cap, granted.state.failures, random());
+        let outcome = Outcome::Unknown { why: why.clone(), retry_in_ms: millis(retry_in) };
+        let result = Ending::Unknown { reason: granted.reason, why };
+        self.abandon(granted, outcome, result).await
+    }
+
+    async fn not_sent(&self, granted: &Granted, why: String) -> Ended {
+        let before = granted.state.refused_before(Scope::Worker, &self.settings.worker.identity);
+        let retry_in = backoff(RETRY_BASE, RETRY_CAP, before, random());
+        let outcome = Outcome::NotSent { why: why.clone(), retry_in_ms: millis(retry_in) };
+        let result = Ending::NotSent { reason: granted.reason, why, retry_in };
+        self.abandon(granted, outcome, result).await
+    }
+
+    /// Records an outcome, and repeats that while it can still matter: until then the open intent says the worst.
+    async fn abandon(&self, granted: &Granted, outcome: Outcome, result: Ending) -> Ended {
+        let request = AbandonRequest {
+            fence: granted.fence,
+            nonce: granted.nonce.clone(),
+            drain_ms: self.rules.drain_ms,
+            outcome,
+        };
+        let until = granted.made_at + self.credential.timing.times().overlap;
+        let mut tries = 0;
+        loop {
+            self.reach("before_abandon").await;
+            match self.store.abandon(&self.unit, &request).await {
+                Ok((_, observed)) => {
+                    self.reach("after_abandon").await;
+                    return self.ended(Some(observed), result);
+                }
+                Err(error) if self.clock.now() >= until => {
+                    let sent = !matches!(result, Ending::NotSent { .. });
+                    return self.ended(None, Ending::Store { error, sent });
+                }
+                Err(_) => {
+                    tokio::time::sleep(store_backoff(tries)).await;
+                    tries += 1;
+                }
+            }
+        }
+    }
+
+    fn ended(&self, observed: Option<Observed>, result: Ending) -> Ended {
+        Ended {
+            unit: self.unit.clone(),
+            observed,
+            epoch: None,
+            own: None,
+            configuration: self.credential.upstream.configuration(),
+            result,
+        }
+    }
+
+    #[cfg(feature = "failpoints")]
+    async fn reach(&self, point: &'static str) {
+        self.settings.failpoints.reach(point).await;
+    }
+
+    #[cfg(not(feature = "failpoints"))]
+    #[expect(clippy::unused_async, reason = "tests hold the worker here")]
+    async fn reach(&self, _point: &'static str) {}
+}
+
+impl Ending {
+    /// The status that a person sees, where the upstream refused.
+    pub(crate) const fn status(&self) -> Option<Status> {
+        match self {
+            Self::Refused { ruling, .. } => Some(ruling.status),
+            Self::NotClaimed(_)
+            | Self::Committed { .. }
+            | Self::Fenced { .. }
+            | Self::Unknown { .. }
+            | Self::NotSent { .. }
+            | Self::Store { .. } => None,
+        }
+    }
+}
+
+fn store_backoff(tries: u32) -> Duration {
+    backoff(STORE_RETRY_BASE, STORE_RETRY_CAP, tries, random())
+}
+
+/// The one place where chance enters a refresh.
+fn random() -> Random {
+    Random::new(rand::random())
+}

@@ -1,0 +1,44 @@
+//! Credentials and limits, as the binary hands them over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zhongkong_core::credential::{CredentialId, Worker};
+use zhongkong_core::nature::Nature;
+use zhongkong_core::ports::Upstream;
+use zhongkong_core::timing::Timing;
+
+/// What a coordinator is and may do.
+#[derive(Clone, Debug)]
+pub struct CoordinatorSettings {
+    /// This worker.
+    pub worker: Worker,
+    /// Calls to upstreams under way at once, at most.
+    pub max_concurrent: usize,
+    /// Doubts settled a second and upstream host after a change of epoch.
+    pub reconcile_rate: u32,
+    /// First wait after a refusal that a person must lift.
+    pub human_poll: Duration,
+    /// Metrics name the credential; off where there are too many of them.
+    pub name_credentials: bool,
+    /// Where tests hold, stop or kill the worker.
+    #[cfg(feature = "failpoints")]
+    pub failpoints: crate::failpoints::Failpoints,
+}
+
+/// An account to keep.
+#[derive(Clone, Debug)]
+pub struct CredentialSettings {
+    /// Names it in the store.
+    pub id: CredentialId,
+    /// The provider's name, for people.
+    pub provider: &'static str,
+    /// The upstream's host, for pacing.
+    pub host: String,
+    /// How the upstream treats old tokens.
+    pub nature: Nature,
+    /// Its times, proved.
+    pub timing: Timing,
+    /// Where its tokens come from.
+    pub upstream: Arc<dyn Upstream>,
+}

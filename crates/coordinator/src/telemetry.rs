@@ -1,0 +1,154 @@
+//! Log lines and metrics of refreshes. Never a token, never a secret: fingerprints and the upstream's own words only.
+
+use metrics::{counter, gauge};
+use zhongkong_core::claim::ClaimAnswer;
+use zhongkong_core::clock::millis;
+use zhongkong_core::credential::Unit;
+use zhongkong_core::doubt::Doubts;
+use zhongkong_core::outlook::Reason;
+use zhongkong_core::refusal::{Scope, Status};
+use zhongkong_core::state::State;
+
+use crate::refresh::{Ended, Ending};
+
+/// Where the credential's name would make too many series, they fold into one.
+const FOLDED: &str = "";
+
+/// Writes metrics with or without the credentials' names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Telemetry {
+    pub(crate) name_credentials: bool,
+}
+
+impl Telemetry {
+    fn id(self, unit: &Unit) -> String {
+        if self.name_credentials { unit.id.to_string() } else { FOLDED.to_owned() }
+    }
+
+    /// A refresh ended: one line, and its counters.
+    pub(crate) fn ended(self, ended: &Ended, worker: &str) {
+        let Ended { unit, observed, result, .. } = ended;
+        let claim = match result {
+            Ending::NotClaimed(ClaimAnswer::Held { .. }) => "held",
+            Ending::NotClaimed(ClaimAnswer::NotOwed { .. }) => "not_owed",
+            Ending::NotClaimed(ClaimAnswer::Newer { .. }) => "newer",
+            Ending::Store { .. } => "unavailable",
+            _ => "claimed",
+        };
+        counter!("zhongkong_claims_total", "outcome" => claim).increment(1);
+        let count = |reason: Reason, outcome: &'static str| {
+            counter!(
+                "zhongkong_refreshes_total",
+                "id" => self.id(unit), "kind" => unit.kind.as_str(),
+                "reason" => reason.as_str(), "outcome" => outcome,
+            )
+            .increment(1);
+        };
+        let (id, kind) = (&unit.id, unit.kind);
+        let state = observed.as_ref().map(|observed| &observed.state);
+        match result {
+            Ending::NotClaimed(ClaimAnswer::Newer { v }) => tracing::warn!(
+                credential.id = %id, %kind, state.version = v,
+                "a newer version of zhongkong wrote this unit's state; this worker leaves it alone. Upgrade it"
+            ),
+            Ending::NotClaimed(_) => {}
+            Ending::Committed { reason, changed, assumed, .. } => {
+                count(*reason, if *changed { "refreshed" } else { "unchanged" });
+                tell_committed(unit, state, *reason, *changed);
+                if *assumed {
+                    tracing::warn!(
+                        credential.id = %id, %kind,
+                        "the upstream named no usable life for this token; it is published with a short one"
+                    );
+                }
+            }
+            Ending::Fenced { reason } => {
+                count(*reason, "fenced");
+                counter!("zhongkong_fenced_commits_total").increment(1);
+                tracing::warn!(
+                    credential.id = %id, %kind,
+                    "this worker's token came after another worker's claim: it is not published, \
+                     and one more fetch makes sure that readers have the newest. \
+                     The worker was paused, or its lease is too short"
+                );
+            }
+            Ending::Refused { reason, code, message, ruling, retry_in } => {
+                count(*reason, "refused");
+                let code_text = code.to_string();
+                counter!("zhongkong_upstream_errors_total", "id" => self.id(unit), "code" => code_text)
+                    .increment(1);
+                let others = match ruling.scope {
+                    Scope::Worker => "; the other workers carry on",
+                    Scope::Configuration => "; workers with another secret carry on",
+                    Scope::Account | Scope::Transient => "",
+                };
+                tracing::warn!(
+                    credential.id = %id, %kind, upstream.code = code, upstream.message = message,
+                    status = %ruling.status, retry_in_ms = millis(*retry_in), worker,
+                    "the upstream refused: {}{others}. What to do: {}", ruling.meaning.en, ruling.advice.en
+                );
+            }
+            Ending::Unknown { reason, why } => {
+                count(*reason, "unknown");
+                tracing::warn!(
+                    credential.id = %id, %kind, why,
+                    "no clear answer from the upstream: it may have issued a token that nobody has. \
+                     Readers keep theirs; a later fetch settles it"
+                );
+            }
+            Ending::NotSent { reason, why, retry_in } => {
+                count(*reason, "not_sent");
+                tracing::warn!(
+                    credential.id = %id, %kind, why, retry_in_ms = millis(*retry_in),
+                    "the request was not sent; nothing changed, and it is tried again"
+                );
+            }
+            Ending::Store { error, sent } => tracing::warn!(
+                credential.id = %id, %kind, %error, sent,
+                "redis did not take part: no request is sent without it, and readers keep their token"
+            ),
+        }
+    }
+
+    /// A unit's state was seen: its gauges.
+    pub(crate) fn seen(self, unit: &Unit, state: &State) {
+        if !self.name_credentials {
+            return;
+        }
+        let labels = [("id", unit.id.to_string()), ("kind", unit.kind.to_string())];
+        gauge!("zhongkong_token_expires_timestamp_seconds", &labels)
+            .set(state.expires_at_ms as f64 / 1_000.0);
+        gauge!("zhongkong_token_generation", &labels).set(state.generation as f64);
+        for status in Status::ALL {
+            let set = f64::from(u8::from(status == state.status));
+            gauge!(
+                "zhongkong_unit_status",
+                "id" => unit.id.to_string(), "kind" => unit.kind.as_str(), "status" => status.as_str(),
+            )
+            .set(set);
+        }
+    }
+}
+
+/// Doubts that this worker's own transition raised.
+pub(crate) fn doubted(unit: &Unit, before: Option<&Doubts>, after: &Doubts) {
+    for doubt in after.iter().filter(|doubt| before.is_none_or(|b| !b.contains(*doubt))) {
+        counter!("zhongkong_doubts_total", "reason" => doubt.as_str()).increment(1);
+        tracing::info!(
+            credential.id = %unit.id, kind = %unit.kind, doubt = doubt.as_str(),
+            "doubt: this token may not be the newest; one more fetch settles it"
+        );
+    }
+}
+
+fn tell_committed(unit: &Unit, state: Option<&State>, reason: Reason, changed: bool) {
+    let Some(state) = state else { return };
+    let fingerprint = state.fingerprint.as_ref().map(ToString::to_string).unwrap_or_default();
+    let doubt = state.doubt.to_string();
+    let life_ms = state.expires_at_ms.saturating_sub(state.issued_at_ms);
+    tracing::info!(
+        credential.id = %unit.id, kind = %unit.kind, fence = state.fence,
+        generation = state.generation, fingerprint, reason = reason.as_str(), life_ms, doubt,
+        "{}", if changed { "refreshed" } else { "the upstream confirmed the token" }
+    );
+}

@@ -1,0 +1,195 @@
+//! The table of keepers and their timers.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use zhongkong_core::clock::Boot;
+use zhongkong_core::credential::Unit;
+use zhongkong_core::keeper::{Keeper, Surroundings};
+use zhongkong_core::order::rank;
+use zhongkong_core::outlook::Rules;
+use zhongkong_core::state::State;
+
+use crate::handle::RefreshAnswer;
+use crate::settings::CredentialSettings;
+
+/// The most callers that may wait for one unit's refresh.
+const WAITERS_MAX: usize = 1_024;
+
+/// A unit that this worker keeps.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) unit: Unit,
+    pub(crate) credential: Arc<CredentialSettings>,
+    pub(crate) rules: Rules,
+    /// The credential's keyed hash; it changes with the secret.
+    pub(crate) configuration: String,
+    pub(crate) rank: u32,
+    pub(crate) keeper: Keeper,
+    pub(crate) waiters: Vec<Waiter>,
+    wake_at: Option<Boot>,
+    warned_clamped: bool,
+}
+
+/// Somebody who waits for the outcome of a refresh.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    /// Fence of the token and of the claim that were there when the wait began.
+    pub(crate) token_fence: u64,
+    pub(crate) fence: u64,
+    pub(crate) answer: oneshot::Sender<RefreshAnswer>,
+}
+
+/// What every unit sees of the world.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) now: Boot,
+    pub(crate) identity: String,
+    pub(crate) epoch: String,
+    pub(crate) living: Vec<String>,
+}
+
+/// All units of this worker.
+#[derive(Debug, Default)]
+pub(crate) struct Units {
+    slots: HashMap<Unit, Slot>,
+    timers: BTreeSet<(Boot, Unit)>,
+}
+
+impl Slot {
+    fn new(unit: Unit, credential: Arc<CredentialSettings>, world: &World) -> Self {
+        Self {
+            rules: Rules::new(credential.nature, &credential.timing),
+            configuration: credential.upstream.configuration(),
+            rank: rank(&unit, &world.identity, &world.living),
+            unit,
+            credential,
+            keeper: Keeper::default(),
+            waiters: Vec::new(),
+            wake_at: None,
+            warned_clamped: false,
+        }
+    }
+
+    pub(crate) fn around<'a>(&'a self, world: &'a World) -> Surroundings<'a> {
+        let World { now, identity, epoch, .. } = world;
+        let Self { rules, configuration, rank, .. } = self;
+        Surroundings { now: *now, rules, identity, configuration, epoch, rank: *rank }
+    }
+
+    /// The keeper, and what it needs to decide.
+    pub(crate) fn keeper_and<'a>(
+        &'a mut self,
+        world: &'a World,
+    ) -> (&'a mut Keeper, Surroundings<'a>) {
+        let Self { keeper, rules, configuration, rank, .. } = self;
+        let World { now, identity, epoch, .. } = world;
+        (keeper, Surroundings { now: *now, rules, identity, configuration, epoch, rank: *rank })
+    }
+
+    /// Whether a change of epoch may have hurt this unit, so that it is settled first.
+    pub(crate) fn is_urgent(&self, world: &World) -> bool {
+        self.keeper.is_urgent(&world.epoch)
+    }
+
+    /// Says once that `ahead` is more than half of the token's life.
+    pub(crate) fn warn_clamped(&mut self) {
+        if !self.warned_clamped {
+            self.warned_clamped = true;
+            tracing::warn!(
+                credential.id = %self.unit.id,
+                "refresh.ahead is more than half of the token's life; half of the life is used"
+            );
+        }
+    }
+
+    /// Adds `waiter`, unless there are too many: then it is dropped, and its caller told so.
+    pub(crate) fn wait(&mut self, waiter: Waiter) {
+        self.waiters.retain(|waiter| !waiter.answer.is_closed());
+        if self.waiters.len() < WAITERS_MAX {
+            self.waiters.push(waiter);
+        }
+    }
+}
+
+impl Waiter {
+    /// The answer, if `state` has it: a token of a later claim, or a later claim that ended without one.
+    pub(crate) fn outcome(&self, state: &State, now_ms: u64) -> Option<RefreshAnswer> {
+        if state.token_fence != self.token_fence && state.usable(now_ms) {
+            return Some(RefreshAnswer::Refreshed);
+        }
+        let failed = state.fence > self.fence && !state.intent && state.retry_at_ms > now_ms;
+        failed.then(|| RefreshAnswer::Failed {
+            state: Box::new(state.clone()),
+            retry_after: Duration::from_millis(state.retry_at_ms - now_ms),
+        })
+    }
+}
+
+impl Units {
+    /// Keeps `credentials` from now on: new ones are added, others end, and what is known of the rest stays.
+    pub(crate) fn reload(&mut self, credentials: &[CredentialSettings], world: &World) {
+        let mut old = std::mem::take(&mut self.slots);
+        self.timers.clear();
+        for credential in credentials {
+            let unit = Unit::access_token(credential.id.clone());
+            let credential = Arc::new(credential.clone());
+            let mut slot = Slot::new(unit.clone(), credential, world);
+            if let Some(before) = old.remove(&unit) {
+                slot.keeper = before.keeper;
+                slot.waiters = before.waiters;
+            }
+            self.slots.insert(unit, slot);
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, unit: &Unit) -> Option<&mut Slot> {
+        self.slots.get_mut(unit)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.values()
+    }
+
+    pub(crate) fn names(&self) -> Vec<Unit> {
+        self.slots.keys().cloned().collect()
+    }
+
+    /// The order of workers changed: every unit finds its place anew.
+    pub(crate) fn reorder(&mut self, world: &World) {
+        for slot in self.slots.values_mut() {
+            slot.rank = rank(&slot.unit, &world.identity, &world.living);
+        }
+    }
+
+    /// Wakes `unit` at `at`, and not at the instant that was set before.
+    pub(crate) fn wake(&mut self, unit: &Unit, at: Option<Boot>) {
+        let Some(slot) = self.slots.get_mut(unit) else { return };
+        if let Some(before) = slot.wake_at.take() {
+            self.timers.remove(&(before, unit.clone()));
+        }
+        if let Some(at) = at {
+            slot.wake_at = Some(at);
+            self.timers.insert((at, unit.clone()));
+        }
+    }
+
+    /// The earliest instant at which a unit wakes.
+    pub(crate) fn next_wake(&self) -> Option<Boot> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// A unit whose instant has come.
+    pub(crate) fn pop_due(&mut self, now: Boot) -> Option<Unit> {
+        if self.timers.first()?.0 > now {
+            return None;
+        }
+        let (_, unit) = self.timers.pop_first()?;
+        if let Some(slot) = self.slots.get_mut(&unit) {
+            slot.wake_at = None;
+        }
+        Some(unit)
+    }
+}

@@ -1,0 +1,45 @@
+//! `get`: the token on standard output, alone.
+
+use serde_json::json;
+use zhongkong_core::credential::{CredentialId, Kind, Unit};
+use zhongkong_core::ports::Store;
+
+use crate::cli::{Exit, answer, complain};
+use crate::config::Config;
+use crate::wiring;
+
+pub(crate) async fn get(
+    config: &Config,
+    id: CredentialId,
+    kind: Kind,
+    as_json: bool,
+) -> anyhow::Result<Exit> {
+    let unit = Unit { id, kind };
+    let store = wiring::store(&config.redis)?;
+    match store.token(&unit).await {
+        Ok(Some((token, left))) if as_json => {
+            let expires_in = left.as_secs();
+            let Unit { id, kind } = unit;
+            let token = token.expose();
+            let object =
+                json!({ "id": id, "kind": kind, "token": token, "expires_in": expires_in });
+            answer(&object.to_string());
+            Ok(Exit::Done)
+        }
+        Ok(Some((token, _))) => {
+            answer(token.expose());
+            Ok(Exit::Done)
+        }
+        Ok(None) => {
+            complain(&format!(
+                "no valid token of {unit}: see `zhongkong status {}` for the reason",
+                unit.id
+            ));
+            Ok(Exit::Unavailable)
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            Ok(Exit::Unavailable)
+        }
+    }
+}

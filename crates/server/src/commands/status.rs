@@ -1,0 +1,122 @@
+//! `status`: how the tokens are doing, and what a person should do about it.
+
+use comfy_table::{ContentArrangement, Table};
+use zhongkong_core::credential::{CredentialId, Unit};
+use zhongkong_core::ports::Store;
+
+use crate::cli::{Exit, answer, complain};
+use crate::config::Config;
+use crate::language::Language;
+use crate::report::{RefusalReport, UnitReport};
+use crate::wiring;
+
+/// Units read in one pipeline.
+const READ_AT_ONCE: usize = 500;
+
+pub(crate) async fn status(
+    config: &Config,
+    id: Option<CredentialId>,
+    as_json: bool,
+    language: Language,
+) -> anyhow::Result<Exit> {
+    let named = id.is_some();
+    let configured = config.credentials.iter().map(|credential| credential.id.clone());
+    let ids: Vec<CredentialId> = id.map_or_else(|| configured.collect(), |id| vec![id]);
+    let provider = |id: &CredentialId| {
+        config.credentials.iter().find(|c| c.id == *id).map(|c| c.provider.name())
+    };
+    let units: Vec<Unit> = ids.into_iter().map(Unit::access_token).collect();
+    let store = wiring::store(&config.redis)?;
+    let mut reports = Vec::with_capacity(units.len());
+    for chunk in units.chunks(READ_AT_ONCE) {
+        let reading = match store.read(chunk).await {
+            Ok(reading) => reading,
+            Err(error) => {
+                complain(&error.to_string());
+                return Ok(Exit::Unavailable);
+            }
+        };
+        for (unit, (state, _)) in chunk.iter().zip(&reading.units) {
+            if named && !state.exists() && provider(&unit.id).is_none() {
+                complain(&format!("unknown credential {}", unit.id));
+                return Ok(Exit::Failed);
+            }
+            let provider = provider(&unit.id);
+            reports.push(UnitReport::new(unit, provider, state, reading.now_ms, language));
+        }
+    }
+    if as_json {
+        answer(&serde_json::to_string_pretty(&reports)?);
+    } else {
+        answer(&table(&reports, language));
+        for note in reports.iter().flat_map(|report| notes(report, language)) {
+            answer(&note);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn table(reports: &[UnitReport], language: Language) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(comfy_table::presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header([
+        language.say("ID", "账号"),
+        language.say("KIND", "种类"),
+        language.say("STATUS", "状态"),
+        language.say("EXPIRES IN", "剩余有效期"),
+        language.say("NEXT REFRESH IN", "距下次刷新"),
+        language.say("GENERATION", "代次"),
+        language.say("LAST WORKER", "最近刷新者"),
+        language.say("DOUBT", "存疑"),
+    ]);
+    for report in reports {
+        let none = || "-".to_owned();
+        let life = if report.valid { span(report.expires_in) } else { none() };
+        let next = if report.refreshing {
+            language.say("now", "进行中").to_owned()
+        } else if report.valid {
+            span(report.refresh_in)
+        } else {
+            none()
+        };
+        let doubt = if report.doubt.is_empty() { none() } else { report.doubt.join(",") };
+        let worker = if report.worker.is_empty() { none() } else { report.worker.clone() };
+        table.add_row([
+            report.id.clone(),
+            report.kind.to_owned(),
+            report.status.to_string(),
+            life,
+            next,
+            report.generation.to_string(),
+            worker,
+            doubt,
+        ]);
+    }
+    table.trim_fmt()
+}
+
+/// What a person should know beyond the row: each refusal, whom it concerns, and what to do.
+fn notes(report: &UnitReport, language: Language) -> Vec<String> {
+    report
+        .refusals
+        .iter()
+        .map(|refusal| {
+            let RefusalReport { worker, code, message, retry_in, meaning, advice, .. } = refusal;
+            let who = worker.as_ref().map_or_else(String::new, |worker| format!(" {worker}:"));
+            let code = code.map_or_else(String::new, |code| format!(" ({code})"));
+            let retry = language.say("next try in", "下次重试：");
+            let todo = language.say("what to do", "处理办法");
+            let span = span(*retry_in);
+            format!(
+                "\n{}:{who} {meaning}{code}\n  {message}\n  {retry} {span}; {todo}: {advice}",
+                report.id
+            )
+        })
+        .collect()
+}
+
+fn span(seconds: u64) -> String {
+    humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
+}

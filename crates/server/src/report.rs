@@ -1,0 +1,173 @@
+//! A unit's status, for the API and for people: what happened, whom it concerns, what to do. Never a token.
+
+use serde::Serialize;
+use zhongkong_core::codes::ruling;
+use zhongkong_core::credential::{Unit, Worker};
+use zhongkong_core::doubt::Doubt;
+use zhongkong_core::refusal::{Refusal, Scope, Status};
+use zhongkong_core::state::State;
+
+use crate::language::Language;
+
+/// One kind of token of one credential.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct UnitReport {
+    pub(crate) id: String,
+    pub(crate) kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<&'static str>,
+    pub(crate) status: Status,
+    /// Whether readers have a token that still lives.
+    pub(crate) valid: bool,
+    /// Seconds.
+    pub(crate) expires_in: u64,
+    /// Seconds since 1970.
+    pub(crate) expires_at: u64,
+    /// Seconds until the next refresh is due.
+    pub(crate) refresh_in: u64,
+    pub(crate) generation: u64,
+    /// The fence, as text: it is too long for the numbers of some JSON readers.
+    pub(crate) fence: String,
+    /// Who claimed last.
+    pub(crate) worker: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fingerprint: Option<String>,
+    /// Whether somebody refreshes now.
+    pub(crate) refreshing: bool,
+    /// Why the token may not be the newest; empty if it is.
+    pub(crate) doubt: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<Failure>,
+    /// Refusals in force, each with whom it concerns.
+    pub(crate) refusals: Vec<RefusalReport>,
+}
+
+/// How the last attempt failed.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Failure {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<i64>,
+    pub(crate) message: String,
+    /// Seconds until the next try.
+    pub(crate) retry_in: u64,
+}
+
+/// A refusal in force.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct RefusalReport {
+    pub(crate) scope: Scope,
+    pub(crate) status: Status,
+    /// The worker that it concerns, where it concerns one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) worker: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<i64>,
+    pub(crate) message: String,
+    /// Seconds until the next try.
+    pub(crate) retry_in: u64,
+    pub(crate) meaning: &'static str,
+    pub(crate) advice: &'static str,
+}
+
+impl UnitReport {
+    /// The report of a unit in `state`, at the store's time `now_ms`.
+    pub(crate) fn new(
+        unit: &Unit,
+        provider: Option<&'static str>,
+        state: &State,
+        now_ms: u64,
+        language: Language,
+    ) -> Self {
+        let valid = state.usable(now_ms);
+        let failed = !matches!(state.status, Status::Ok | Status::Pending);
+        Self {
+            id: unit.id.to_string(),
+            kind: unit.kind.as_str(),
+            provider,
+            status: state.status,
+            valid,
+            expires_in: seconds_until(state.expires_at_ms, now_ms),
+            expires_at: state.expires_at_ms / 1_000,
+            refresh_in: seconds_until(state.refresh_at_ms, now_ms),
+            generation: state.generation,
+            fence: state.fence.to_string(),
+            worker: state.worker.clone(),
+            fingerprint: state.fingerprint.as_ref().map(ToString::to_string),
+            refreshing: state.claim_is_current(now_ms),
+            doubt: state.doubt.iter().map(Doubt::as_str).collect(),
+            error: failed.then(|| Failure {
+                code: state.error_code,
+                message: state.error_message.clone(),
+                retry_in: seconds_until(state.retry_at_ms, now_ms),
+            }),
+            refusals: state
+                .refusals
+                .iter()
+                .map(|refusal| RefusalReport::new(refusal, now_ms, language))
+                .collect(),
+        }
+    }
+}
+
+impl RefusalReport {
+    fn new(refusal: &Refusal, now_ms: u64, language: Language) -> Self {
+        let worker =
+            (refusal.scope == Scope::Worker).then(|| Worker::name_of(&refusal.key).to_owned());
+        let (meaning, advice) = match refusal.code {
+            Some(code) => {
+                let ruling = ruling(code);
+                (language.pick(ruling.meaning), language.pick(ruling.advice))
+            }
+            None => (
+                language.say(
+                    "the upstream was not reached, or its answer was not clear",
+                    "未能连接上游，或上游的回应不明确",
+                ),
+                language.say(
+                    "nothing yet; the worker tries again. If it lasts, check the worker's way to the upstream",
+                    "暂无需处理，worker 会自动重试；若持续出现，请检查 worker 到上游的网络",
+                ),
+            ),
+        };
+        Self {
+            scope: refusal.scope,
+            status: refusal.status,
+            worker,
+            code: refusal.code,
+            message: refusal.message.clone(),
+            retry_in: seconds_until(refusal.retry_at_ms, now_ms),
+            meaning,
+            advice,
+        }
+    }
+}
+
+/// Seconds from `now_ms` until `at_ms`, rounded down; 0 if that is past.
+pub(crate) const fn seconds_until(at_ms: u64, now_ms: u64) -> u64 {
+    at_ms.saturating_sub(now_ms) / 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_worker_that_it_concerns_and_what_to_do() {
+        let refusal = Refusal {
+            scope: Scope::Worker,
+            key: "worker-2#0000abcd".to_owned(),
+            status: Status::IpNotAllowed,
+            code: Some(40164),
+            message: "invalid ip 10.0.0.7".to_owned(),
+            at_ms: 0,
+            retry_at_ms: 61_500,
+            count: 1,
+        };
+        let report = RefusalReport::new(&refusal, 500, Language::English);
+        assert_eq!(report.worker.as_deref(), Some("worker-2"));
+        assert_eq!(report.retry_in, 61);
+        assert!(report.advice.contains("IP list"));
+        let report = RefusalReport::new(&refusal, 500, Language::Chinese);
+        assert!(report.advice.contains("白名单"));
+    }
+}

@@ -1,0 +1,184 @@
+//! A worker, from its start to its orderly end.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use zhongkong_coordinator::{Coordinator, Handle};
+use zhongkong_core::clock::Clock;
+use zhongkong_redis::RedisStore;
+use zhongkong_upstream::Transport;
+
+use crate::api::{self, Api};
+use crate::cli::{Exit, complain};
+use crate::clock::BootClock;
+use crate::config::{Config, Environment, Loaded};
+use crate::{logging, wiring};
+
+/// Bounds of the histograms, in seconds: from a local Redis to the longest request time-out that is of use.
+const BUCKETS: [f64; 12] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+/// How often histograms are folded, so that a worker that nobody scrapes does not grow.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Runs a worker until a signal ends it. A second signal ends it at once.
+pub(crate) async fn run(
+    path: Option<PathBuf>,
+    loaded: Loaded,
+    environment: Environment,
+) -> anyhow::Result<Exit> {
+    let Loaded { config, warnings, .. } = loaded;
+    if let Err(error) = logging::start(&config.log, &environment) {
+        complain(&format!("RUST_LOG: {error}; a level such as \"info\" would do"));
+        return Ok(Exit::Configuration);
+    }
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    let mut stop_signals = StopSignals::register()?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("duration_seconds".to_owned()), &BUCKETS)
+        .and_then(PrometheusBuilder::install_recorder)
+        .context("metrics")?;
+
+    let clock: Arc<dyn Clock> = Arc::new(BootClock);
+    let store = Arc::new(wiring::store(&config.redis)?);
+    let transport = wiring::transport(&config, Arc::clone(&clock)).context("upstream")?;
+    #[cfg(feature = "failpoints")]
+    let (transport, failpoints) = crate::failpoint::install(&environment, transport);
+    let credentials = wiring::credentials(&config, &transport)?;
+    let name = config.worker.name.clone();
+    let settings = wiring::coordinator(
+        &config,
+        name.clone(),
+        #[cfg(feature = "failpoints")]
+        failpoints,
+    );
+    let (coordinator, handle) = Coordinator::new(settings, &credentials, Arc::<RedisStore>::clone(&store), clock);
+
+    let listener = TcpListener::bind(config.http.listen)
+        .await
+        .with_context(|| format!("http.listen: cannot listen on {}", config.http.listen))?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        worker = %name,
+        credentials = credentials.len(),
+        http = %listener.local_addr()?,
+        "zhongkong runs"
+    );
+    let stop = CancellationToken::new();
+    let api = Api::new(handle.clone(), store, metrics.clone(), &config.http);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(coordinator.run(stop.clone().cancelled_owned()));
+    let mut serving = JoinSet::new();
+    serving.spawn(api::serve(listener, api.clone()));
+    serving.spawn(upkeep(metrics));
+
+    let mut worker = Running { path, environment, config, transport, handle, api };
+    loop {
+        tokio::select! {
+            () = stop_signals.recv() => break,
+            _ = hangup.recv() => worker.reload().await,
+            Some(ended) = tasks.join_next() => {
+                ended.context("the coordinator ended unasked")?;
+                anyhow::bail!("the coordinator ended unasked");
+            }
+            Some(ended) = serving.join_next() => {
+                ended.context("the HTTP server ended unasked")?.context("the HTTP server")?;
+                anyhow::bail!("the HTTP server ended unasked");
+            }
+        }
+    }
+    tracing::info!("stopping: finishing what is under way");
+    stop.cancel();
+    tokio::select! {
+        _ = tasks.join_next() => {}
+        () = stop_signals.recv() => {
+            tracing::warn!("a second signal: ending at once; another worker takes over what is under way");
+            return Ok(Exit::Failed);
+        }
+    }
+    serving.shutdown().await;
+    tracing::info!("stopped");
+    Ok(Exit::Done)
+}
+
+/// The signals that end a worker, registered before anything else so that none is missed.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn register() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// What a reload changes.
+struct Running {
+    path: Option<PathBuf>,
+    environment: Environment,
+    config: Config,
+    transport: Transport,
+    handle: Handle,
+    api: Api,
+}
+
+impl Running {
+    /// Reads credentials and bearer tokens again. Whatever is wrong with them leaves the old ones in force.
+    async fn reload(&mut self) {
+        if let Err(error) = self.try_reload().await {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the configuration was not reloaded; the worker goes on with the old one"
+            );
+        }
+    }
+
+    async fn try_reload(&mut self) -> anyhow::Result<()> {
+        let (path, environment) = (self.path.clone(), self.environment.clone());
+        let load = move || Config::load(path.as_deref(), &environment);
+        let Loaded { config, warnings, .. } = tokio::task::spawn_blocking(load).await??;
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        let fixed = |config: &Config| {
+            let Config { redis, http, upstream, .. } = config;
+            let proxy = upstream.proxy.clone();
+            (redis.url.clone(), redis.prefix.clone(), http.listen, upstream.max_concurrent, proxy)
+        };
+        if fixed(&config) != fixed(&self.config) {
+            tracing::warn!("redis, http.listen and upstream take effect at the next start only");
+        }
+        let credentials = wiring::credentials(&config, &self.transport)?;
+        self.api.replace_tokens(&config.http);
+        self.handle.reload(credentials).await?;
+        self.config = config;
+        Ok(())
+    }
+}
+
+async fn upkeep(metrics: PrometheusHandle) -> anyhow::Result<()> {
+    let mut tick = tokio::time::interval(UPKEEP_EVERY);
+    loop {
+        tick.tick().await;
+        metrics.run_upkeep();
+    }
+}

@@ -1,0 +1,98 @@
+//! Builds a worker's parts from its configuration.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use zhongkong_coordinator::{CoordinatorSettings, CredentialSettings};
+use zhongkong_core::clock::Clock;
+use zhongkong_core::credential::{Worker, WorkerName};
+use zhongkong_redis::{Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
+use zhongkong_upstream::{Account, Secret, Transport, TransportSettings, WeChat};
+
+use crate::config::{self, Config, RedisConfig, SecretSource};
+
+/// With more credentials than this, metrics do not name them.
+const NAMED_CREDENTIALS_MAX: usize = 1_000;
+
+/// The store. Nothing is connected yet.
+pub(crate) fn store(config: &RedisConfig) -> anyhow::Result<RedisStore> {
+    let url = &config.url;
+    let (address, database) = if url.scheme() == "unix" {
+        let database = url.query_pairs().find(|(name, _)| name == "db");
+        (RedisAddress::Unix(url.path().into()), database.map(|(_, number)| number.into_owned()))
+    } else {
+        let host = url.host_str().context("redis.url has no host")?;
+        let host = host.trim_matches(['[', ']']).to_owned();
+        let database = url.path().trim_matches('/').to_owned();
+        (RedisAddress::Tcp(host, url.port().unwrap_or(6379)), Some(database))
+    };
+    let database = database.filter(|number| !number.is_empty());
+    let settings = RedisSettings {
+        address,
+        database: database.map_or(Ok(0), |number| number.parse()).context("redis.url")?,
+        username: config.username.clone(),
+        password: config.password.clone(),
+    };
+    let replicas = match config.replicas {
+        config::Replicas::Auto => Replicas::Auto,
+        config::Replicas::Number(number) => Replicas::Number(number),
+    };
+    Ok(RedisStore::new(&settings, Keys::new(config.prefix.clone()), replicas)?)
+}
+
+/// The one way to all upstreams.
+pub(crate) fn transport(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Transport> {
+    let settings = TransportSettings {
+        proxy: config.upstream.proxy.clone(),
+        request_timeout: config.refresh.request_timeout,
+    };
+    Ok(Transport::new(&settings, clock)?)
+}
+
+/// The credentials, each with its way to its upstream.
+pub(crate) fn credentials(
+    config: &Config,
+    transport: &Transport,
+) -> anyhow::Result<Vec<CredentialSettings>> {
+    let credential = |credential: &config::CredentialConfig| {
+        let secret = match &credential.secret {
+            SecretSource::File(path) => Secret::from_file(path),
+            SecretSource::Environment { value, .. } | SecretSource::Plain(value) => {
+                Secret::fixed(value.expose_secret().to_owned())
+            }
+        };
+        let account = Account {
+            provider: credential.provider,
+            app_id: credential.app_id.clone(),
+            base_url: credential.base_url.clone(),
+            secret: secret.with_context(|| format!("credential {}", credential.id))?,
+        };
+        Ok(CredentialSettings {
+            id: credential.id.clone(),
+            provider: credential.provider.name(),
+            host: credential.base_url.host_str().unwrap_or_default().to_owned(),
+            nature: credential.provider.nature(),
+            timing: credential.timing,
+            upstream: Arc::new(WeChat::new(account, transport.clone())),
+        })
+    };
+    config.credentials.iter().map(credential).collect()
+}
+
+/// What the coordinator is and may do, as the worker `name`.
+pub(crate) fn coordinator(
+    config: &Config,
+    name: WorkerName,
+    #[cfg(feature = "failpoints")] failpoints: zhongkong_coordinator::failpoints::Failpoints,
+) -> CoordinatorSettings {
+    CoordinatorSettings {
+        worker: Worker::new(name, rand::random()),
+        max_concurrent: config.upstream.max_concurrent,
+        reconcile_rate: config.refresh.reconcile_rate,
+        human_poll: config.refresh.human_poll,
+        name_credentials: config.credentials.len() <= NAMED_CREDENTIALS_MAX,
+        #[cfg(feature = "failpoints")]
+        failpoints,
+    }
+}
