@@ -56,9 +56,8 @@ pub struct Coordinator {
     world: World,
     pacer: Pacer,
     tasks: JoinSet<Done>,
-    refreshing: usize,
-    chores: usize,
-    waiting: VecDeque<(Unit, Task)>,
+    refreshes: Lane,
+    chores: Lane,
     resync: Resync,
     /// Failures of the store in a row, for backoff.
     store_failures: u32,
@@ -71,6 +70,25 @@ enum Task {
     Refresh,
     Read,
     Keep,
+}
+
+/// Tasks of which only so many run at once; the others wait their turn.
+#[derive(Debug)]
+struct Lane {
+    running: usize,
+    limit: usize,
+    waiting: VecDeque<(Unit, Task)>,
+}
+
+/// What wakes the loop.
+enum Input {
+    Stop,
+    Notice(Notice),
+    Done(Result<Done, tokio::task::JoinError>),
+    Order(Order),
+    Beat,
+    Reread,
+    Timer,
 }
 
 /// What a task brought.
@@ -94,6 +112,17 @@ struct Resync {
     retry_at: Option<Boot>,
 }
 
+impl Lane {
+    const fn new(limit: usize) -> Self {
+        Self { running: 0, limit, waiting: VecDeque::new() }
+    }
+
+    /// The next that may run now.
+    fn pop(&mut self) -> Option<(Unit, Task)> {
+        if self.running < self.limit { self.waiting.pop_front() } else { None }
+    }
+}
+
 impl Coordinator {
     /// A coordinator for `credentials`; nothing happens until it runs.
     pub fn new(
@@ -113,6 +142,7 @@ impl Coordinator {
         };
         let mut units = Units::default();
         units.reload(credentials, &world);
+        let refreshes = Lane::new(settings.max_concurrent);
         let coordinator = Self {
             telemetry: Telemetry { name_credentials: settings.name_credentials },
             pacer: Pacer::new(settings.reconcile_rate),
@@ -124,9 +154,8 @@ impl Coordinator {
             units,
             world,
             tasks: JoinSet::new(),
-            refreshing: 0,
-            chores: 0,
-            waiting: VecDeque::new(),
+            refreshes,
+            chores: Lane::new(CHORES),
             resync: Resync { wanted: true, ..Resync::default() },
             store_failures: 0,
             beating: false,
@@ -146,17 +175,26 @@ impl Coordinator {
         tokio::pin!(stop);
         loop {
             let nap = self.nap();
-            tokio::select! {
+            let input = tokio::select! {
                 biased;
-                () = &mut stop => break,
-                Some(notice) = heard.recv() => self.hear(notice),
-                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => self.finish(done),
-                Some(order) = self.orders.recv() => self.obey(order),
-                _ = beat.tick() => self.beat(),
-                _ = reread.tick() => self.reread_refused_secrets(),
-                () = tokio::time::sleep(nap) => {}
-            }
+                () = &mut stop => Input::Stop,
+                Some(notice) = heard.recv() => Input::Notice(notice),
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => Input::Done(done),
+                Some(order) = self.orders.recv() => Input::Order(order),
+                _ = beat.tick() => Input::Beat,
+                _ = reread.tick() => Input::Reread,
+                () = tokio::time::sleep(nap) => Input::Timer,
+            };
             self.world.now = self.clock.now();
+            match input {
+                Input::Stop => break,
+                Input::Notice(notice) => self.hear(notice),
+                Input::Done(done) => self.finish(done),
+                Input::Order(order) => self.obey(order),
+                Input::Beat => self.beat(),
+                Input::Reread => self.reread_refused_secrets(),
+                Input::Timer => {}
+            }
             if missed.swap(false, Ordering::AcqRel) {
                 self.resync.wanted = true;
             }
@@ -177,8 +215,7 @@ impl Coordinator {
         while let Some(unit) = self.units.pop_due(self.world.now) {
             self.decide(&unit);
         }
-        for _ in 0..self.waiting.len() {
-            let Some((unit, task)) = self.waiting.pop_front() else { break };
+        while let Some((unit, task)) = self.refreshes.pop().or_else(|| self.chores.pop()) {
             self.start(unit, task);
         }
     }
@@ -213,16 +250,16 @@ impl Coordinator {
 
     /// Starts `task`, or lets it wait its turn.
     fn start(&mut self, unit: Unit, task: Task) {
-        let (running, limit) = match task {
-            Task::Refresh => (&mut self.refreshing, self.settings.max_concurrent),
-            Task::Read | Task::Keep => (&mut self.chores, CHORES),
+        let lane = match task {
+            Task::Refresh => &mut self.refreshes,
+            Task::Read | Task::Keep => &mut self.chores,
         };
-        if *running >= limit {
-            self.waiting.push_back((unit, task));
+        if lane.running >= lane.limit {
+            lane.waiting.push_back((unit, task));
             return;
         }
         let Some(slot) = self.units.get_mut(&unit) else { return };
-        *running += 1;
+        lane.running += 1;
         let store = Arc::clone(&self.store);
         let alive = slot.keeper.alive(self.world.now);
         match task {
@@ -301,7 +338,7 @@ impl Coordinator {
         match done {
             Ok(Done::Refreshed(ended)) => self.refreshed(*ended),
             Ok(Done::Kept(unit, kept)) => {
-                self.chores -= 1;
+                self.chores.running -= 1;
                 match kept {
                     Ok((answer, observed)) => {
                         tell_kept(&unit, answer);
@@ -311,7 +348,7 @@ impl Coordinator {
                 }
             }
             Ok(Done::Read(unit, reading)) => {
-                self.chores -= 1;
+                self.chores.running -= 1;
                 match reading {
                     Ok(reading) => {
                         self.enter(&reading.epoch);
@@ -337,7 +374,7 @@ impl Coordinator {
     }
 
     fn refreshed(&mut self, ended: Ended) {
-        self.refreshing -= 1;
+        self.refreshes.running -= 1;
         self.telemetry.ended(&ended, self.settings.worker.name.as_str());
         let Ended { unit, observed, epoch, own, configuration, result } = ended;
         if let Some(epoch) = epoch {
@@ -569,7 +606,6 @@ impl Coordinator {
                     "keeping these credentials from now on"
                 );
                 self.units.reload(&credentials, &self.world);
-                self.waiting.clear();
                 self.resync.wanted = true;
             }
             Order::Refresh { unit, force, answer } => self.asked(unit, force, answer),
@@ -668,10 +704,10 @@ impl Coordinator {
         let longest = self.units.iter().map(|slot| slot.credential.timing.times().request_timeout);
         let grace = longest.max().unwrap_or_default() + STOP_GRACE;
         let finish = async {
-            while self.refreshing > 0 {
+            while self.refreshes.running > 0 {
                 let Some(done) = self.tasks.join_next().await else { break };
                 if let Ok(Done::Refreshed(ended)) = done {
-                    self.refreshing -= 1;
+                    self.refreshes.running -= 1;
                     self.telemetry.ended(&ended, self.settings.worker.name.as_str());
                 }
             }

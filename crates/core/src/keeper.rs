@@ -165,6 +165,7 @@ impl Keeper {
             self.turn = None;
         }
         self.read_from = None;
+        self.not_before = None;
         self.seen = Some(Seen { state, now_ms, at });
     }
 
@@ -173,6 +174,7 @@ impl Keeper {
         self.explained.state = Some(now);
         if reader {
             self.explained.reader = Some(now);
+            self.keep_from = None;
         }
     }
 
