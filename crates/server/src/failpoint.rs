@@ -1,15 +1,15 @@
-//! Failpoints by environment: `ZHONGKONG_FAILPOINTS="before_send=stop,after_commit=kill"`.
+//! Failpoints, by a directory that `ZHONGKONG_FAILPOINTS` names: a file named like a point makes one worker act there.
 //!
 //! Points: `before_claim`, `after_claim`, `before_send`, `after_check`, `after_send`, `after_answer`, `before_commit`,
-//! `after_commit`, `before_abandon`, `after_abandon`. Actions: `stop` (SIGSTOP, once), `kill` (SIGKILL),
-//! `hold:FILE` (until the file exists). A number after `@` counts the passes before it acts: `before_send=stop@2`.
+//! `after_commit`, `before_abandon`, `after_abandon`. The file holds the action: `stop` (SIGSTOP), `kill` (SIGKILL)
+//! or `hold`. The first worker to reach the point takes the file, renames it to `<point>.reached`, and acts once;
+//! a hold ends when that file is removed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Signal, getpid, kill_process};
+use nix::sys::signal::{Signal, raise};
 use zhongkong_coordinator::failpoints::Failpoints;
 use zhongkong_upstream::Transport;
 use zhongkong_upstream::failpoint::{Hook, HookPoint};
@@ -17,31 +17,15 @@ use zhongkong_upstream::failpoint::{Hook, HookPoint};
 use crate::config::Environment;
 
 const VARIABLE: &str = "ZHONGKONG_FAILPOINTS";
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-
-#[derive(Debug)]
-struct Failpoint {
-    point: String,
-    action: Action,
-    passes: u32,
-    reached: AtomicU32,
-}
-
-#[derive(Clone, Debug)]
-enum Action {
-    Stop,
-    Kill,
-    Hold(PathBuf),
-}
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Builds the failpoints that the environment asks for, into both places where they act.
 pub(crate) fn install(environment: &Environment, transport: Transport) -> (Transport, Failpoints) {
-    let text = environment.get(VARIABLE).unwrap_or_default();
-    let failpoints: Arc<[Failpoint]> = text.split(',').filter_map(parse).collect();
-    if failpoints.is_empty() {
+    let Some(directory) = environment.get(VARIABLE) else {
         return (transport, Failpoints::new(|_| Box::pin(std::future::ready(()))));
-    }
-    let for_upstream = Arc::clone(&failpoints);
+    };
+    let directory: Arc<Path> = PathBuf::from(directory).into();
+    let for_upstream = Arc::clone(&directory);
     let hook = Hook::new(move |point| {
         let name = match point {
             HookPoint::AfterCheck => "after_check",
@@ -50,38 +34,25 @@ pub(crate) fn install(environment: &Environment, transport: Transport) -> (Trans
         };
         reach(Arc::clone(&for_upstream), name)
     });
-    let for_coordinator =
-        Failpoints::new(move |point| Box::pin(reach(Arc::clone(&failpoints), point)));
-    (transport.with_hook(hook), for_coordinator)
+    let failpoints = Failpoints::new(move |point| Box::pin(reach(Arc::clone(&directory), point)));
+    (transport.with_hook(hook), failpoints)
 }
 
-fn parse(text: &str) -> Option<Failpoint> {
-    let (point, action) = text.trim().split_once('=')?;
-    let (action, passes) = action.split_once('@').unwrap_or((action, "0"));
-    let action = match action.split_once(':') {
-        Some(("hold", file)) => Action::Hold(file.into()),
-        _ if action == "stop" => Action::Stop,
-        _ if action == "kill" => Action::Kill,
-        _ => return None,
-    };
-    let passes = passes.parse().ok()?;
-    Some(Failpoint { point: point.to_owned(), action, passes, reached: AtomicU32::new(0) })
-}
-
-async fn reach(failpoints: Arc<[Failpoint]>, point: &'static str) {
-    for failpoint in failpoints.iter().filter(|failpoint| failpoint.point == point) {
-        if failpoint.reached.fetch_add(1, Ordering::AcqRel) != failpoint.passes {
-            continue;
-        }
-        tracing::warn!(point, action = ?failpoint.action, "failpoint");
-        match &failpoint.action {
-            // The signal stops every thread of the process, this one included.
-            Action::Stop => drop(kill_process(getpid(), Signal::STOP)),
-            Action::Kill => drop(kill_process(getpid(), Signal::KILL)),
-            Action::Hold(file) => {
-                while !file.exists() {
-                    tokio::time::sleep(LOOK_EVERY).await;
-                }
+async fn reach(directory: Arc<Path>, point: &'static str) {
+    let reached = directory.join(format!("{point}.reached"));
+    // Renaming is atomic, so exactly one worker acts.
+    if std::fs::rename(directory.join(point), &reached).is_err() {
+        return;
+    }
+    let action = std::fs::read_to_string(&reached).unwrap_or_default();
+    tracing::warn!(point, action, "failpoint");
+    match action.trim() {
+        // Sent to this thread, so that it cannot run on until another thread has taken the signal for all.
+        "stop" => drop(raise(Signal::SIGSTOP)),
+        "kill" => drop(raise(Signal::SIGKILL)),
+        _ => {
+            while reached.exists() {
+                tokio::time::sleep(LOOK_EVERY).await;
             }
         }
     }

@@ -62,7 +62,8 @@ pub(crate) async fn run(
         #[cfg(feature = "failpoints")]
         failpoints,
     );
-    let (coordinator, handle) = Coordinator::new(settings, &credentials, Arc::<RedisStore>::clone(&store), clock);
+    let (coordinator, handle) =
+        Coordinator::new(settings, &credentials, Arc::<RedisStore>::clone(&store), clock);
 
     let listener = TcpListener::bind(config.http.listen)
         .await

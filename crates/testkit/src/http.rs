@@ -107,14 +107,13 @@ impl Request {
     /// As HTTP/1.0: the answer then ends with the connection and never comes in chunks.
     fn to_wire(&self) -> String {
         let Self { method, authority, path, headers, body, .. } = self;
-        let mut head = format!("{method} {path} HTTP/1.0\r\ncontent-length: {}\r\n", body.len());
+        let mut lines =
+            vec![format!("{method} {path} HTTP/1.0"), format!("content-length: {}", body.len())];
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-            head += &format!("host: {authority}\r\n");
+            lines.push(format!("host: {authority}"));
         }
-        for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        head + "\r\n" + body
+        lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        lines.join("\r\n") + "\r\n\r\n" + body
     }
 }
 
@@ -159,7 +158,8 @@ mod tests {
     #[tokio::test]
     async fn requests_reach_a_server_and_come_back_whole() {
         let accounts = vec![Account::new("wx1", "hush")];
-        let simulator = Simulator::start(Settings { accounts, ..Settings::default() }).await.unwrap();
+        let simulator =
+            Simulator::start(Settings { accounts, ..Settings::default() }).await.unwrap();
         let control = |path: &str| format!("{}/_simulator/{path}", simulator.url());
         let answer = post(&control("foreign_refresh"), &json!({ "app_id": "wx1" })).await.unwrap();
         assert_eq!(answer.json()["serial"], 1, "{answer:?}");

@@ -40,11 +40,12 @@ fn has_setpriv() -> bool {
 /// Sends a signal to a child that was not waited for yet: its process id cannot be another's.
 pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-    kill_process(pid.expect("the process was not waited for"), signal).expect("it may be signalled");
+    kill_process(pid.expect("the process was not waited for"), signal)
+        .expect("it may be signalled");
 }
 
 /// Whether the process is stopped, as by SIGSTOP; false also if there is none.
-pub(crate) fn is_stopped(pid: u32) -> bool {
+pub fn is_stopped(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name in parentheses may itself have any character.
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']))

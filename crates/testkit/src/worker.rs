@@ -106,7 +106,9 @@ impl Worker {
 
     /// SIGKILL, and waits until it is gone; also if it is paused or gone already.
     pub async fn kill9(&mut self) {
-        self.child_mut().kill().await.unwrap();
+        // An error only says that it is gone already.
+        drop(self.child_mut().start_kill());
+        self.wait_exit().await;
     }
 
     /// SIGSTOP: it does nothing any more, and does not know.
@@ -139,10 +141,8 @@ impl Worker {
 
     /// Waits for its end.
     pub async fn wait_exit(&mut self) -> ExitStatus {
-        match timeout(PATIENCE, self.child_mut().wait()).await {
-            Ok(status) => status.unwrap(),
-            Err(_) => panic!("{} did not end\n{}", self.name(), self.tail()),
-        }
+        let ended = timeout(PATIENCE, self.child_mut().wait()).await;
+        ended.unwrap_or_else(|_| panic!("{} did not end\n{}", self.name(), self.tail())).unwrap()
     }
 
     /// Whether `/readyz` says yes now.
@@ -232,11 +232,16 @@ mod tests {
 
     /// A shell script in a worker's place.
     fn stand_in(script: &str) -> (TempDir, Worker) {
-        use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let binary = directory.path().join("stand-in");
-        std::fs::write(&binary, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&binary, PermissionsExt::from_mode(0o755)).unwrap();
+        // Written by another process: children that this one starts meanwhile would inherit the
+        // open file, and a file open for writing can't be executed.
+        let written = std::process::Command::new("sh")
+            .args(["-c", "printf '#!/bin/sh\n%s\n' \"$1\" > \"$0\" && chmod 755 \"$0\""])
+            .arg(&binary)
+            .arg(script)
+            .status();
+        assert!(written.unwrap().success());
         let plan = Plan {
             name: "worker-1".to_owned(),
             binary,

@@ -1,0 +1,52 @@
+//! `--keep`: everything goes on, and here is what to try.
+
+use zhongkong_testkit::cluster::{APP_ID, TOKEN_KEY};
+
+use crate::show::Show;
+
+pub(crate) fn tell(show: &Show) {
+    let Show { narrator, stage, .. } = show;
+    let port = stage.redis.port();
+    let upstream = stage.upstream.url();
+    let first = &stage.workers[0];
+    let (url, configuration) = (first.http_url(), first.config_path());
+    let binary = std::env::current_exe().unwrap_or_default().with_file_name("zhongkong");
+    narrator.heading("Everything goes on until Ctrl-C. Things to try:");
+    let tries = [
+        ("the token, as readers get it", format!("redis-cli -p {port} GET '{TOKEN_KEY}'")),
+        ("what happens, as it happens", format!("redis-cli -p {port} SUBSCRIBE zhongkong:events")),
+        (
+            "how the token is doing",
+            format!("{} status --config {}", binary.display(), configuration.display()),
+        ),
+        ("the same over HTTP", format!("curl {url}/v1/credentials/{APP_ID}")),
+        (
+            "a refresh now",
+            format!(
+                "curl -H 'content-type: application/json' -d '{{\"force\":true}}' \
+                 {url}/v1/credentials/{APP_ID}/refresh"
+            ),
+        ),
+        ("metrics", format!("curl {url}/metrics")),
+        ("the truth", format!("curl '{upstream}/_simulator/summary?app_id={APP_ID}'")),
+        (
+            "let the next reply get lost",
+            format!(
+                "curl -d '{{\"kind\":\"lost_reply\",\"times\":1}}' {upstream}/_simulator/faults"
+            ),
+        ),
+    ];
+    for (what, command) in tries {
+        narrator.verbatim(&format!("  # {what}\n  {command}"));
+    }
+    for worker in &stage.workers {
+        narrator.verbatim(&format!(
+            "  # {name}: {url}, log {log}\n  kill -9 {pid}   # or kill -STOP, later kill -CONT",
+            name = worker.name(),
+            url = worker.http_url(),
+            log = worker.output_path().display(),
+            pid = worker.pid(),
+        ));
+    }
+    narrator.verbatim("");
+}

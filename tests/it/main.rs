@@ -1,0 +1,30 @@
+//! Whole clusters on real parts: real workers, a real redis-server, an upstream that obeys WeChat's rules.
+//!
+//! One binary, so that it is linked once. Every test has a cluster of its own.
+//!
+//! - `schedule`: nothing goes wrong.
+//! - `death`: a worker is killed or paused in the middle of a refresh.
+//! - `answers`: replies get lost or come late.
+//! - `store`: Redis is lost, wiped, edited by hand, or its clock is stepped.
+//! - `refusals`: the upstream refuses.
+//! - `cost`: what a refresh and an idle unit cost.
+//! - `life`: start, configuration, reload and stop of a worker.
+//! - `secrecy`: no secret and no token leaves.
+//! - `architecture`: the shape of the tree.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a broken fixture must stop the test at once"
+)]
+
+mod answers;
+mod architecture;
+mod cost;
+mod death;
+mod life;
+mod refusals;
+mod schedule;
+mod secrecy;
+mod setup;
+mod store;

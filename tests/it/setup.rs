@@ -1,0 +1,110 @@
+//! What the tests share: a cluster of this build's workers, and its failpoints.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use zhongkong_testkit::{APP_ID, Cluster, ClusterBuilder, Counts, PATIENCE, wait_until};
+
+/// A cluster to be, of the workers under test.
+pub(crate) fn cluster() -> ClusterBuilder {
+    Cluster::builder(env!("CARGO_BIN_EXE_zhongkong-under-test"))
+}
+
+/// Points in a refresh at which one worker is made to act.
+#[derive(Debug)]
+pub(crate) struct Failpoints {
+    directory: TempDir,
+}
+
+impl Failpoints {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    /// A cluster whose workers look for these failpoints.
+    pub(crate) fn cluster(&self) -> ClusterBuilder {
+        cluster().env("ZHONGKONG_FAILPOINTS", self.directory.path().to_str().unwrap())
+    }
+
+    /// The next worker that reaches `point` does `action`: `stop`, `kill` or `hold`.
+    pub(crate) fn arm(&self, point: &str, action: &str) {
+        let armed = self.directory.path().join(point);
+        let draft = armed.with_extension("draft");
+        // Written first and then named, so that nobody takes half a file.
+        std::fs::write(&draft, action).unwrap();
+        std::fs::rename(draft, armed).unwrap();
+    }
+
+    /// Waits until a worker has reached `point`.
+    pub(crate) async fn reached(&self, point: &str) {
+        let reached = self.marker(point);
+        wait_until(point, PATIENCE, async || reached.exists()).await;
+    }
+
+    /// Ends a hold.
+    pub(crate) fn release(&self, point: &str) {
+        std::fs::remove_file(self.marker(point)).unwrap();
+    }
+
+    fn marker(&self, point: &str) -> PathBuf {
+        self.directory.path().join(format!("{point}.reached"))
+    }
+}
+
+/// Asks the first worker that answers for a refresh, owed or not, and does not wait for it.
+pub(crate) async fn force(cluster: &Cluster) {
+    let path = format!("/v1/credentials/{APP_ID}/refresh");
+    let url = format!("{}{path}", cluster.workers()[0].http_url());
+    let body = json!({ "force": true });
+    // The order has reached Redis when the mark is in the state.
+    let asked = zhongkong_testkit::http::post(&url, &body);
+    let marked = until(cluster, "a forced refresh is marked or done", async || {
+        let state = cluster.state().await;
+        state.contains_key("rejected") || state.contains_key("intent")
+    });
+    tokio::select! {
+        answer = asked => assert!(answer.unwrap().status < 500),
+        () = marked => {}
+    }
+}
+
+/// Asks worker `index` for a refresh and waits for the answer.
+pub(crate) async fn refresh_at(cluster: &Cluster, index: usize, force: bool) -> (u16, Value) {
+    let path = format!("/v1/credentials/{APP_ID}/refresh");
+    let answer = cluster.workers()[index].post(&path, &json!({ "force": force })).await.unwrap();
+    (answer.status, serde_json::from_str(&answer.body).unwrap())
+}
+
+/// The index of the worker that is paused now.
+pub(crate) async fn paused_worker(cluster: &Cluster) -> usize {
+    let mut found = None;
+    until(cluster, "a worker is paused", async || {
+        found =
+            cluster.workers().iter().position(|w| zhongkong_testkit::process::is_stopped(w.pid()));
+        found.is_some()
+    })
+    .await;
+    found.unwrap()
+}
+
+/// Waits until `condition` holds; panics with what the workers said last if it does not in time.
+pub(crate) async fn until(cluster: &Cluster, what: &str, condition: impl AsyncFnMut() -> bool) {
+    cluster.wait_until(what, PATIENCE, condition).await;
+}
+
+/// Waits until the newest token is published, undoubted.
+pub(crate) async fn settled_again(cluster: &Cluster) {
+    until(cluster, "the cluster settles again", async || cluster.is_settled().await).await;
+}
+
+/// Panics if a read was not good.
+#[track_caller]
+pub(crate) fn all_good(counts: &Counts, cluster: &Cluster) {
+    assert!(counts.are_good(), "{counts:?}\n{}", cluster.tails());
+}
+
+pub(crate) const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
