@@ -1,1 +1,101 @@
-//! placeholder
+//! The shape of the tree, as a table: who may depend on whom, and who owns which foreign crate.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+
+/// Normal dependencies among the members.
+const DEPENDENCIES: [(&str, &[&str]); 9] = [
+    ("zhongkong-core", &[]),
+    ("zhongkong-redis", &["zhongkong-core"]),
+    ("zhongkong-upstream", &["zhongkong-core"]),
+    ("zhongkong-coordinator", &["zhongkong-core"]),
+    (
+        "zhongkong",
+        &["zhongkong-coordinator", "zhongkong-core", "zhongkong-redis", "zhongkong-upstream"],
+    ),
+    ("zhongkong-simulator", &[]),
+    ("zhongkong-testkit", &["zhongkong-simulator"]),
+    ("zhongkong-demo", &["zhongkong-testkit"]),
+    ("zhongkong-tests", &["zhongkong"]),
+];
+
+/// Foreign crates that only these members know.
+const OWNERS: [(&str, &[&str]); 7] = [
+    ("redis", &["zhongkong-redis", "zhongkong-testkit", "zhongkong-demo"]),
+    ("reqwest", &["zhongkong-upstream"]),
+    ("axum", &["zhongkong", "zhongkong-simulator"]),
+    ("clap", &["zhongkong", "zhongkong-simulator", "zhongkong-demo"]),
+    ("anyhow", &["zhongkong", "zhongkong-demo"]),
+    ("metrics-exporter-prometheus", &["zhongkong"]),
+    ("tracing-subscriber", &["zhongkong"]),
+];
+
+fn metadata() -> Metadata {
+    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn normal(package: &Package) -> BTreeSet<String> {
+    let normal = package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal);
+    normal.map(|dependency| dependency.name.clone()).collect()
+}
+
+#[test]
+fn members_depend_on_each_other_as_the_map_says() {
+    let members: BTreeMap<String, BTreeSet<String>> = metadata()
+        .packages
+        .iter()
+        .map(|package| {
+            let own = normal(package).into_iter().filter(|name| name.starts_with("zhongkong"));
+            (package.name.to_string(), own.collect())
+        })
+        .collect();
+    let expected = DEPENDENCIES.iter().map(|(name, on)| {
+        ((*name).to_owned(), on.iter().map(ToString::to_string).collect::<BTreeSet<_>>())
+    });
+    assert_eq!(members, expected.collect());
+}
+
+#[test]
+fn each_foreign_crate_stays_with_its_owner() {
+    for package in metadata().packages {
+        for name in normal(&package) {
+            let owners =
+                OWNERS.iter().find(|(foreign, _)| *foreign == name).map(|(_, owners)| owners);
+            let allowed = owners.is_none_or(|owners| owners.contains(&package.name.as_str()));
+            assert!(allowed, "{} knows {name}", package.name);
+        }
+    }
+}
+
+#[test]
+fn the_core_knows_no_clock_no_io_and_no_runtime() {
+    let metadata = metadata();
+    let core = metadata.packages.iter().find(|package| package.name == "zhongkong-core").unwrap();
+    let allowed = ["async-trait", "hex", "secrecy", "serde", "serde_json", "sha2", "thiserror"];
+    assert_eq!(normal(core), allowed.map(str::to_owned).into_iter().collect());
+}
+
+#[test]
+fn every_source_file_begins_with_what_it_is_for() {
+    let mut folders = vec![root().join("crates"), root().join("tests")];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                assert!(text.starts_with("//! "), "{}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 80, "only {seen} files");
+}

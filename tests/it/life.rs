@@ -1,1 +1,222 @@
-//! placeholder
+//! Start, configuration, reload and stop of a worker.
+
+use std::process::Output;
+
+use serde_json::json;
+use zhongkong_simulator::{Point, Scope};
+use zhongkong_testkit::http::Request;
+use zhongkong_testkit::{APP_ID, Cluster};
+
+use crate::setup::{Failpoints, all_good, cluster, force, refresh_at, settled_again, until};
+
+/// One worker that was never started, with `change` made to its configuration; what it says when it is run.
+async fn run_with(change: impl FnOnce(String) -> String) -> (Cluster, Output) {
+    let mut cluster = cluster().workers(1).prepare().await;
+    let worker = cluster.start_worker(1);
+    worker.kill9().await;
+    let path = worker.config_path();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, change(text)).unwrap();
+    let output = worker.run_command(&["run"]).await;
+    (cluster, output)
+}
+
+/// The configuration is refused with 78, and the message has all of `parts`.
+#[track_caller]
+fn refused(output: &Output, parts: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    for part in parts {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contradictory_times_end_with_78_and_name_the_file_the_line_and_both_values() {
+    let change = |text: String| text.replace("lease = \"1250ms\"", "lease = \"600ms\"");
+    let (_cluster, output) = run_with(change).await;
+    refused(&output, &["worker-1.toml:", "refresh.lease", "request_timeout", "lease of"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_key_ends_with_78_and_names_the_nearest_known_one() {
+    let change = |text: String| text.replace("spacing =", "spacng =");
+    let (_cluster, output) = run_with(change).await;
+    refused(&output, &["worker-1.toml:", "spacng", "spacing"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_toml_ends_with_78_and_names_the_line() {
+    let (_cluster, output) = run_with(|text| text + "\n[[credentials\n").await;
+    refused(&output, &["worker-1.toml:"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_built_yet_is_refused_by_name() {
+    let (_cluster, output) = run_with(|text| text + "tickets = [\"jsapi\"]\n").await;
+    refused(&output, &["tickets", "not in this version"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_starts_without_redis_says_so_is_not_ready_and_recovers() {
+    let mut cluster = cluster().workers(1).prepare().await;
+    cluster.redis.kill().await;
+    cluster.start_worker(1);
+    until(&cluster, "the worker says that Redis is missing", async || {
+        cluster.workers()[0].output().contains("redis does not answer")
+    })
+    .await;
+    let ready = cluster.workers()[0].get("/readyz").await.unwrap();
+    assert_eq!(ready.status, 503);
+    assert_eq!(cluster.workers()[0].get("/healthz").await.unwrap().status, 200);
+    assert_eq!(cluster.workers()[0].run_command(&["get", APP_ID]).await.status.code(), Some(69));
+    cluster.redis.restart().await;
+    cluster.worker(1).wait_ready().await;
+    cluster.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_stop_finishes_the_refresh_under_way() {
+    let mut cluster = cluster().workers(1).start().await;
+    cluster.settle().await;
+    cluster.simulator.hold(Point::Processed, Scope::account(APP_ID).times(1));
+    force(&cluster).await;
+    cluster.simulator.wait_held(1).await;
+    cluster.worker(1).terminate();
+    until(&cluster, "readiness goes first", async || !cluster.workers()[0].is_ready().await).await;
+    cluster.simulator.release_all();
+    assert_eq!(cluster.worker(1).wait_exit().await.code(), Some(0));
+    assert!(cluster.newest_is_published().await);
+    assert_eq!(cluster.who_refreshes().await, None, "the lock is given back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_the_worker_at_once() {
+    let failpoints = Failpoints::new();
+    let mut cluster = failpoints.cluster().workers(1).start().await;
+    cluster.settle().await;
+    failpoints.arm("before_commit", "hold");
+    force(&cluster).await;
+    failpoints.reached("before_commit").await;
+    cluster.worker(1).terminate();
+    until(&cluster, "the first signal is heard", async || {
+        cluster.workers()[0].output().contains("stopping")
+    })
+    .await;
+    cluster.worker(1).terminate();
+    assert_eq!(cluster.worker(1).wait_exit().await.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_worker_is_replaced_without_waiting_for_anything() {
+    let mut cluster = cluster().workers(2).start().await;
+    cluster.settle().await;
+    let mut reader = cluster.reader();
+    reader.begin_counting();
+    let first = cluster.state().await["worker"].clone();
+    cluster.worker_named(&first).terminate();
+    assert_eq!(cluster.worker_named(&first).wait_exit().await.code(), Some(0));
+    let left = usize::from(cluster.workers()[0].name() == first);
+    let (status, body) = refresh_at(&cluster, left, true).await;
+    assert_eq!((status, &body["outcome"]), (200, &"refreshed".into()), "{body}");
+    all_good(&reader.counts(), &cluster);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_file_is_not_reloaded_and_a_good_one_is() {
+    let cluster = cluster().workers(1).start().await;
+    cluster.settle().await;
+    let worker = &cluster.workers()[0];
+    let good = std::fs::read_to_string(worker.config_path()).unwrap();
+    std::fs::write(worker.config_path(), "nonsense = ").unwrap();
+    worker.reload();
+    until(&cluster, "the bad file is refused", async || {
+        cluster.workers()[0].output().contains("goes on with the old one")
+    })
+    .await;
+    assert!(worker.is_ready().await);
+
+    let url = cluster.simulator.url();
+    let second = format!(
+        "[[credentials]]\nid = \"second\"\nprovider = \"wechat\"\napp_id = {APP_ID:?}\n\
+         secret = {{ file = \"worker-1.secret\" }}\nbase_url = {url:?}\noverlap = \"5s\"\nhold = \"500ms\"\n"
+    );
+    std::fs::write(worker.config_path(), good + &second).unwrap();
+    worker.reload();
+    until(&cluster, "the second credential has a token", async || {
+        let key = "zhongkong:{second}:access_token";
+        cluster.redis.command::<Option<String>>(&["GET", key]).await.is_some()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_tells_everything_but_tokens_and_refuses_foreign_pages() {
+    let cluster = cluster().workers(1).start().await;
+    cluster.settle().await;
+    let worker = &cluster.workers()[0];
+    let token = cluster.token().await.unwrap();
+
+    let all = worker.get("/v1/credentials").await.unwrap();
+    assert_eq!(all.status, 200);
+    assert!(all.body.contains("\"status\":\"ok\"") && !all.body.contains(&token), "{}", all.body);
+    let one = worker.get(&format!("/v1/credentials/{APP_ID}")).await.unwrap();
+    assert_eq!(one.status, 200);
+    let none = worker.get("/v1/credentials/nobody").await.unwrap();
+    assert_eq!(none.status, 404);
+    assert!(none.body.contains("unknown_credential"), "{}", none.body);
+    let metrics = worker.get("/metrics").await.unwrap().body;
+    for series in
+        ["zhongkong_refreshes_total", "zhongkong_store_up 1", "zhongkong_token_generation"]
+    {
+        assert!(metrics.contains(series), "{series} is not in {metrics}");
+    }
+
+    let url = format!("{}/v1/credentials", worker.http_url());
+    let rebound = Request::new("GET", &url).header("host", "evil.example").send().await.unwrap();
+    assert_eq!(rebound.status, 403, "{}", rebound.body);
+    let page =
+        Request::new("GET", &url).header("origin", "https://evil.example").send().await.unwrap();
+    assert_eq!(page.status, 403, "{}", page.body);
+    let path = format!("/v1/credentials/{APP_ID}/refresh");
+    let wrong = worker.post(&path, &json!({ "forced": true })).await.unwrap();
+    assert_eq!(wrong.status, 400, "{}", wrong.body);
+    assert!(wrong.body.contains("invalid_request"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_bearer_tokens_each_call_needs_its_scope() {
+    let tokens = "[[http.tokens]]\nname = \"watcher\"\nscope = \"read\"\nsecret = \"a-bearer-token-to-read\"\n";
+    let cluster = cluster().workers(1).toml(tokens).start().await;
+    let worker = &cluster.workers()[0];
+    let url = format!("{}/v1/credentials", worker.http_url());
+    assert_eq!(worker.get("/v1/credentials").await.unwrap().status, 401);
+    let bearer =
+        |request: Request| request.header("authorization", "Bearer a-bearer-token-to-read");
+    assert_eq!(bearer(Request::new("GET", &url)).send().await.unwrap().status, 200);
+    let refresh = bearer(Request::new("POST", &format!("{url}/{APP_ID}/refresh")));
+    assert_eq!(refresh.send().await.unwrap().status, 403);
+    settled_again(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_prints_the_token_alone_and_check_finds_everything_in_order() {
+    let cluster = cluster().workers(1).start().await;
+    cluster.settle().await;
+    let worker = &cluster.workers()[0];
+    let got = worker.run_command(&["get", APP_ID]).await;
+    let token = cluster.token().await.unwrap();
+    assert_eq!(
+        (got.status.code(), String::from_utf8(got.stdout).unwrap()),
+        (Some(0), format!("{token}\n"))
+    );
+    let missing = worker.run_command(&["get", "nobody"]).await;
+    assert_eq!((missing.status.code(), missing.stdout.len()), (Some(69), 0));
+    let checked = worker.run_command(&["check"]).await;
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    for line in ["configuration: ok", "redis: ok: 7", "eviction: ok", "clock: ok", "upstream: ok"] {
+        assert!(said.contains(line), "{line:?} is not in {said}");
+    }
+    assert_eq!(worker.run_command(&["no-such-command"]).await.status.code(), Some(2));
+}

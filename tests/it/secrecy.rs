@@ -1,1 +1,80 @@
-//! placeholder
+//! No secret and no token leaves: not in logs at their loudest, not in answers, not in metrics or events.
+
+use zhongkong_simulator::{FaultKind, Scope};
+use zhongkong_testkit::{APP_ID, SECRET};
+
+use crate::setup::{Failpoints, force, paused_worker, settled_again, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() {
+    let failpoints = Failpoints::new();
+    let mut cluster = failpoints.cluster().workers(3).env("RUST_LOG", "trace").start().await;
+    cluster.settle().await;
+    let monitor = cluster.redis.subscribe("zhongkong:events").await;
+    let location = format!("http://127.0.0.1:9/?secret={SECRET}");
+    let echo = format!("invalid secret {SECRET} in https://upstream/cgi-bin/token?secret={SECRET}");
+    let scope = || Scope::account(APP_ID).times(1);
+    for fault in [
+        FaultKind::LostReply,
+        FaultKind::Hang,
+        FaultKind::Cut { issue: true },
+        FaultKind::HttpStatus { status: 500, issue: true },
+        FaultKind::Html { issue: true },
+        FaultKind::Oversized { issue: true },
+        FaultKind::Redirect { location },
+        FaultKind::OddExpiresIn { value: serde_json::json!(-1) },
+        FaultKind::Errcode { errcode: 40125, errmsg: Some(echo) },
+        FaultKind::Errcode { errcode: 40164, errmsg: None },
+    ] {
+        let calls = cluster.simulator.calls(APP_ID);
+        cluster.simulator.set_fault(fault, scope());
+        force(&cluster).await;
+        cluster.simulator.wait_for_calls(APP_ID, calls + 1).await;
+        cluster.simulator.wait_until_idle(APP_ID).await;
+        until(&cluster, "the outcome is recorded", async || {
+            !cluster.state().await.contains_key("intent")
+        })
+        .await;
+    }
+    force(&cluster).await;
+    settled_again(&cluster).await;
+    // A token that is fenced off, and a Redis that goes away in the middle.
+    failpoints.arm("after_answer", "stop");
+    force(&cluster).await;
+    failpoints.reached("after_answer").await;
+    let paused = paused_worker(&cluster).await;
+    settled_again(&cluster).await;
+    cluster.workers()[paused].resume();
+    cluster.redis.restart().await;
+    settled_again(&cluster).await;
+
+    let mut said = cluster.output();
+    for worker in cluster.workers() {
+        for path in ["/v1/credentials", "/metrics", "/readyz"] {
+            said += &worker.get(path).await.unwrap().body;
+        }
+        for command in [vec!["status"], vec!["status", "--json"], vec!["check"]] {
+            let output = worker.run_command(&command).await;
+            said += &String::from_utf8_lossy(&output.stdout);
+            said += &String::from_utf8_lossy(&output.stderr);
+        }
+    }
+    said += &monitor.messages();
+    assert!(said.contains("refreshed") && said.contains("\"type\":\"claimed\""));
+    assert!(!said.contains(SECRET), "the secret is out");
+    let tokens = cluster.simulator.issued_tokens();
+    assert!(tokens.len() > 10);
+    for token in tokens {
+        assert!(!said.contains(&token), "a token is out: {token}");
+    }
+    let keys: Vec<String> = cluster.redis.command(&["KEYS", "*"]).await;
+    for key in keys {
+        let kind: String = cluster.redis.command(&["TYPE", &key]).await;
+        let content = match kind.as_str() {
+            "hash" => cluster.redis.command::<Vec<String>>(&["HGETALL", &key]).await.concat(),
+            "string" => cluster.redis.command::<String>(&["GET", &key]).await,
+            _ => String::new(),
+        };
+        assert!(!content.contains(SECRET), "the secret is in {key}");
+    }
+}

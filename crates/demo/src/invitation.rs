@@ -10,14 +10,13 @@ pub(crate) fn tell(show: &Show) {
     let upstream = stage.upstream.url();
     let first = &stage.workers[0];
     let (url, configuration) = (first.http_url(), first.config_path());
-    let binary = std::env::current_exe().unwrap_or_default().with_file_name("zhongkong");
     narrator.heading("Everything goes on until Ctrl-C. Things to try:");
     let tries = [
         ("the token, as readers get it", format!("redis-cli -p {port} GET '{TOKEN_KEY}'")),
         ("what happens, as it happens", format!("redis-cli -p {port} SUBSCRIBE zhongkong:events")),
         (
             "how the token is doing",
-            format!("{} status --config {}", binary.display(), configuration.display()),
+            format!("{} status --config {}", stage.binary.display(), configuration.display()),
         ),
         ("the same over HTTP", format!("curl {url}/v1/credentials/{APP_ID}")),
         (

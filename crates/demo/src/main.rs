@@ -11,7 +11,6 @@
 //! - [`narrate`]: words on a terminal, or in a pipe.
 
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
     reason = "a demo that cannot go on has nothing to recover; dropping the stage ends every process"
 )]

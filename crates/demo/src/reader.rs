@@ -84,24 +84,38 @@ impl Service {
     async fn work(mut self) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut in_trouble = false;
         loop {
             ticks.tick().await;
             let found = self.use_token().await;
-            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            // Before the first token there is nothing to miss.
-            if counts.reads == 0 && !matches!(found, Found::Good) {
+            let good = matches!(found, Found::Good);
+            if !self.count(&found) || good != in_trouble {
                 continue;
             }
-            counts.reads += 1;
-            match found {
-                Found::Good => continue,
-                Found::Absent => counts.absent += 1,
-                Found::Dead { .. } => counts.dead += 1,
-                Found::Unanswered { .. } => counts.unanswered += 1,
+            // Told when it begins and when it ends: ten lines a second would drown the rest.
+            in_trouble = !good;
+            if in_trouble {
+                self.narrator.alarm(&found.told());
+            } else {
+                self.narrator.event(&found.told());
             }
-            drop(counts);
-            self.narrator.alarm(&found.told());
         }
+    }
+
+    /// Says whether it counts: before the first token there is nothing to miss.
+    fn count(&self, found: &Found) -> bool {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.reads == 0 && !matches!(found, Found::Good) {
+            return false;
+        }
+        counts.reads += 1;
+        match found {
+            Found::Good => {}
+            Found::Absent => counts.absent += 1,
+            Found::Dead { .. } => counts.dead += 1,
+            Found::Unanswered { .. } => counts.unanswered += 1,
+        }
+        true
     }
 
     /// What every service does, and all that it needs of us: one GET.
@@ -134,7 +148,7 @@ enum Found {
 impl Found {
     fn told(&self) -> String {
         match self {
-            Self::Good => "the reader's token works".to_owned(),
+            Self::Good => "the reader's token works again".to_owned(),
             Self::Absent => "THE READER FOUND NO TOKEN".to_owned(),
             Self::Dead { errcode } => {
                 format!("THE READER'S TOKEN IS DEAD (the upstream answers {errcode})")

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use crate::events::Event;
 use crate::show::Show;
 use crate::stage::TIMINGS;
 
@@ -23,13 +26,13 @@ pub(crate) async fn play(show: &mut Show) -> anyhow::Result<()> {
 fn prologue(show: &Show) {
     let (life, overlap) = (TIMINGS.life.as_secs(), TIMINGS.overlap.as_secs());
     show.narrator.heading("One token, three workers, one reader");
-    show.narrator.say(&format!(
+    show.narrator.say(
         "Every call to the upstream's token endpoint issues a new token and starts the death of \
          the one before. So somebody must see to it that only one party calls, and that \
          everybody else uses what it got. Here three identical workers share a Redis; whoever \
          claims a refresh first makes it. The reader stands for your services: ten times a \
-         second it takes the token from Redis and calls the upstream with it."
-    ));
+         second it takes the token from Redis and calls the upstream with it.",
+    );
     show.narrator.say(&format!(
         "Here a token lives {life} s (in reality two hours), and works for {overlap} s after \
          the next was issued (in reality five minutes). Upstream and Redis are this demo's own."
@@ -67,7 +70,7 @@ async fn killed_in_mid_call(show: &mut Show) -> anyhow::Result<()> {
     let text = format!(
         "When the next refresh is due, its worker is killed (kill -9) while the upstream works \
          on the request. The upstream issues a token to nobody. The claim outlives its worker by \
-         at most {} s, the lease; then another takes over.",
+         at most {} s, the lease; within a second more, another worker takes over.",
         TIMINGS.lease.as_secs()
     );
     let began = show.begin("The refresher is killed in mid-call", &text).await?;
@@ -76,19 +79,21 @@ async fn killed_in_mid_call(show: &mut Show) -> anyhow::Result<()> {
     show.stage.upstream.wait_held(IN_TURN).await?;
     let victim = show.stage.refresher().await?;
     show.stage.worker(&victim)?.kill9().await;
-    let killed_at = tokio::time::Instant::now();
+    let killed_at = Instant::now();
     show.narrator.event(&format!("{victim} is killed; its request is with the upstream"));
     show.stage.upstream.release().await?;
 
-    let other = show.events.after(mark, "another worker's claim", SOON, |event| {
-        event.what == "claimed" && event.worker != victim
-    });
-    let other = other.await?;
+    let others = |what: &'static str| {
+        let victim = victim.clone();
+        move |event: &Event| event.what == what && event.worker != victim
+    };
+    let claim = show.events.after(mark, "another claim", SOON, others("claimed")).await?;
+    show.events.after(mark, "another token", SOON, others("refreshed")).await?;
     show.narrator.say(&format!(
         "{} took over {:.1} s after the death. It can't know whether the dead worker's request \
          was processed, or still will be: so its token, too, is followed by one more fetch.",
-        other.worker,
-        other.at.duration_since(killed_at).as_secs_f64()
+        claim.worker,
+        claim.at.duration_since(killed_at).as_secs_f64()
     ));
     show.stage.settle(SOON).await?;
     show.stage.restart(&victim).await?;
@@ -118,8 +123,9 @@ async fn paused_in_mid_call(show: &mut Show) -> anyhow::Result<()> {
     let mark = show.events.count();
     show.narrator.say(&format!(
         "Now {sleeper} goes on where it was. Its claim is no longer the last one, so Redis does \
-         not let it publish: the fence. But what came of its request is news, and there might \
-         be a newer token than the published one: doubt, and one more fetch."
+         not let it publish, whatever it makes of the answer that waits for it: the fence. But \
+         that its request reached the upstream is news. There might be a newer token than the \
+         published one: doubt, and one more fetch."
     ));
     show.stage.worker(&sleeper)?.resume();
     show.narrator.event(&format!("{sleeper} is resumed"));
@@ -129,15 +135,18 @@ async fn paused_in_mid_call(show: &mut Show) -> anyhow::Result<()> {
 }
 
 async fn lost_reply(show: &mut Show) -> anyhow::Result<()> {
-    let text = "The upstream processes a request, issues a token, and the connection breaks before \
-                the answer arrives. To repeat the request at once would be wrong if the first is \
-                still under way; to believe that nothing happened would be wrong as well. The old \
-                token still works for a while: wait for the drain, then fetch once.";
-    let began = show.begin("A reply is lost", text).await?;
+    let text = format!(
+        "At the next refresh the upstream issues a token, and the connection breaks before the \
+         answer arrives. The worker can't know which: to repeat the request at once would be \
+         wrong if the first is still under way, and to go on as if nothing had happened would be \
+         wrong if it was processed. The published token still works for {} s, so: wait for the \
+         drain, then fetch once.",
+        TIMINGS.overlap.as_secs()
+    );
+    let began = show.begin("A reply is lost", &text).await?;
     let mark = show.events.count();
     show.stage.upstream.lose_next_reply().await?;
-    show.stage.force_refresh();
-    show.events.after(mark, "a doubt", SOON, |event| event.what == "doubted").await?;
+    show.events.after(mark, "a doubt", IN_TURN, |event| event.what == "doubted").await?;
     show.stage.settle(SOON).await?;
     show.end(began).await
 }

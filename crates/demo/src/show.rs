@@ -65,11 +65,11 @@ impl Show {
         let Counts { reads, dead, absent, unanswered } = account.counts;
         let unanswered = match unanswered {
             0 => String::new(),
-            count => format!(", {count} without an answer"),
+            count => format!(" · unanswered {count}"),
         };
         self.narrator.result(&format!(
-            "  {reads} reads: {dead} dead tokens, {absent} absent{unanswered}; \
-             {} upstream calls; {:.1} s",
+            "  => reads {reads} · dead tokens {dead} · absent {absent}{unanswered} · \
+             upstream calls {} · {:.1} s",
             account.calls,
             account.took.as_secs_f64()
         ));

@@ -44,6 +44,8 @@ pub(crate) struct Stage {
     pub(crate) redis: RedisServer,
     /// Requests that were sent to workers, and whose answers nobody waits for.
     requests: JoinSet<()>,
+    /// `zhongkong` itself.
+    pub(crate) binary: PathBuf,
     // Dropped last: the processes write here.
     directory: TempDir,
 }
@@ -52,20 +54,21 @@ impl Stage {
     /// Starts Redis and the upstream; the workers come when everybody is watching.
     pub(crate) async fn build() -> anyhow::Result<Self> {
         TIMINGS.check();
+        let (binary, simulator) = (beside("zhongkong")?, beside("zhongkong-simulator")?);
         let version = Command::new("redis-server").arg("--version").output().await;
         version.context("redis-server is not installed (apt-get install redis-server)")?;
         let directory = tempfile::Builder::new().prefix("zhongkong-demo-").tempdir()?;
         let redis = RedisServer::start().await;
         let log = directory.path().join("simulator.log");
-        let upstream = Upstream::start(&beside("zhongkong-simulator")?, &TIMINGS, &log).await?;
-        Ok(Self { workers: Vec::new(), upstream, redis, requests: JoinSet::new(), directory })
+        let upstream = Upstream::start(&simulator, &TIMINGS, &log).await?;
+        let (workers, requests) = (Vec::new(), JoinSet::new());
+        Ok(Self { workers, upstream, redis, requests, binary, directory })
     }
 
     /// Starts the workers, and waits until all are ready.
     pub(crate) async fn start_workers(&mut self) -> anyhow::Result<()> {
-        let binary = beside("zhongkong")?;
         for index in 1..=WORKERS {
-            let plan = self.plan(&format!("worker-{index}"), &binary)?;
+            let plan = self.plan(&format!("worker-{index}"))?;
             self.workers.push(Worker::start(plan));
         }
         for worker in &mut self.workers {
@@ -74,7 +77,7 @@ impl Stage {
         Ok(())
     }
 
-    fn plan(&self, name: &str, binary: &Path) -> anyhow::Result<Plan> {
+    fn plan(&self, name: &str) -> anyhow::Result<Plan> {
         let directory = self.directory.path().to_owned();
         std::fs::write(directory.join(format!("{name}.secret")), SECRET)?;
         let port = free_port();
@@ -82,7 +85,7 @@ impl Stage {
         let configuration = configuration(name, &self.redis.url(), port, &TIMINGS, account);
         Ok(Plan {
             name: name.to_owned(),
-            binary: binary.to_owned(),
+            binary: self.binary.clone(),
             directory,
             configuration,
             port,

@@ -26,11 +26,13 @@ pub(crate) fn tell(show: &Show, played: &anyhow::Result<()>) -> bool {
     if let Err(error) = played {
         narrator.bad(&format!("Not good: a scene was not played to its end. {error:#}"));
     }
-    let Counts { dead, absent, unanswered, .. } = counts;
-    if !counts.are_good() {
+    let Counts { reads, dead, absent, unanswered } = counts;
+    if reads == 0 {
+        narrator.bad("Not good: the reader never got a token.");
+    } else if !counts.are_good() {
         narrator.bad(&format!(
-            "Not good: the reader met {dead} dead tokens, {absent} times none, and {unanswered} \
-             times it got no answer."
+            "Not good: of {reads} reads, {dead} brought a dead token, {absent} none, and \
+             {unanswered} got no answer."
         ));
     }
     let directory = stage.directory().display();
@@ -42,7 +44,7 @@ pub(crate) fn tell(show: &Show, played: &anyhow::Result<()>) -> bool {
 
 fn table(show: &Show) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(["scene", "reads", "dead", "absent", "upstream calls", "seconds"]);
     for (number, account) in show.accounts().iter().enumerate() {
         table.add_row([

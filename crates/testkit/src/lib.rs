@@ -9,7 +9,7 @@
 //! - [`timings`]: times short enough to wait for, which do not contradict each other.
 //! - [`worker`]: one `zhongkong run`, and what can be done to it.
 //! - [`reader`]: a service that reads the key, and counts what it finds.
-//! - [`server`], [`redis_clock`]: a redis-server, and the time it believes.
+//! - [`server`], [`redis_clock`], [`subscription`]: a redis-server, the time it believes, and what is said on it.
 //! - [`http`], [`wait`], [`process`], [`ports`]: the tools below.
 
 #![expect(
@@ -26,6 +26,7 @@ pub mod process;
 pub mod reader;
 pub mod redis_clock;
 pub mod server;
+pub mod subscription;
 pub mod timings;
 pub mod wait;
 pub mod worker;
@@ -35,6 +36,7 @@ pub use cluster::{APP_ID, Cluster, SECRET};
 pub use reader::{BadRead, Counts, Finding, Reader};
 pub use redis_clock::RedisClock;
 pub use server::RedisServer;
+pub use subscription::Subscription;
 pub use timings::Timings;
 pub use wait::{PATIENCE, wait_until};
 pub use worker::Worker;

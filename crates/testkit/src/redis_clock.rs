@@ -4,7 +4,6 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -54,16 +53,6 @@ impl RedisClock {
     pub fn set_offset_ms(&self, ms: i64) {
         // The server has this page mapped: what is written to the file stands there at once.
         self.offset.write_all_at(&ms.to_ne_bytes(), 0).unwrap();
-    }
-
-    /// Sets the clock this far ahead of the true time.
-    pub fn forward(&self, by: Duration) {
-        self.set_offset_ms(i64::try_from(by.as_millis()).unwrap());
-    }
-
-    /// Sets the clock this far behind the true time.
-    pub fn back(&self, by: Duration) {
-        self.set_offset_ms(-i64::try_from(by.as_millis()).unwrap());
     }
 
     fn directory(&self) -> &Path {

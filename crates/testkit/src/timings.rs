@@ -56,12 +56,6 @@ impl Timings {
         assert!(spacing < overlap && overlap < life, "{self:?}");
     }
 
-    /// The longest that a settled cluster needs to settle again after one worker or answer is lost:
-    /// the lease, the fetch that takes over, its drain, and one more fetch.
-    pub fn recovery(&self) -> Duration {
-        self.lease + self.drain + 2 * self.request_timeout + Duration::from_secs(1)
-    }
-
     /// The section `[refresh]`.
     pub(crate) fn to_toml(self) -> String {
         let Self { ahead, request_timeout, lease, drain, spacing, .. } = self;
