@@ -12,11 +12,7 @@
 //! - `secrecy`: no secret and no token leaves.
 //! - `architecture`: the shape of the tree.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a broken fixture must stop the test at once"
-)]
+#![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
 
 mod answers;
 mod architecture;

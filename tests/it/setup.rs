@@ -43,11 +43,6 @@ impl Failpoints {
         wait_until(point, PATIENCE, async || reached.exists()).await;
     }
 
-    /// Ends a hold.
-    pub(crate) fn release(&self, point: &str) {
-        std::fs::remove_file(self.marker(point)).unwrap();
-    }
-
     fn marker(&self, point: &str) -> PathBuf {
         self.directory.path().join(format!("{point}.reached"))
     }

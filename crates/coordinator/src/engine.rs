@@ -81,7 +81,10 @@ struct Lane {
 }
 
 /// What wakes the loop.
-#[expect(clippy::large_enum_variant, reason = "there is one, and it lives for one turn of the loop")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one, and it lives for one turn of the loop"
+)]
 enum Input {
     Stop,
     Notice(Notice),

@@ -45,3 +45,6 @@ pub mod report;
 pub mod state;
 pub mod timing;
 pub mod token;
+
+#[cfg(test)]
+mod protocol_tests;

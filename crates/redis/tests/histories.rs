@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use zhongkong_core::abandon::{AbandonRequest, Outcome};
@@ -79,9 +81,9 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// The same history, in Redis and in the core.
-struct Both<'a> {
-    server: &'a mut redis::aio::MultiplexedConnection,
-    store: &'a RedisStore,
+struct Both {
+    server: redis::aio::MultiplexedConnection,
+    store: Arc<RedisStore>,
     unit: Unit,
     nature: Nature,
     now_us: u64,
@@ -92,11 +94,11 @@ struct Both<'a> {
     requests: u32,
 }
 
-impl Both<'_> {
+impl Both {
     async fn redis<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> T {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
-        command.query_async(self.server).await.unwrap()
+        command.query_async(&mut self.server).await.unwrap()
     }
 
     async fn set_clock(&mut self) {
@@ -142,110 +144,128 @@ impl Both<'_> {
     }
 
     async fn apply(&mut self, step: &Step) {
-        let now_ms = self.now_us / 1_000;
         match *step {
             Step::Claim { worker, repeat, old_epoch, forget, ahead } => {
-                let repeated = self.claims.last().filter(|_| repeat).map(|(_, _, nonce)| nonce);
-                let nonce = repeated.cloned().unwrap_or_else(|| format!("n{}", self.requests));
-                self.requests += 1;
-                let request = ClaimRequest {
-                    worker: Worker::new(format!("w{worker}").parse().unwrap(), u32::from(worker)),
-                    nonce: nonce.clone(),
-                    viewer: self.viewer(worker, old_epoch, forget, ahead),
-                    rules: rules(self.nature),
-                    alive: None,
-                };
-                let mut request = request;
-                request.worker.identity.clone_from(&request.viewer.identity);
-                let claimed = self.store.claim(&self.unit, &request).await.unwrap();
-                assert_eq!(claimed.epoch, self.epoch);
-                assert_eq!(claimed.answer, self.model.claim(self.now_us, &request));
-                if let ClaimAnswer::Claimed { fence, .. } = claimed.answer {
-                    self.claims.push((worker, fence, nonce));
-                }
+                self.claim(worker, repeat, self.viewer(worker, old_epoch, forget, ahead)).await;
             }
             Step::Commit { claim, token, age_ms, life_ms } => {
-                let (fence, nonce) = self.claim_number(claim);
-                let request = CommitRequest {
-                    fence,
-                    nonce,
-                    token: Token::new(format!("token-{token}")).unwrap(),
-                    age_ms,
-                    life_ms,
-                    ahead_ms: life_ms / 4,
-                    assumed: token == 3,
-                    idempotent: self.nature.is_idempotent(),
-                };
-                let committed = self.store.commit(&self.unit, &request).await;
-                let answer = match committed {
-                    Ok(done) => CommitAnswer::Committed {
-                        generation: done.generation,
-                        changed: done.changed,
-                    },
-                    Err(StoreError::Fenced) => CommitAnswer::Fenced,
-                    Err(error) => panic!("{error}"),
-                };
-                assert_eq!(answer, self.model.commit(now_ms, &request));
+                self.commit(claim, token, age_ms, life_ms).await;
             }
             Step::Abandon { claim, how, retry_in_ms } => {
-                let (fence, nonce) = self.claim_number(claim);
-                let why = "it \"broke\" / 坏了".to_owned();
-                let scopes =
-                    [Scope::Worker, Scope::Configuration, Scope::Account, Scope::Transient];
-                let outcome = match how {
-                    0 => Outcome::NotSent { why, retry_in_ms: 0 },
-                    1 => Outcome::NotSent { why, retry_in_ms: retry_in_ms + 1 },
-                    2 => Outcome::Unknown { why, retry_in_ms },
-                    other => Outcome::Refused {
-                        scope: scopes[usize::from(other - 3)],
-                        status: Status::IpNotAllowed,
-                        code: 40164,
-                        message: why,
-                        retry_in_ms,
-                    },
-                };
-                let request = AbandonRequest { fence, nonce, drain_ms: 10_000, outcome };
-                let (answer, _) = self.store.abandon(&self.unit, &request).await.unwrap();
-                assert_eq!(answer, self.model.abandon(now_ms, &request));
+                self.abandon(claim, how, retry_in_ms).await
             }
-            Step::Keep { knows, for_ms } => {
-                let alive = Alive { token_fence: self.model.token_fence, for_ms };
-                let alive = Some(alive).filter(|_| knows);
-                let key = self.reader_key().await;
-                let (answer, _) = self.store.keep(&self.unit, alive).await.unwrap();
-                let expected = self.model.keep(now_ms, alive, key);
-                // The key's life passes in real time, the state's in the test's: only what is published must agree.
-                if matches!(expected, KeepAnswer::NoToken { .. }) || key == ReaderKey::Absent {
-                    assert_eq!(answer, expected);
-                }
-            }
+            Step::Keep { knows, for_ms } => self.keep(knows, for_ms).await,
             Step::Force => {
-                let observed = self.store.force(&self.unit, &rules(self.nature)).await.unwrap();
-                let from_ms = self.model.force(now_ms, &rules(self.nature));
+                let rules = rules(self.nature);
+                let observed = self.store.force(&self.unit, &rules).await.unwrap();
+                let from_ms = self.model.force(self.now_us / 1_000, &rules);
                 assert_eq!(observed.state.rejected_from_ms, from_ms);
             }
+            Step::Pass { .. }
+            | Step::DeleteReader
+            | Step::OverwriteReader
+            | Step::ChangeEpoch
+            | Step::RewindFence
+            | Step::Wipe
+            | Step::ForgetScripts => self.disturb(step).await,
+        }
+        let key = self.store.keys().state(&self.unit);
+        let fields: Vec<(String, String)> = self.redis(&["HGETALL", &key]).await;
+        let state = State::from_fields(fields.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+        assert_eq!(state, self.model, "after {step:?}");
+        assert!(fields.iter().all(|(_, value)| !value.contains("e+")), "lost digits: {fields:?}");
+    }
+
+    async fn claim(&mut self, worker: u8, repeat: bool, viewer: Viewer) {
+        let repeated = self.claims.last().filter(|_| repeat).map(|(_, _, nonce)| nonce);
+        let nonce = repeated.cloned().unwrap_or_else(|| format!("n{}", self.requests));
+        self.requests += 1;
+        let mut claimant = Worker::new(format!("w{worker}").parse().unwrap(), u32::from(worker));
+        claimant.identity.clone_from(&viewer.identity);
+        let rules = rules(self.nature);
+        let request =
+            ClaimRequest { worker: claimant, nonce: nonce.clone(), viewer, rules, alive: None };
+        let claimed = self.store.claim(&self.unit, &request).await.unwrap();
+        assert_eq!(claimed.epoch, self.epoch);
+        assert_eq!(claimed.answer, self.model.claim(self.now_us, &request));
+        if let ClaimAnswer::Claimed { fence, .. } = claimed.answer {
+            self.claims.push((worker, fence, nonce));
+        }
+    }
+
+    async fn commit(&mut self, claim: u8, token: u8, age_ms: u64, life_ms: u64) {
+        let (fence, nonce) = self.claim_number(claim);
+        let request = CommitRequest {
+            fence,
+            nonce,
+            token: Token::new(format!("token-{token}")).unwrap(),
+            age_ms,
+            life_ms,
+            ahead_ms: life_ms / 4,
+            assumed: token == 3,
+            idempotent: self.nature.is_idempotent(),
+        };
+        let answer = match self.store.commit(&self.unit, &request).await {
+            Ok(done) => {
+                CommitAnswer::Committed { generation: done.generation, changed: done.changed }
+            }
+            Err(StoreError::Fenced) => CommitAnswer::Fenced,
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(answer, self.model.commit(self.now_us / 1_000, &request));
+    }
+
+    async fn abandon(&mut self, claim: u8, how: u8, retry_in_ms: u64) {
+        let (fence, nonce) = self.claim_number(claim);
+        let why = "it \"broke\" / 坏了".to_owned();
+        let scopes = [Scope::Worker, Scope::Configuration, Scope::Account, Scope::Transient];
+        let outcome = match how {
+            0 | 1 => Outcome::NotSent { why, retry_in_ms },
+            2 => Outcome::Unknown { why, retry_in_ms },
+            other => Outcome::Refused {
+                scope: scopes[usize::from(other - 3)],
+                status: Status::IpNotAllowed,
+                code: 40164,
+                message: why,
+                retry_in_ms,
+            },
+        };
+        let request = AbandonRequest { fence, nonce, drain_ms: 10_000, outcome };
+        let (answer, _) = self.store.abandon(&self.unit, &request).await.unwrap();
+        assert_eq!(answer, self.model.abandon(self.now_us / 1_000, &request));
+    }
+
+    async fn keep(&mut self, knows: bool, for_ms: u64) {
+        let alive = Alive { token_fence: self.model.token_fence, for_ms };
+        let alive = Some(alive).filter(|_| knows);
+        let key = self.reader_key().await;
+        let (answer, _) = self.store.keep(&self.unit, alive).await.unwrap();
+        let expected = self.model.keep(self.now_us / 1_000, alive, key);
+        // The key's life passes in real time, the state's in the test's: only what is published must agree.
+        if matches!(expected, KeepAnswer::NoToken { .. }) || key == ReaderKey::Absent {
+            assert_eq!(answer, expected);
+        }
+    }
+
+    /// What happens to a Redis without the workers' doing.
+    async fn disturb(&mut self, step: &Step) {
+        let (state, reader) =
+            (self.store.keys().state(&self.unit), self.store.keys().reader(&self.unit));
+        match *step {
             Step::Pass { ms } => {
                 self.now_us = self.now_us.saturating_add_signed(ms * 1_000);
                 self.set_clock().await;
             }
-            Step::DeleteReader => {
-                let key = self.store.keys().reader(&self.unit);
-                self.redis::<()>(&["DEL", &key]).await;
-            }
-            Step::OverwriteReader => {
-                let key = self.store.keys().reader(&self.unit);
-                self.redis::<()>(&["SET", &key, "foreign"]).await;
-            }
+            Step::DeleteReader => self.redis::<()>(&["DEL", &reader]).await,
+            Step::OverwriteReader => self.redis::<()>(&["SET", &reader, "foreign"]).await,
             Step::ChangeEpoch if self.model.exists() => {
-                let key = self.store.keys().state(&self.unit);
-                self.redis::<()>(&["HSET", &key, "epoch", "another"]).await;
+                self.redis::<()>(&["HSET", &state, "epoch", "another"]).await;
                 "another".clone_into(&mut self.model.epoch);
             }
             Step::RewindFence if self.model.fence > 10 => {
-                let key = self.store.keys().state(&self.unit);
                 self.model.fence -= 7;
                 let fence = self.model.fence.to_string();
-                self.redis::<()>(&["HSET", &key, "fence", &fence]).await;
+                self.redis::<()>(&["HSET", &state, "fence", &fence]).await;
             }
             Step::Wipe => {
                 self.redis::<()>(&["FLUSHALL"]).await;
@@ -253,22 +273,15 @@ impl Both<'_> {
                 self.set_clock().await;
             }
             Step::ForgetScripts => self.redis::<()>(&["SCRIPT", "FLUSH"]).await,
-            Step::ChangeEpoch | Step::RewindFence => {}
+            _ => {}
         }
-        let fields: Vec<(String, String)> = {
-            let key = self.store.keys().state(&self.unit);
-            self.redis(&["HGETALL", &key]).await
-        };
-        let state = State::from_fields(fields.iter().map(|(k, v)| (k.as_str(), v.as_str())));
-        assert_eq!(state, self.model, "after {step:?}");
-        assert!(fields.iter().all(|(_, value)| !value.contains("e+")), "lost digits: {fields:?}");
     }
 }
 
 #[test]
 fn every_history_has_the_same_answers_and_the_same_state_in_redis_and_in_the_core() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (server, store, mut connection, epoch) = runtime.block_on(async {
+    let (server, store, connection, epoch) = runtime.block_on(async {
         let server = RedisServer::start().await;
         let settings = RedisSettings {
             address: RedisAddress::Tcp("127.0.0.1".to_owned(), server.port()),
@@ -277,22 +290,22 @@ fn every_history_has_the_same_answers_and_the_same_state_in_redis_and_in_the_cor
             password: None,
         };
         let store = RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto).unwrap();
+        let store = Arc::new(store);
         let epoch = store.read(&[]).await.unwrap().epoch;
         let connection = server.connect().await;
         (server, store, connection, epoch)
     });
     let histories = (prop::collection::vec(step(), 1..60), any::<bool>());
     let config = Config { cases: cases(), failure_persistence: None, ..Config::default() };
-    let connection = std::cell::RefCell::new(&mut connection);
     TestRunner::new(config)
         .run(&histories, |(steps, idempotent)| {
             runtime.block_on(async {
-                let mut server = connection.borrow_mut();
-                let () = redis::cmd("FLUSHALL").query_async(&mut **server).await.unwrap();
+                let mut server = connection.clone();
+                let () = redis::cmd("FLUSHALL").query_async(&mut server).await.unwrap();
                 let nature = if idempotent { Nature::Idempotent } else { Nature::WECHAT };
                 let mut both = Both {
-                    server: &mut server,
-                    store: &store,
+                    server,
+                    store: Arc::clone(&store),
                     unit: Unit::access_token("wx1".parse().unwrap()),
                     nature,
                     now_us: START_US,
