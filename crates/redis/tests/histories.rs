@@ -152,7 +152,7 @@ impl Both {
                 self.commit(claim, token, age_ms, life_ms).await;
             }
             Step::Abandon { claim, how, retry_in_ms } => {
-                self.abandon(claim, how, retry_in_ms).await
+                self.abandon(claim, how, retry_in_ms).await;
             }
             Step::Keep { knows, for_ms } => self.keep(knows, for_ms).await,
             Step::Force => {
