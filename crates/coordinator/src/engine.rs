@@ -15,7 +15,8 @@ use zhongkong_core::keeper::{Action, Source};
 use zhongkong_core::outlook::Outlook;
 use zhongkong_core::policy::{Random, backoff};
 use zhongkong_core::ports::{Notice, Observed, Reading, Store, StoreError};
-use zhongkong_core::refusal::Scope;
+use zhongkong_core::refusal::{Refusal, Scope};
+use zhongkong_core::state::State;
 
 use crate::handle::{
     CommandError, Handle, Health, ORDERS, Order, RefreshAnswer, UnitView, Waiting,
@@ -23,7 +24,7 @@ use crate::handle::{
 use crate::pacer::Pacer;
 use crate::refresh::{Ended, Ending, Refresh};
 use crate::settings::{CoordinatorSettings, CredentialSettings};
-use crate::telemetry::{self, Telemetry};
+use crate::telemetry::Telemetry;
 use crate::units::{Slot, Units, Waiter, World};
 
 /// Notices that may wait; past that everything is read again.
@@ -62,6 +63,8 @@ pub struct Coordinator {
     /// Failures of the store in a row, for backoff.
     store_failures: u32,
     beating: bool,
+    /// The log says that Redis does not answer.
+    told_unreachable: bool,
 }
 
 /// What takes time, for one unit.
@@ -163,6 +166,7 @@ impl Coordinator {
             resync: Resync { wanted: true, ..Resync::default() },
             store_failures: 0,
             beating: false,
+            told_unreachable: false,
         };
         (coordinator, Handle { orders: order_sender, health: health_receiver })
     }
@@ -316,10 +320,8 @@ impl Coordinator {
         match notice {
             Notice::Listening | Notice::Flushed => self.resync.wanted = true,
             Notice::Deaf => {
-                tracing::warn!(
-                    "redis is gone; readers keep their tokens, and nothing is refreshed until it is back"
-                );
-                self.store_is(false);
+                let error = StoreError::Unavailable("the connection broke off".to_owned());
+                self.tell_unreachable(&error);
             }
             Notice::Event { unit, what, observed } => {
                 let now = self.world.now;
@@ -380,7 +382,7 @@ impl Coordinator {
     fn refreshed(&mut self, ended: Ended) {
         self.refreshes.running -= 1;
         self.telemetry.ended(&ended, self.settings.worker.name.as_str());
-        let Ended { unit, observed, epoch, own, configuration, result } = ended;
+        let Ended { unit, observed, epoch, own, configuration, result, .. } = ended;
         if let Some(epoch) = epoch {
             self.enter(&epoch);
         }
@@ -391,10 +393,6 @@ impl Coordinator {
             }
             if let Ending::Committed { clamped: true, .. } = result {
                 slot.warn_clamped();
-            }
-            if let Some(after) = observed.as_ref().filter(|_| result.status().is_none()) {
-                let before = slot.keeper.view(self.world.now).map(|(state, _)| &state.doubt);
-                telemetry::doubted(&unit, before, &after.state.doubt);
             }
         }
         match (result, observed) {
@@ -533,8 +531,8 @@ impl Coordinator {
         match beaten {
             Ok(living) => {
                 self.store_is(true);
+                metrics::gauge!("zhongkong_workers").set(living.len() as f64);
                 if living != self.world.living {
-                    metrics::gauge!("zhongkong_workers").set(living.len() as f64);
                     self.world.living.clone_from(&living);
                     self.health.send_modify(|health| health.workers = living);
                     self.units.reorder(&self.world);
@@ -545,9 +543,9 @@ impl Coordinator {
         }
     }
 
-    fn tell_unreachable(&self, error: &StoreError) {
-        let first_time = self.health.borrow().store_up || !self.health.borrow().informed;
-        if self.store_is(false) || first_time {
+    fn tell_unreachable(&mut self, error: &StoreError) {
+        self.store_is(false);
+        if !std::mem::replace(&mut self.told_unreachable, true) {
             tracing::warn!(
                 %error,
                 "redis does not answer: no refresh without it; readers keep their tokens, and the worker tries again"
@@ -555,17 +553,13 @@ impl Coordinator {
         }
     }
 
-    /// Whether Redis answers; returns whether that is news.
-    fn store_is(&self, up: bool) -> bool {
+    /// Whether Redis answers.
+    fn store_is(&mut self, up: bool) {
         metrics::gauge!("zhongkong_store_up").set(f64::from(u8::from(up)));
-        self.health.send_if_modified(|health| {
-            let news = health.store_up != up;
-            if news && up && health.informed {
-                tracing::info!("redis answers again");
-            }
-            health.store_up = up;
-            news
-        })
+        if up && std::mem::replace(&mut self.told_unreachable, false) {
+            tracing::info!("redis answers again");
+        }
+        self.health.send_if_modified(|health| std::mem::replace(&mut health.store_up, up) != up);
     }
 
     /// A secret that was refused may have been replaced meanwhile.
@@ -575,7 +569,7 @@ impl Coordinator {
             .iter()
             .filter(|slot| {
                 slot.keeper.view(self.world.now).is_some_and(|(state, _)| {
-                    let mine = |r: &zhongkong_core::refusal::Refusal| {
+                    let mine = |r: &Refusal| {
                         r.scope == Scope::Configuration && r.key == slot.configuration
                     };
                     state.refusals.iter().any(mine)
@@ -697,9 +691,9 @@ impl Coordinator {
             let (state, retry_after) = (Box::new(state.clone()), after(barred_ms));
             return Ok(Waiting::Now(RefreshAnswer::Failed { state, retry_after }));
         }
-        let (token_fence, fence) = (state.token_fence, state.fence);
+        let State { token_fence, generation, fence, .. } = *state;
         let (sender, answer) = oneshot::channel();
-        slot.wait(Waiter { token_fence, fence, answer: sender });
+        slot.wait(Waiter { token_fence, generation, fence, answer: sender });
         Ok(Waiting::Later { answer, unless: RefreshAnswer::Deferred { retry_after } })
     }
 

@@ -52,8 +52,10 @@ pub struct UnitView {
 /// What asking for a refresh came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefreshAnswer {
-    /// There is a token of a later claim.
+    /// There is another token.
     Refreshed,
+    /// The upstream was asked, and insists on the same token.
+    Unchanged,
     /// None is owed.
     NotOwed,
     /// One is owed, and runs later.

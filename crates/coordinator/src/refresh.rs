@@ -13,12 +13,13 @@ use zhongkong_core::clock::{Boot, Clock, millis};
 use zhongkong_core::codes::{Ruling, ruling};
 use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::Unit;
+use zhongkong_core::doubt::Doubt;
 use zhongkong_core::outlook::{Reason, Rules, Viewer};
 use zhongkong_core::policy::{
     RETRY_BASE, RETRY_CAP, Random, URGENT_CAP, backoff, due_before_expiry, too_late_for_protection,
 };
 use zhongkong_core::ports::{Claimed, Fetched, Observed, Store, StoreError};
-use zhongkong_core::refusal::{Scope, Status};
+use zhongkong_core::refusal::Scope;
 use zhongkong_core::state::{Alive, OwnClaim, State};
 use zhongkong_core::token::Token;
 
@@ -54,6 +55,8 @@ pub(crate) struct Ended {
     pub(crate) own: Option<OwnClaim>,
     /// The keyed hash of the configuration as it is now.
     pub(crate) configuration: String,
+    /// Doubts that this refresh raised.
+    pub(crate) raised: Vec<Doubt>,
     pub(crate) result: Ending,
 }
 
@@ -107,7 +110,7 @@ impl Refresh {
             }
         };
         let epoch = claimed.epoch.clone();
-        let ClaimAnswer::Claimed { fence, reason } = claimed.answer else {
+        let ClaimAnswer::Claimed { fence, reason, raised } = claimed.answer else {
             let mut ended = self.ended(Some(claimed.observed), Ending::NotClaimed(claimed.answer));
             ended.epoch = Some(epoch);
             return ended;
@@ -125,6 +128,7 @@ impl Refresh {
         };
         ended.epoch = Some(epoch);
         ended.own = Some(own);
+        ended.raised.extend(raised.iter());
         ended
     }
 
@@ -315,12 +319,18 @@ impl Refresh {
     }
 
     fn ended(&self, observed: Option<Observed>, result: Ending) -> Ended {
+        let raised = match result {
+            Ending::Fenced { .. } => vec![Doubt::Late],
+            Ending::Unknown { .. } => vec![Doubt::Unknown],
+            _ => Vec::new(),
+        };
         Ended {
             unit: self.unit.clone(),
             observed,
             epoch: None,
             own: None,
             configuration: self.credential.upstream.configuration(),
+            raised,
             result,
         }
     }
@@ -333,21 +343,6 @@ impl Refresh {
     #[cfg(not(feature = "failpoints"))]
     #[expect(clippy::unused_async, reason = "tests hold the worker here")]
     async fn reach(&self, _point: &'static str) {}
-}
-
-impl Ending {
-    /// The status that a person sees, where the upstream refused.
-    pub(crate) const fn status(&self) -> Option<Status> {
-        match self {
-            Self::Refused { ruling, .. } => Some(ruling.status),
-            Self::NotClaimed(_)
-            | Self::Committed { .. }
-            | Self::Fenced { .. }
-            | Self::Unknown { .. }
-            | Self::NotSent { .. }
-            | Self::Store { .. } => None,
-        }
-    }
 }
 
 fn store_backoff(tries: u32) -> Duration {

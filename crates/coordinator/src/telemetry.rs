@@ -4,7 +4,7 @@ use metrics::{counter, gauge};
 use zhongkong_core::claim::ClaimAnswer;
 use zhongkong_core::clock::millis;
 use zhongkong_core::credential::Unit;
-use zhongkong_core::doubt::Doubts;
+use zhongkong_core::doubt::Doubt;
 use zhongkong_core::outlook::Reason;
 use zhongkong_core::refusal::{Scope, Status};
 use zhongkong_core::state::State;
@@ -27,7 +27,8 @@ impl Telemetry {
 
     /// A refresh ended: one line, and its counters.
     pub(crate) fn ended(self, ended: &Ended, worker: &str) {
-        let Ended { unit, observed, result, .. } = ended;
+        let Ended { unit, observed, raised, result, .. } = ended;
+        tell_doubts(unit, raised);
         let claim = match result {
             Ending::NotClaimed(ClaimAnswer::Held { .. }) => "held",
             Ending::NotClaimed(ClaimAnswer::NotOwed { .. }) => "not_owed",
@@ -130,9 +131,8 @@ impl Telemetry {
     }
 }
 
-/// Doubts that this worker's own transition raised.
-pub(crate) fn doubted(unit: &Unit, before: Option<&Doubts>, after: &Doubts) {
-    for doubt in after.iter().filter(|doubt| before.is_none_or(|b| !b.contains(*doubt))) {
+fn tell_doubts(unit: &Unit, raised: &[Doubt]) {
+    for doubt in raised {
         counter!("zhongkong_doubts_total", "reason" => doubt.as_str()).increment(1);
         tracing::info!(
             credential.id = %unit.id, kind = %unit.kind, doubt = doubt.as_str(),

@@ -36,8 +36,9 @@ pub(crate) struct Slot {
 /// Somebody who waits for the outcome of a refresh.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    /// Fence of the token and of the claim that were there when the wait began.
+    /// The token's fence and number, and the last claim's fence, when the wait began.
     pub(crate) token_fence: u64,
+    pub(crate) generation: u64,
     pub(crate) fence: u64,
     pub(crate) answer: oneshot::Sender<RefreshAnswer>,
 }
@@ -118,7 +119,8 @@ impl Waiter {
     /// The answer, if `state` has it: a token of a later claim, or a later claim that ended without one.
     pub(crate) fn outcome(&self, state: &State, now_ms: u64) -> Option<RefreshAnswer> {
         if state.token_fence != self.token_fence && state.usable(now_ms) {
-            return Some(RefreshAnswer::Refreshed);
+            let another = state.generation != self.generation;
+            return Some(if another { RefreshAnswer::Refreshed } else { RefreshAnswer::Unchanged });
         }
         let failed = state.fence > self.fence && !state.intent && state.retry_at_ms > now_ms;
         failed.then(|| RefreshAnswer::Failed {

@@ -2,7 +2,7 @@
 
 use crate::clock::millis;
 use crate::credential::Worker;
-use crate::doubt::Doubt;
+use crate::doubt::{Doubt, Doubts};
 use crate::outlook::{Outlook, Reason, Rules, Viewer};
 use crate::state::{Alive, CLOCK_SLACK_MS, State, VERSION};
 
@@ -30,6 +30,8 @@ pub enum ClaimAnswer {
         fence: u64,
         /// Why the refresh was owed.
         reason: Reason,
+        /// The doubts that the claim added.
+        raised: Doubts,
     },
     /// Somebody else's claim is current.
     Held {
@@ -57,7 +59,8 @@ impl State {
             return ClaimAnswer::Newer { v: self.v };
         }
         if self.exists() && self.nonce == *nonce {
-            return ClaimAnswer::Claimed { fence: self.fence, reason: Reason::Due };
+            let (fence, raised) = (self.fence, Doubts::default());
+            return ClaimAnswer::Claimed { fence, reason: Reason::Due, raised };
         }
         self.follow_boot_clock(now_ms, *alive);
         let reason = match self.outlook(now_ms, viewer, rules) {
@@ -70,6 +73,7 @@ impl State {
             Outlook::Owed { reason, .. } => reason,
         };
 
+        let before = self.doubt.clone();
         self.raise_what_the_claim_finds(now_ms, request);
         self.v = VERSION;
         self.drained = self.doubt.is_empty() || self.drains_at_ms <= now_ms;
@@ -81,7 +85,8 @@ impl State {
         self.claimed_at_ms = now_ms;
         self.lease_ms = rules.lease_ms;
         self.intent = true;
-        ClaimAnswer::Claimed { fence: self.fence, reason }
+        let raised = self.doubt.iter().filter(|doubt| !before.contains(*doubt)).collect();
+        ClaimAnswer::Claimed { fence: self.fence, reason, raised }
     }
 
     fn raise_what_the_claim_finds(&mut self, now_ms: u64, request: &ClaimRequest) {

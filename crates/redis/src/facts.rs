@@ -37,12 +37,17 @@ pub(crate) fn epoch(info: &str) -> Option<String> {
     Some(format!("{run_id}:{second}"))
 }
 
+/// How many replicas are connected.
+pub(crate) fn connected_replicas(info: &str) -> Option<u32> {
+    field(info, "connected_slaves")?.parse().ok()
+}
+
 impl Facts {
     pub(crate) fn read_info(&mut self, info: &str) {
         let version = field(info, "valkey_version").map(|v| format!("Valkey {v}"));
         self.version = version.or_else(|| field(info, "redis_version").map(ToOwned::to_owned));
         self.role = field(info, "role").map(ToOwned::to_owned);
-        self.replicas = field(info, "connected_slaves").and_then(|n| n.parse().ok());
+        self.replicas = connected_replicas(info);
         self.eviction = field(info, "maxmemory_policy").map(ToOwned::to_owned);
         self.append_only = field(info, "aof_enabled").map(|flag| flag == "1");
         self.epoch = epoch(info).is_some();

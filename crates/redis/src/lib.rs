@@ -5,12 +5,14 @@
 //! - `scripts`: the Lua sources; each applies one transition of the core crate atomically.
 //! - `reply`: what scripts and events say, in the core's types.
 //! - `link`: one connection, which is replaced when it breaks and never repairs itself behind a command's back.
+//! - `lanes`: connections for claims, each used by one at a time.
 //! - `store`: the port that the core crate asks for.
 //! - `listen`: events and key tracking on a connection of their own.
 //! - `facts`: what kind of Redis this is, for people.
 
 mod facts;
 mod keys;
+mod lanes;
 mod link;
 mod listen;
 mod reply;

@@ -55,9 +55,13 @@ impl Reply {
         redis::from_redis_value(value).map_err(|_| strange("an answer that is no text"))
     }
 
-    pub(crate) fn number<N: FromStr>(&mut self) -> Result<N, StoreError> {
-        let text = self.text()?;
-        text.parse().map_err(|_| strange("an answer that is no number"))
+    pub(crate) fn skip(&mut self, values: usize) {
+        self.0.by_ref().take(values).for_each(drop);
+    }
+
+    /// The next value, in whatever form it is written as text.
+    pub(crate) fn parsed<T: FromStr>(&mut self) -> Result<T, StoreError> {
+        self.text()?.parse().map_err(|_| strange("an answer of another form"))
     }
 
     pub(crate) fn reason(&mut self) -> Result<Reason, StoreError> {

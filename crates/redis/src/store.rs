@@ -18,6 +18,7 @@ use zhongkong_core::token::Token;
 
 use crate::facts::{self, Facts};
 use crate::keys::Keys;
+use crate::lanes::Lanes;
 use crate::link::{Link, RedisSettings, settled};
 use crate::listen::Listener;
 use crate::reply::{Reply, strange};
@@ -46,8 +47,7 @@ pub struct RedisStore {
     /// The highest number of replicas seen, for [`Replicas::Auto`].
     highest: AtomicU32,
     highest_known: AtomicBool,
-    /// Claims and their `WAIT`, which blocks the connection: nothing else shares it.
-    claims: Link,
+    claims: Lanes,
     commands: Link,
     tracking: AtomicBool,
 }
@@ -65,7 +65,7 @@ impl RedisStore {
             replicas,
             highest: AtomicU32::new(0),
             highest_known: AtomicBool::new(false),
-            claims: Link::new(client.clone()),
+            claims: Lanes::new(client.clone()),
             commands: Link::new(client.clone()),
             tracking: AtomicBool::new(false),
             client,
@@ -122,17 +122,27 @@ impl RedisStore {
             return Ok(number);
         }
         if !self.highest_known.load(Ordering::Acquire) {
-            let mut pipe = redis::pipe();
-            pipe.cmd("GET").arg(self.keys.replicas());
-            let result = self.commands.send("replicas", &mut pipe).await?.into_iter().next();
-            let seen: Option<u32> = redis::from_redis_value(settled(result)?).unwrap_or_default();
-            self.highest.fetch_max(seen.unwrap_or(0), Ordering::AcqRel);
-            self.highest_known.store(true, Ordering::Release);
+            self.count_replicas().await?;
         }
         Ok(self.highest.load(Ordering::Acquire))
     }
 
-    /// Remembers a number of connected replicas above the highest so far, in Redis: a stopped replica drops out of the count.
+    /// Looks how many replicas there are and were. The highest number is kept in Redis until an operator deletes it:
+    /// a stopped replica drops out of the count of the connected ones, and must be missed all the same.
+    async fn count_replicas(&self) -> Result<(), StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("INFO").arg("replication").cmd("GET").arg(self.keys.replicas());
+        let mut results = self.commands.send("replicas", &mut pipe).await?.into_iter();
+        let info: Option<String> =
+            results.next().and_then(Result::ok).and_then(|v| redis::from_redis_value(v).ok());
+        let connected = info.as_deref().and_then(facts::connected_replicas).unwrap_or(0);
+        let seen: Option<u32> = redis::from_redis_value(settled(results.next())?).unwrap_or(None);
+        self.highest.store(seen.unwrap_or(0), Ordering::Release);
+        self.highest_known.store(true, Ordering::Release);
+        self.remember(connected).await
+    }
+
+    /// Remembers a number of connected replicas above the highest so far.
     async fn remember(&self, connected: u32) -> Result<(), StoreError> {
         let news = self.highest.fetch_max(connected, Ordering::AcqRel) < connected;
         if news && self.replicas == Replicas::Auto {
@@ -165,18 +175,21 @@ impl Store for RedisStore {
         };
         let verdict = reply.text()?;
         let answer = match verdict.as_str() {
-            "claimed" => ClaimAnswer::Claimed { fence: reply.number()?, reason: reply.reason()? },
-            "held" => ClaimAnswer::Held { until_ms: reply.number()? },
-            "not_owed" => ClaimAnswer::NotOwed { look_at_ms: reply.number()? },
-            "newer" => ClaimAnswer::Newer { v: reply.number()? },
+            "claimed" => {
+                let (fence, reason) = (reply.parsed()?, reply.reason()?);
+                ClaimAnswer::Claimed { fence, reason, raised: reply.parsed()? }
+            }
+            "held" => ClaimAnswer::Held { until_ms: reply.parsed()? },
+            "not_owed" => ClaimAnswer::NotOwed { look_at_ms: reply.parsed()? },
+            "newer" => ClaimAnswer::Newer { v: reply.parsed()? },
             _ => return Err(strange("an unknown verdict")),
         };
         if !matches!(answer, ClaimAnswer::Claimed { .. }) {
-            // The place of the reason, which only a claim has.
-            reply.text().map(drop).ok();
+            // The places of the reason and of the doubts, which only a claim has.
+            reply.skip(2);
         }
         let epoch = reply.text()?;
-        let connected = reply.number()?;
+        let connected = reply.parsed()?;
         let observed = reply.observed()?;
         // A number that could not be remembered is seen again at the next claim.
         self.remember(connected).await.ok();
@@ -200,7 +213,7 @@ impl Store for RedisStore {
         if reply.text()? == "fenced" {
             return Err(StoreError::Fenced);
         }
-        let generation = reply.number()?;
+        let generation = reply.parsed()?;
         let changed = reply.text()? == "1";
         Ok(Committed { generation, changed, observed: reply.observed()? })
     }
@@ -302,6 +315,9 @@ impl Store for RedisStore {
         let mut pipe = redis::pipe();
         pipe.cmd("TIME");
         let time = settled(self.commands.send("beat", &mut pipe).await?.into_iter().next())?;
+        if self.replicas == Replicas::Auto {
+            self.count_replicas().await?;
+        }
         let now_ms = millis_of(time).ok_or_else(|| strange("a time that is none"))?;
         let workers = self.keys.workers();
         let mut pipe = redis::pipe();

@@ -19,26 +19,34 @@ use crate::config::Environment;
 const VARIABLE: &str = "ZHONGKONG_FAILPOINTS";
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// Builds the failpoints that the environment asks for, into both places where they act.
-pub(crate) fn install(environment: &Environment, transport: Transport) -> (Transport, Failpoints) {
-    let Some(directory) = environment.get(VARIABLE) else {
-        return (transport, Failpoints::new(|_| Box::pin(std::future::ready(()))));
-    };
-    let directory: Arc<Path> = PathBuf::from(directory).into();
-    let for_upstream = Arc::clone(&directory);
-    let hook = Hook::new(move |point| {
+/// The failpoints of the coordinator.
+pub(crate) fn for_coordinator(environment: &Environment) -> Failpoints {
+    let directory = directory(environment);
+    Failpoints::new(move |point| Box::pin(reach(directory.clone(), point)))
+}
+
+/// The failpoints within a fetch.
+pub(crate) fn for_upstream(environment: &Environment, transport: Transport) -> Transport {
+    let directory = directory(environment);
+    if directory.is_none() {
+        return transport;
+    }
+    transport.with_hook(Hook::new(move |point| {
         let name = match point {
             HookPoint::AfterCheck => "after_check",
             HookPoint::AfterSend => "after_send",
             HookPoint::AfterAnswer => "after_answer",
         };
-        reach(Arc::clone(&for_upstream), name)
-    });
-    let failpoints = Failpoints::new(move |point| Box::pin(reach(Arc::clone(&directory), point)));
-    (transport.with_hook(hook), failpoints)
+        reach(directory.clone(), name)
+    }))
 }
 
-async fn reach(directory: Arc<Path>, point: &'static str) {
+fn directory(environment: &Environment) -> Option<Arc<Path>> {
+    environment.get(VARIABLE).map(|directory| PathBuf::from(directory).into())
+}
+
+async fn reach(directory: Option<Arc<Path>>, point: &'static str) {
+    let Some(directory) = directory else { return };
     let reached = directory.join(format!("{point}.reached"));
     // Renaming is atomic, so exactly one worker acts.
     if std::fs::rename(directory.join(point), &reached).is_err() {

@@ -11,10 +11,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use zhongkong_coordinator::{Coordinator, Handle};
+use zhongkong_coordinator::{Coordinator, CredentialSettings, Handle};
 use zhongkong_core::clock::Clock;
 use zhongkong_redis::RedisStore;
-use zhongkong_upstream::Transport;
 
 use crate::api::{self, Api};
 use crate::cli::{Exit, complain};
@@ -51,10 +50,9 @@ pub(crate) async fn run(
 
     let clock: Arc<dyn Clock> = Arc::new(BootClock);
     let store = Arc::new(wiring::store(&config.redis)?);
-    let transport = wiring::transport(&config, Arc::clone(&clock)).context("upstream")?;
     #[cfg(feature = "failpoints")]
-    let (transport, failpoints) = crate::failpoint::install(&environment, transport);
-    let credentials = wiring::credentials(&config, &transport)?;
+    let failpoints = crate::failpoint::for_coordinator(&environment);
+    let credentials = credentials(&config, &clock, &environment)?;
     let name = config.worker.name.clone();
     let settings = wiring::coordinator(
         &config,
@@ -62,8 +60,12 @@ pub(crate) async fn run(
         #[cfg(feature = "failpoints")]
         failpoints,
     );
-    let (coordinator, handle) =
-        Coordinator::new(settings, &credentials, Arc::<RedisStore>::clone(&store), clock);
+    let (coordinator, handle) = Coordinator::new(
+        settings,
+        &credentials,
+        Arc::<RedisStore>::clone(&store),
+        Arc::clone(&clock),
+    );
 
     let listener = TcpListener::bind(config.http.listen)
         .await
@@ -83,7 +85,7 @@ pub(crate) async fn run(
     serving.spawn(api::serve(listener, api.clone()));
     serving.spawn(upkeep(metrics));
 
-    let mut worker = Running { path, environment, config, transport, handle, api };
+    let mut worker = Running { path, environment, config, clock, handle, api };
     loop {
         tokio::select! {
             () = stop_signals.recv() => break,
@@ -137,7 +139,7 @@ struct Running {
     path: Option<PathBuf>,
     environment: Environment,
     config: Config,
-    transport: Transport,
+    clock: Arc<dyn Clock>,
     handle: Handle,
     api: Api,
 }
@@ -161,19 +163,42 @@ impl Running {
             tracing::warn!("{warning}");
         }
         let fixed = |config: &Config| {
-            let Config { redis, http, upstream, .. } = config;
-            let proxy = upstream.proxy.clone();
-            (redis.url.clone(), redis.prefix.clone(), http.listen, upstream.max_concurrent, proxy)
+            let Config { redis, http, upstream, refresh, .. } = config;
+            let redis = (redis.url.clone(), redis.prefix.clone(), redis.replicas);
+            (
+                redis,
+                http.listen,
+                upstream.max_concurrent,
+                refresh.human_poll,
+                refresh.reconcile_rate,
+            )
         };
         if fixed(&config) != fixed(&self.config) {
-            tracing::warn!("redis, http.listen and upstream take effect at the next start only");
+            tracing::warn!(
+                "redis, http.listen, upstream.max_concurrent, refresh.human_poll and \
+                 refresh.reconcile_rate take effect at the next start only"
+            );
         }
-        let credentials = wiring::credentials(&config, &self.transport)?;
+        let credentials = credentials(&config, &self.clock, &self.environment)?;
         self.api.replace_tokens(&config.http);
         self.handle.reload(credentials).await?;
         self.config = config;
         Ok(())
     }
+}
+
+/// The credentials of `config`, each with its way to its upstream.
+fn credentials(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    environment: &Environment,
+) -> anyhow::Result<Vec<CredentialSettings>> {
+    let transport = wiring::transport(config, Arc::clone(clock)).context("upstream")?;
+    #[cfg(feature = "failpoints")]
+    let transport = crate::failpoint::for_upstream(environment, transport);
+    #[cfg(not(feature = "failpoints"))]
+    let _ = environment;
+    wiring::credentials(config, &transport)
 }
 
 async fn upkeep(metrics: PrometheusHandle) -> anyhow::Result<()> {

@@ -7,8 +7,8 @@
 -- ARGV[14] remembered fence     [15] own last fence [16] own last nonce  [17] own last epoch ('' = none)
 -- ARGV[18] fence of the token whose life the worker knows (0 = none)     [19] that life in ms
 -- ARGV[20] epoch as the worker knows it, for where INFO is refused
--- Returns {'claimed', fence, reason} | {'held', until} | {'not_owed', look at} | {'newer', v},
--- each followed by epoch, connected replicas, view.
+-- Returns {'claimed', fence, reason, raised doubts} | {'held', until, '', ''} | {'not_owed', look at, '', ''}
+-- | {'newer', v, '', ''}, each followed by epoch, connected replicas, view.
 
 local name, identity, nonce, configuration = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local lease, drain, spacing = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -29,8 +29,8 @@ do
   end
 end
 
-local function answer(verdict, detail, reason, event)
-  return {verdict, detail, reason, epoch, replicas, event}
+local function answer(verdict, detail, event, reason, raised)
+  return {verdict, detail, reason or '', raised or '', epoch, replicas, event}
 end
 
 local function is_of_another() return epoch ~= '' and (s.epoch or '') ~= epoch end
@@ -112,22 +112,23 @@ local function forget_future_instants()
   set('refresh_at_ms', math.min(num('refresh_at_ms'), now))
 end
 
-if num('v') > VERSION then return answer('newer', s.v, '', view('claimed')) end
+if num('v') > VERSION then return answer('newer', s.v, view('claimed')) end
 if exists() and s.nonce == nonce then
-  return answer('claimed', s.fence, 'due', view('claimed'))
+  return answer('claimed', s.fence, view('claimed'), 'due')
 end
 follow_boot_clock(tonumber(ARGV[18]), tonumber(ARGV[19]))
 if claim_is_current() then
   save()
-  return answer('held', int(num('claimed_at_ms') + num('lease_ms')), '', view('claimed'))
+  return answer('held', int(num('claimed_at_ms') + num('lease_ms')), view('claimed'))
 end
 local reason, at = owed()
 if not reason or at > now then
   save()
-  return answer('not_owed', int(reason and at or num('refresh_at_ms')), '', view('released'))
+  return answer('not_owed', int(reason and at or num('refresh_at_ms')), view('released'))
 end
 
-local doubt_before = s.doubt
+local known = {}
+for name in string.gmatch(s.doubt or '', '[^,]+') do known[name] = true end
 if clock_went_back() then
   forget_future_instants()
   raise('clock', now + drain, drain)
@@ -159,5 +160,9 @@ set('lease_ms', lease)
 set('intent', true)
 save()
 redis.call('SET', KEYS[2], int(fence) .. ':' .. name, 'PX', int(lease))
-if s.doubt ~= doubt_before then publish('doubted') end
-return answer('claimed', int(fence), reason, publish('claimed'))
+local raised = {}
+for name in string.gmatch(s.doubt or '', '[^,]+') do
+  if not known[name] then raised[#raised + 1] = name end
+end
+if #raised > 0 then publish('doubted') end
+return answer('claimed', int(fence), publish('claimed'), reason, table.concat(raised, ','))

@@ -83,7 +83,7 @@ pub(super) async fn refresh(
     let answer = api.handle.refresh(unit.clone(), force, REFRESH_WAIT).await?;
     let (refreshed, outcome, retry_after) = match answer {
         RefreshAnswer::Refreshed => (true, "refreshed", None),
-        RefreshAnswer::NotOwed => (false, "still_valid", None),
+        RefreshAnswer::NotOwed | RefreshAnswer::Unchanged => (false, "still_valid", None),
         RefreshAnswer::Deferred { retry_after } => (false, "deferred", Some(retry_after)),
         RefreshAnswer::Failed { state, retry_after } => {
             let now_ms =
