@@ -18,7 +18,6 @@ const PATIENT_UPSTREAM: Timings = Timings {
     drain: ms(2_000),
     spacing: ms(300),
     human_poll: ms(300),
-    probe_interval: Duration::ZERO,
 };
 
 fn next(times: u32) -> Scope {

@@ -1,7 +1,5 @@
 //! Nothing goes wrong.
 
-use std::time::Duration;
-
 use zhongkong_testkit::{APP_ID, Timings};
 
 use crate::setup::{all_good, cluster, ms, refresh_at, until};
@@ -17,7 +15,6 @@ const QUICK: Timings = Timings {
     drain: ms(1_000),
     spacing: ms(200),
     human_poll: ms(300),
-    probe_interval: Duration::ZERO,
 };
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,7 +33,6 @@ pub(crate) const TIMINGS: Timings = Timings {
     drain: Duration::from_millis(2_500),
     spacing: Duration::from_millis(500),
     human_poll: Duration::from_secs(1),
-    probe_interval: Duration::ZERO,
 };
 
 /// All processes; they end when it is dropped.

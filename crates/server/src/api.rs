@@ -1,10 +1,12 @@
 //! The worker's HTTP face: status and refresh for those who may, health and metrics for everybody.
 //!
+//! - `listen`: connections, so many at once.
 //! - `guard`: who may ask what.
 //! - `problem`: errors as `application/problem+json` (RFC 9457).
 //! - `routes`: the calls.
 
 mod guard;
+mod listen;
 mod problem;
 mod routes;
 
@@ -85,7 +87,6 @@ impl Api {
 }
 
 /// Serves until dropped.
-pub(crate) async fn serve(listener: TcpListener, api: Api) -> anyhow::Result<()> {
-    axum::serve(listener, api.router()).await?;
-    Ok(())
+pub(crate) async fn serve(listener: TcpListener, api: Api) {
+    listen::serve(listener, api.router()).await;
 }

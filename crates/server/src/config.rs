@@ -154,7 +154,6 @@ mod tests {
         assert_eq!(config.http.listen.to_string(), "127.0.0.1:8620");
         assert_eq!(config.upstream.max_concurrent, 64);
         assert_eq!(config.refresh.human_poll.as_secs(), 60);
-        assert_eq!(config.refresh.probe_interval.unwrap().as_secs(), 300);
         assert_eq!(config.credentials.len(), 1);
     }
 

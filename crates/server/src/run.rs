@@ -95,7 +95,7 @@ pub(crate) async fn run(
                 anyhow::bail!("the coordinator ended unasked");
             }
             Some(ended) = serving.join_next() => {
-                ended.context("the HTTP server ended unasked")?.context("the HTTP server")?;
+                ended.context("the HTTP server ended unasked")?;
                 anyhow::bail!("the HTTP server ended unasked");
             }
         }
@@ -201,7 +201,7 @@ fn credentials(
     wiring::credentials(config, &transport)
 }
 
-async fn upkeep(metrics: PrometheusHandle) -> anyhow::Result<()> {
+async fn upkeep(metrics: PrometheusHandle) {
     let mut tick = tokio::time::interval(UPKEEP_EVERY);
     loop {
         tick.tick().await;

@@ -23,8 +23,6 @@ pub struct Timings {
     pub spacing: Duration,
     /// First wait after a refusal that a person must lift.
     pub human_poll: Duration,
-    /// How often a token is tried against the upstream; zero is never.
-    pub probe_interval: Duration,
 }
 
 /// What leaves a noisy machine half a second wherever a worker must be in time.
@@ -40,7 +38,6 @@ impl Default for Timings {
             drain: Duration::from_millis(1_900),
             spacing: Duration::from_millis(300),
             human_poll: Duration::from_millis(300),
-            probe_interval: Duration::ZERO,
         }
     }
 }
@@ -59,7 +56,7 @@ impl Timings {
     /// The section `[refresh]`.
     pub(crate) fn to_toml(self) -> String {
         let Self { ahead, request_timeout, lease, drain, spacing, .. } = self;
-        let Self { human_poll, probe_interval, .. } = self;
+        let Self { human_poll, .. } = self;
         let lines = [
             ("ahead", ahead),
             ("request_timeout", request_timeout),
@@ -67,7 +64,6 @@ impl Timings {
             ("drain", drain),
             ("spacing", spacing),
             ("human_poll", human_poll),
-            ("probe_interval", probe_interval),
         ];
         let lines = lines.map(|(name, time)| format!("{name} = \"{}ms\"\n", time.as_millis()));
         format!("[refresh]\n{}", lines.concat())

@@ -85,14 +85,14 @@ mod tests {
         let toml = format!("[refresh]\nlease = \"9s\"\n{ACCOUNT}");
         let variables = [
             ("ZHONGKONG__REFRESH__LEASE", "10s"),
-            ("ZHONGKONG__REFRESH__REPORT_BUDGET", "7"),
+            ("ZHONGKONG__REFRESH__RECONCILE_RATE", "7"),
             ("ZHONGKONG__WORKER__NAME", "worker-9"),
             ("ZHONGKONG__HTTP__LISTEN", "127.0.0.2:80"),
             ("ZHONGKONG_SERVICE_HOST", "set by Kubernetes, not by the operator"),
         ];
         let config = load_with(&toml, variables).unwrap().config;
         assert_eq!(config.refresh.lease.as_secs(), 10);
-        assert_eq!(config.refresh.report_budget, 7);
+        assert_eq!(config.refresh.reconcile_rate, 7);
         assert_eq!(config.worker.name.as_str(), "worker-9");
         assert_eq!(config.http.listen.to_string(), "127.0.0.2:80");
     }

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use humantime::format_duration;
 use zhongkong_core::timing::{Times, Timing, TimingError};
+use zhongkong_upstream::Provider;
 
 use super::error::Place;
 use super::section::Section;
-use super::value::Raw;
 
 /// WeChat's time between a token's issue and the death of the one before.
-pub(super) const OVERLAP: Duration = Duration::from_mins(5);
+pub(super) const OVERLAP: Duration = Provider::WeChat.default_overlap();
 /// After this long WeChat processes no request any more that was sent before.
-pub(super) const HOLD: Duration = Duration::from_secs(40);
+pub(super) const HOLD: Duration = Provider::WeChat.default_hold();
 /// Half of the life of WeChat's tokens: what exceeds it is clamped.
 const AHEAD_MAX: Duration = Duration::from_hours(1);
 
@@ -29,10 +29,6 @@ pub struct RefreshConfig {
     pub drain: Duration,
     /// The least time between two fetches while a usable token is left.
     pub spacing: Duration,
-    /// Refreshes a day and credential that reports may cause.
-    pub report_budget: u32,
-    /// How often a token is tried against the upstream; none = never.
-    pub probe_interval: Option<Duration>,
     /// Doubts settled a second and upstream host after a change of epoch.
     pub reconcile_rate: u32,
     /// The first wait after a refusal that a person must lift.
@@ -41,22 +37,15 @@ pub struct RefreshConfig {
 
 pub(super) fn read(section: &Section<'_>) -> RefreshConfig {
     let time = |key: &str, default: Duration| section.duration(key).unwrap_or(default);
-    let probe_interval = section.read("probe_interval", Raw::duration);
     let refresh = RefreshConfig {
         ahead: time("ahead", Duration::from_mins(10)),
         request_timeout: time("request_timeout", Duration::from_secs(5)),
         lease: time("lease", Duration::from_secs(8)),
         drain: time("drain", Duration::from_mins(1)),
         spacing: time("spacing", Duration::from_secs(30)),
-        report_budget: section.read("report_budget", |raw| raw.number(0..=u32::MAX)).unwrap_or(100),
-        probe_interval: Some(probe_interval.unwrap_or(Duration::from_mins(5)))
-            .filter(|interval| !interval.is_zero()),
         reconcile_rate: section.read("reconcile_rate", |raw| raw.number(1..=10_000)).unwrap_or(50),
         human_poll: time("human_poll", Duration::from_mins(1)),
     };
-    if refresh.report_budget == 0 {
-        section.warn("report_budget", "0: reports by readers never cause a refresh");
-    }
     if refresh.ahead > AHEAD_MAX {
         let what = format!(
             "{} is more than half of the two hours that WeChat's tokens live, and is cut to that",
@@ -127,7 +116,7 @@ fn blame(error: &TimingError, section: &Section<'_>, credential: Option<&Section
 
 #[cfg(test)]
 mod tests {
-    use crate::config::testing::{ACCOUNT, loaded, refused, refused_with, warned};
+    use crate::config::testing::{ACCOUNT, refused, refused_with, warned};
 
     #[test]
     fn a_contradiction_names_both_values_and_what_would_do() {
@@ -194,17 +183,15 @@ mod tests {
                 &["zhongkong.toml:1: refresh.lease: ", part],
             );
         }
-        let toml = format!("refresh.probe_interval = \"0s\"\n{ACCOUNT}");
-        assert_eq!(loaded(&toml).config.refresh.probe_interval, None);
+        refused("refresh.probe_interval = \"5m\"", &["probe_interval", "is not in this version"]);
         refused("refresh.human_poll = \"0s\"", &["refresh.human_poll: must be more than zero"]);
         refused("refresh.reconcile_rate = 0", &["must be a whole number, 1 to 10000"]);
-        refused("refresh.report_budget = -1", &["must be a whole number, 0 to"]);
+        refused("refresh.report_budget = 100", &["report_budget", "is not in this version"]);
     }
 
     #[test]
     fn odd_values_are_warned_of() {
         for (line, part) in [
-            ("report_budget = 0", "refresh.report_budget: 0: reports by readers never"),
             ("ahead = \"2h\"", "refresh.ahead: 2h is more than half"),
             ("ahead = \"1m\"", "refresh.ahead: 1m is less than lease + drain"),
         ] {
