@@ -1,6 +1,15 @@
 //! The loop: hear, decide, do.
+//!
+//! - `lane`: what takes time, and how much of it runs at once.
+//! - `reading`: every unit read again after something was missed.
+//! - `presence`: who lives: this worker, its peers, and Redis.
+//! - `asking`: what the binary asks for.
 
-use std::collections::VecDeque;
+mod asking;
+mod lane;
+mod presence;
+mod reading;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,24 +17,21 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use zhongkong_core::clock::{Boot, Clock};
-use zhongkong_core::credential::{CredentialId, Unit};
+use zhongkong_core::clock::Clock;
+use zhongkong_core::credential::Unit;
 use zhongkong_core::keep::KeepAnswer;
 use zhongkong_core::keeper::{Action, Source};
-use zhongkong_core::outlook::Outlook;
-use zhongkong_core::policy::{Random, backoff};
 use zhongkong_core::ports::{Notice, Observed, Reading, Store, StoreError};
 use zhongkong_core::refusal::{Refusal, Scope};
-use zhongkong_core::state::State;
 
-use crate::handle::{
-    CommandError, Handle, Health, ORDERS, Order, RefreshAnswer, UnitView, Waiting,
-};
+use self::lane::{Lane, Task};
+use self::reading::Resync;
+use crate::handle::{CommandError, Handle, Health, ORDERS, Order, Waiting};
 use crate::pacer::Pacer;
 use crate::refresh::{Ended, Ending, Refresh};
 use crate::settings::{CoordinatorSettings, CredentialSettings};
 use crate::telemetry::Telemetry;
-use crate::units::{Slot, Units, Waiter, World};
+use crate::units::{Units, World};
 
 /// Notices that may wait; past that everything is read again.
 const NOTICES: usize = 16_384;
@@ -33,16 +39,12 @@ const NOTICES: usize = 16_384;
 const BEAT_EVERY: Duration = Duration::from_secs(2);
 /// How often a secret that was refused is looked at again.
 const REREAD_EVERY: Duration = Duration::from_secs(5);
-/// Units read in one pipeline: enough to be quick, few enough not to hold Redis up.
-const READ_AT_ONCE: usize = 500;
 /// Reads and keeps under way at once.
 const CHORES: usize = 128;
 /// The boot clock goes on while the machine sleeps and timers do not: they are looked at again at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// Given to tasks at the end, beyond the longest request time-out.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-const STORE_RETRY_BASE: Duration = Duration::from_millis(200);
-const STORE_RETRY_CAP: Duration = Duration::from_secs(5);
 
 /// Keeps the tokens of all its credentials fresh, together with its peers.
 #[derive(Debug)]
@@ -65,22 +67,6 @@ pub struct Coordinator {
     beating: bool,
     /// The log says that Redis does not answer.
     told_unreachable: bool,
-}
-
-/// What takes time, for one unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Task {
-    Refresh,
-    Read,
-    Keep,
-}
-
-/// Tasks of which only so many run at once; the others wait their turn.
-#[derive(Debug)]
-struct Lane {
-    running: usize,
-    limit: usize,
-    waiting: VecDeque<(Unit, Task)>,
 }
 
 /// What wakes the loop.
@@ -108,26 +94,6 @@ enum Done {
     Beaten(Result<Vec<String>, StoreError>),
     Forced(Unit, Result<Observed, StoreError>, oneshot::Sender<Result<Waiting, CommandError>>),
     Reread(Unit, String),
-}
-
-/// Reading everything again: after a reconnect, whatever happened before was missed.
-#[derive(Debug, Default)]
-struct Resync {
-    left: VecDeque<Vec<Unit>>,
-    reading: bool,
-    wanted: bool,
-    retry_at: Option<Boot>,
-}
-
-impl Lane {
-    const fn new(limit: usize) -> Self {
-        Self { running: 0, limit, waiting: VecDeque::new() }
-    }
-
-    /// The next that may run now.
-    fn pop(&mut self) -> Option<(Unit, Task)> {
-        if self.running < self.limit { self.waiting.pop_front() } else { None }
-    }
 }
 
 impl Coordinator {
@@ -427,141 +393,6 @@ impl Coordinator {
         self.decide(unit);
     }
 
-    fn store_backoff(&mut self) -> Duration {
-        let failures = self.store_failures;
-        self.store_failures = failures.saturating_add(1);
-        backoff(STORE_RETRY_BASE, STORE_RETRY_CAP, failures, Random::new(rand::random()))
-    }
-
-    /// The store's epoch, as just heard.
-    fn enter(&mut self, epoch: &str) {
-        if self.world.epoch == epoch {
-            return;
-        }
-        if !self.world.epoch.is_empty() {
-            tracing::warn!(
-                epoch,
-                "redis was restarted, replaced or failed over: every token is checked with one fetch, at a gentle pace"
-            );
-        }
-        epoch.clone_into(&mut self.world.epoch);
-        self.resync.wanted = true;
-    }
-
-    fn go_on_reading(&mut self) {
-        if self.resync.reading || self.resync.retry_at.is_some_and(|at| at > self.world.now) {
-            return;
-        }
-        if self.resync.wanted {
-            let names = self.units.names();
-            let left = names.chunks(READ_AT_ONCE).map(<[Unit]>::to_vec).collect();
-            self.resync = Resync { left, ..Resync::default() };
-            if names.is_empty() {
-                self.resync.left.push_back(Vec::new());
-            }
-        }
-        self.resync.retry_at = None;
-        let Some(units) = self.resync.left.pop_front() else { return };
-        self.resync.reading = true;
-        let store = Arc::clone(&self.store);
-        self.tasks.spawn(async move {
-            let reading = store.read(&units).await;
-            Done::ReadMany(units, reading)
-        });
-    }
-
-    fn read_many(&mut self, units: Vec<Unit>, reading: Result<Reading, StoreError>) {
-        self.resync.reading = false;
-        let reading = match reading {
-            Ok(reading) => reading,
-            Err(error) => {
-                self.tell_unreachable(&error);
-                self.resync.retry_at = Some(self.world.now + self.store_backoff());
-                self.resync.left.push_front(units);
-                return;
-            }
-        };
-        self.store_failures = 0;
-        // What was read before in this round stays true: another epoch only makes more of it owed.
-        if self.world.epoch != reading.epoch {
-            let again = self.resync.wanted;
-            self.enter(&reading.epoch);
-            self.resync.wanted = again;
-        }
-        self.store_is(true);
-        for (unit, (state, published)) in units.iter().zip(reading.units) {
-            let usable = state.usable(reading.now_ms);
-            self.observe(unit, Observed { state, now_ms: reading.now_ms }, Source::Read);
-            let Some(slot) = self.units.get_mut(unit) else { continue };
-            let (keeper, around) = slot.keeper_and(&self.world);
-            if usable && !published {
-                keeper.unpublished(&around);
-            }
-        }
-        if self.resync.left.is_empty() && !self.resync.wanted {
-            self.health.send_modify(|health| health.informed = true);
-            self.decide_all();
-        }
-    }
-
-    /// Decides for every unit; those that a change of epoch may have hurt come first.
-    fn decide_all(&mut self) {
-        let world = &self.world;
-        let (mut urgent, mut rest) = (Vec::new(), Vec::new());
-        for slot in self.units.iter() {
-            let group = if slot.is_urgent(world) { &mut urgent } else { &mut rest };
-            group.push(slot.unit.clone());
-        }
-        for unit in urgent.iter().chain(&rest) {
-            self.decide(unit);
-        }
-    }
-
-    fn beat(&mut self) {
-        if self.beating {
-            return;
-        }
-        self.beating = true;
-        let (store, worker) = (Arc::clone(&self.store), self.settings.worker.clone());
-        self.tasks.spawn(async move { Done::Beaten(store.beat(&worker).await) });
-    }
-
-    fn beaten(&mut self, beaten: Result<Vec<String>, StoreError>) {
-        self.beating = false;
-        match beaten {
-            Ok(living) => {
-                self.store_is(true);
-                metrics::gauge!("zhongkong_workers").set(living.len() as f64);
-                if living != self.world.living {
-                    self.world.living.clone_from(&living);
-                    self.health.send_modify(|health| health.workers = living);
-                    self.units.reorder(&self.world);
-                    self.decide_all();
-                }
-            }
-            Err(error) => self.tell_unreachable(&error),
-        }
-    }
-
-    fn tell_unreachable(&mut self, error: &StoreError) {
-        self.store_is(false);
-        if !std::mem::replace(&mut self.told_unreachable, true) {
-            tracing::warn!(
-                %error,
-                "redis does not answer: no refresh without it; readers keep their tokens, and the worker tries again"
-            );
-        }
-    }
-
-    /// Whether Redis answers.
-    fn store_is(&mut self, up: bool) {
-        metrics::gauge!("zhongkong_store_up").set(f64::from(u8::from(up)));
-        if up && std::mem::replace(&mut self.told_unreachable, false) {
-            tracing::info!("redis answers again");
-        }
-        self.health.send_if_modified(|health| std::mem::replace(&mut health.store_up, up) != up);
-    }
-
     /// A secret that was refused may have been replaced meanwhile.
     fn reread_refused_secrets(&mut self) {
         let refused: Vec<_> = self
@@ -592,109 +423,6 @@ impl Coordinator {
             slot.configuration = configuration;
             self.decide(unit);
         }
-    }
-
-    fn obey(&mut self, order: Order) {
-        match order {
-            // Whoever no longer waits needs no answer.
-            Order::Views { id, answer } => drop(answer.send(self.views(id.as_ref()))),
-            Order::Reload { credentials } => {
-                tracing::info!(
-                    credentials = credentials.len(),
-                    "keeping these credentials from now on"
-                );
-                self.units.reload(&credentials, &self.world);
-                self.resync.wanted = true;
-            }
-            Order::Refresh { unit, force, answer } => self.asked(unit, force, answer),
-        }
-    }
-
-    fn views(&self, id: Option<&CredentialId>) -> Vec<UnitView> {
-        let wanted = |slot: &&Slot| id.is_none_or(|id| slot.unit.id == *id);
-        self.units
-            .iter()
-            .filter(wanted)
-            .map(|slot| {
-                let view = slot.keeper.view(self.world.now);
-                UnitView {
-                    unit: slot.unit.clone(),
-                    provider: slot.credential.provider,
-                    state: view.map(|(state, _)| state.clone()),
-                    now_ms: view.map_or(0, |(_, now_ms)| now_ms),
-                    outlook: slot.keeper.outlook(&slot.around(&self.world)),
-                }
-            })
-            .collect()
-    }
-
-    fn asked(
-        &mut self,
-        unit: Unit,
-        force: bool,
-        answer: oneshot::Sender<Result<Waiting, CommandError>>,
-    ) {
-        let Some(slot) = self.units.get_mut(&unit) else {
-            drop(answer.send(Err(CommandError::Unknown(unit.id))));
-            return;
-        };
-        if force {
-            let (store, rules) = (Arc::clone(&self.store), slot.rules);
-            self.tasks.spawn(async move {
-                let forced = store.force(&unit, &rules).await;
-                Done::Forced(unit, forced, answer)
-            });
-            return;
-        }
-        let waiting = self.wait_for(&unit);
-        drop(answer.send(waiting));
-        self.decide(&unit);
-    }
-
-    fn forced(
-        &mut self,
-        unit: &Unit,
-        forced: Result<Observed, StoreError>,
-        answer: oneshot::Sender<Result<Waiting, CommandError>>,
-    ) {
-        match forced {
-            Ok(observed) => {
-                self.observe(unit, observed, Source::Told);
-                drop(answer.send(self.wait_for(unit)));
-                self.decide(unit);
-            }
-            Err(error) => drop(answer.send(Err(CommandError::Store(error.to_string())))),
-        }
-    }
-
-    /// What somebody who wants `unit` refreshed has to wait for.
-    fn wait_for(&mut self, unit: &Unit) -> Result<Waiting, CommandError> {
-        let Self { units, world, .. } = self;
-        let slot = units.get_mut(unit).ok_or_else(|| CommandError::Unknown(unit.id.clone()))?;
-        let (outlook, view) =
-            (slot.keeper.outlook(&slot.around(world)), slot.keeper.view(world.now));
-        let (Some(outlook), Some((state, now_ms))) = (outlook, view) else {
-            return Err(CommandError::Store("the state has not been read yet".to_owned()));
-        };
-        let after = |at_ms: u64| Duration::from_millis(at_ms.saturating_sub(now_ms));
-        let retry_after = match outlook {
-            Outlook::NotOwed { .. } => return Ok(Waiting::Now(RefreshAnswer::NotOwed)),
-            Outlook::Newer { v } => {
-                let text = format!("the state is of version {v}, newer than this worker");
-                return Err(CommandError::Store(text));
-            }
-            Outlook::Held { until_ms } => after(until_ms),
-            Outlook::Owed { at_ms, .. } => after(at_ms),
-        };
-        let barred_ms = state.barred_until_ms(&world.identity, &slot.configuration);
-        if barred_ms > now_ms {
-            let (state, retry_after) = (Box::new(state.clone()), after(barred_ms));
-            return Ok(Waiting::Now(RefreshAnswer::Failed { state, retry_after }));
-        }
-        let State { token_fence, generation, fence, .. } = *state;
-        let (sender, answer) = oneshot::channel();
-        slot.wait(Waiter { token_fence, generation, fence, answer: sender });
-        Ok(Waiting::Later { answer, unless: RefreshAnswer::Deferred { retry_after } })
     }
 
     async fn stop(mut self) {

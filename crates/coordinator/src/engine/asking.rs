@@ -1,0 +1,120 @@
+//! What the binary asks for: views, refreshes, other credentials.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use zhongkong_core::credential::{CredentialId, Unit};
+use zhongkong_core::keeper::Source;
+use zhongkong_core::outlook::Outlook;
+use zhongkong_core::ports::{Observed, StoreError};
+use zhongkong_core::state::State;
+
+use super::{Coordinator, Done};
+use crate::handle::{CommandError, Order, RefreshAnswer, UnitView, Waiting};
+use crate::units::{Slot, Waiter};
+
+impl Coordinator {
+    pub(super) fn obey(&mut self, order: Order) {
+        match order {
+            // Whoever no longer waits needs no answer.
+            Order::Views { id, answer } => drop(answer.send(self.views(id.as_ref()))),
+            Order::Reload { credentials } => {
+                tracing::info!(
+                    credentials = credentials.len(),
+                    "keeping these credentials from now on"
+                );
+                self.units.reload(&credentials, &self.world);
+                self.resync.wanted = true;
+            }
+            Order::Refresh { unit, force, answer } => self.asked(unit, force, answer),
+        }
+    }
+
+    fn views(&self, id: Option<&CredentialId>) -> Vec<UnitView> {
+        let wanted = |slot: &&Slot| id.is_none_or(|id| slot.unit.id == *id);
+        self.units
+            .iter()
+            .filter(wanted)
+            .map(|slot| {
+                let view = slot.keeper.view(self.world.now);
+                UnitView {
+                    unit: slot.unit.clone(),
+                    provider: slot.credential.provider,
+                    state: view.map(|(state, _)| state.clone()),
+                    now_ms: view.map_or(0, |(_, now_ms)| now_ms),
+                    outlook: slot.keeper.outlook(&slot.around(&self.world)),
+                }
+            })
+            .collect()
+    }
+
+    fn asked(
+        &mut self,
+        unit: Unit,
+        force: bool,
+        answer: oneshot::Sender<Result<Waiting, CommandError>>,
+    ) {
+        let Some(slot) = self.units.get_mut(&unit) else {
+            drop(answer.send(Err(CommandError::Unknown(unit.id))));
+            return;
+        };
+        if force {
+            let (store, rules) = (Arc::clone(&self.store), slot.rules);
+            self.tasks.spawn(async move {
+                let forced = store.force(&unit, &rules).await;
+                Done::Forced(unit, forced, answer)
+            });
+            return;
+        }
+        let waiting = self.wait_for(&unit);
+        drop(answer.send(waiting));
+        self.decide(&unit);
+    }
+
+    pub(super) fn forced(
+        &mut self,
+        unit: &Unit,
+        forced: Result<Observed, StoreError>,
+        answer: oneshot::Sender<Result<Waiting, CommandError>>,
+    ) {
+        match forced {
+            Ok(observed) => {
+                self.observe(unit, observed, Source::Told);
+                drop(answer.send(self.wait_for(unit)));
+                self.decide(unit);
+            }
+            Err(error) => drop(answer.send(Err(CommandError::Store(error.to_string())))),
+        }
+    }
+
+    /// What somebody who wants `unit` refreshed has to wait for.
+    fn wait_for(&mut self, unit: &Unit) -> Result<Waiting, CommandError> {
+        let Self { units, world, .. } = self;
+        let slot = units.get_mut(unit).ok_or_else(|| CommandError::Unknown(unit.id.clone()))?;
+        let (outlook, view) =
+            (slot.keeper.outlook(&slot.around(world)), slot.keeper.view(world.now));
+        let (Some(outlook), Some((state, now_ms))) = (outlook, view) else {
+            return Err(CommandError::Store("the state has not been read yet".to_owned()));
+        };
+        let after = |at_ms: u64| Duration::from_millis(at_ms.saturating_sub(now_ms));
+        let retry_after = match outlook {
+            Outlook::NotOwed { .. } => return Ok(Waiting::Now(RefreshAnswer::NotOwed)),
+            Outlook::Newer { v } => {
+                let text = format!("the state is of version {v}, newer than this worker");
+                return Err(CommandError::Store(text));
+            }
+            Outlook::Held { until_ms } => after(until_ms),
+            Outlook::Owed { at_ms, .. } => after(at_ms),
+        };
+        let barred_ms = state.barred_until_ms(&world.identity, &slot.configuration);
+        if barred_ms > now_ms {
+            let (state, retry_after) = (Box::new(state.clone()), after(barred_ms));
+            return Ok(Waiting::Now(RefreshAnswer::Failed { state, retry_after }));
+        }
+        let State { token_fence, generation, fence, .. } = *state;
+        let (sender, answer) = oneshot::channel();
+        slot.wait(Waiter { token_fence, generation, fence, answer: sender });
+        Ok(Waiting::Later { answer, unless: RefreshAnswer::Deferred { retry_after } })
+    }
+}

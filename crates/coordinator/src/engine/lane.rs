@@ -1,0 +1,32 @@
+//! What takes time, and how much of it runs at once.
+
+use std::collections::VecDeque;
+
+use zhongkong_core::credential::Unit;
+
+/// What takes time, for one unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    Refresh,
+    Read,
+    Keep,
+}
+
+/// Tasks of which only so many run at once; the others wait their turn.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) running: usize,
+    pub(super) limit: usize,
+    pub(super) waiting: VecDeque<(Unit, Task)>,
+}
+
+impl Lane {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self { running: 0, limit, waiting: VecDeque::new() }
+    }
+
+    /// The next that may run now.
+    pub(super) fn pop(&mut self) -> Option<(Unit, Task)> {
+        if self.running < self.limit { self.waiting.pop_front() } else { None }
+    }
+}

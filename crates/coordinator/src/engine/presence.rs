@@ -1,0 +1,66 @@
+//! Who lives: this worker, its peers, and Redis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zhongkong_core::policy::{Random, backoff};
+use zhongkong_core::ports::StoreError;
+
+use super::{Coordinator, Done};
+
+const STORE_RETRY_BASE: Duration = Duration::from_millis(200);
+const STORE_RETRY_CAP: Duration = Duration::from_secs(5);
+
+impl Coordinator {
+    pub(super) fn beat(&mut self) {
+        if self.beating {
+            return;
+        }
+        self.beating = true;
+        let (store, worker) = (Arc::clone(&self.store), self.settings.worker.clone());
+        self.tasks.spawn(async move { Done::Beaten(store.beat(&worker).await) });
+    }
+
+    pub(super) fn beaten(&mut self, beaten: Result<Vec<String>, StoreError>) {
+        self.beating = false;
+        match beaten {
+            Ok(living) => {
+                self.store_is(true);
+                metrics::gauge!("zhongkong_workers").set(living.len() as f64);
+                if living != self.world.living {
+                    self.world.living.clone_from(&living);
+                    self.health.send_modify(|health| health.workers = living);
+                    self.units.reorder(&self.world);
+                    self.decide_all();
+                }
+            }
+            Err(error) => self.tell_unreachable(&error),
+        }
+    }
+
+    pub(super) fn tell_unreachable(&mut self, error: &StoreError) {
+        self.store_is(false);
+        if !std::mem::replace(&mut self.told_unreachable, true) {
+            tracing::warn!(
+                %error,
+                "redis does not answer: no refresh without it; readers keep their tokens, and the worker tries again"
+            );
+        }
+    }
+
+    /// Whether Redis answers.
+    pub(super) fn store_is(&mut self, up: bool) {
+        metrics::gauge!("zhongkong_store_up").set(f64::from(u8::from(up)));
+        if up && std::mem::replace(&mut self.told_unreachable, false) {
+            tracing::info!("redis answers again");
+        }
+        self.health.send_if_modified(|health| std::mem::replace(&mut health.store_up, up) != up);
+    }
+
+    /// The wait before a store that did not answer is asked again.
+    pub(super) fn store_backoff(&mut self) -> Duration {
+        let failures = self.store_failures;
+        self.store_failures = failures.saturating_add(1);
+        backoff(STORE_RETRY_BASE, STORE_RETRY_CAP, failures, Random::new(rand::random()))
+    }
+}

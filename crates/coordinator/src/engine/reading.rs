@@ -1,0 +1,110 @@
+//! Reading every unit again: after a reconnect, whatever happened before was missed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use zhongkong_core::clock::Boot;
+use zhongkong_core::credential::Unit;
+use zhongkong_core::keeper::Source;
+use zhongkong_core::ports::{Observed, Reading, StoreError};
+
+use super::{Coordinator, Done};
+
+/// Units read in one pipeline: enough to be quick, few enough not to hold Redis up.
+const READ_AT_ONCE: usize = 500;
+
+/// How far a reading of all units has come.
+#[derive(Debug, Default)]
+pub(super) struct Resync {
+    pub(super) left: VecDeque<Vec<Unit>>,
+    pub(super) reading: bool,
+    /// A new round is to begin.
+    pub(super) wanted: bool,
+    pub(super) retry_at: Option<Boot>,
+}
+
+impl Coordinator {
+    /// The store's epoch, as just heard.
+    pub(super) fn enter(&mut self, epoch: &str) {
+        if self.world.epoch == epoch {
+            return;
+        }
+        if !self.world.epoch.is_empty() {
+            tracing::warn!(
+                epoch,
+                "redis was restarted, replaced or failed over: every token is checked with one fetch, at a gentle pace"
+            );
+        }
+        epoch.clone_into(&mut self.world.epoch);
+        self.resync.wanted = true;
+    }
+
+    pub(super) fn go_on_reading(&mut self) {
+        if self.resync.reading || self.resync.retry_at.is_some_and(|at| at > self.world.now) {
+            return;
+        }
+        if self.resync.wanted {
+            let names = self.units.names();
+            let left = names.chunks(READ_AT_ONCE).map(<[Unit]>::to_vec).collect();
+            self.resync = Resync { left, ..Resync::default() };
+            if names.is_empty() {
+                self.resync.left.push_back(Vec::new());
+            }
+        }
+        self.resync.retry_at = None;
+        let Some(units) = self.resync.left.pop_front() else { return };
+        self.resync.reading = true;
+        let store = Arc::clone(&self.store);
+        self.tasks.spawn(async move {
+            let reading = store.read(&units).await;
+            Done::ReadMany(units, reading)
+        });
+    }
+
+    pub(super) fn read_many(&mut self, units: Vec<Unit>, reading: Result<Reading, StoreError>) {
+        self.resync.reading = false;
+        let reading = match reading {
+            Ok(reading) => reading,
+            Err(error) => {
+                self.tell_unreachable(&error);
+                self.resync.retry_at = Some(self.world.now + self.store_backoff());
+                self.resync.left.push_front(units);
+                return;
+            }
+        };
+        self.store_failures = 0;
+        // What was read before in this round stays true: another epoch only makes more of it owed.
+        if self.world.epoch != reading.epoch {
+            let again = self.resync.wanted;
+            self.enter(&reading.epoch);
+            self.resync.wanted = again;
+        }
+        self.store_is(true);
+        for (unit, (state, published)) in units.iter().zip(reading.units) {
+            let usable = state.usable(reading.now_ms);
+            self.observe(unit, Observed { state, now_ms: reading.now_ms }, Source::Read);
+            let Some(slot) = self.units.get_mut(unit) else { continue };
+            let (keeper, around) = slot.keeper_and(&self.world);
+            if usable && !published {
+                keeper.unpublished(&around);
+            }
+        }
+        if self.resync.left.is_empty() && !self.resync.wanted {
+            self.health.send_modify(|health| health.informed = true);
+            self.decide_all();
+        }
+    }
+
+    /// Decides for every unit; those that a change of epoch may have hurt come first.
+    pub(super) fn decide_all(&mut self) {
+        let world = &self.world;
+        let (mut urgent, mut rest) = (Vec::new(), Vec::new());
+        for slot in self.units.iter() {
+            let group = if slot.is_urgent(world) { &mut urgent } else { &mut rest };
+            group.push(slot.unit.clone());
+        }
+        for unit in urgent.iter().chain(&rest) {
+            self.decide(unit);
+        }
+    }
+}
