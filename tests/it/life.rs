@@ -220,3 +220,38 @@ async fn get_prints_the_token_alone_and_check_finds_everything_in_order() {
     }
     assert_eq!(worker.run_command(&["no-such-command"]).await.status.code(), Some(2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn units_that_wait_their_turn_get_it_across_a_reload() {
+    let open = |settings: &mut zhongkong_simulator::Settings| settings.open = true;
+    let builder = cluster().workers(1).env("ZHONGKONG__UPSTREAM__MAX_CONCURRENT", "1");
+    let mut cluster = builder.upstream(open).prepare().await;
+    let url = cluster.simulator.url();
+    let more: String = (0..5)
+        .map(|n| {
+            format!(
+                "[[credentials]]\nprovider = \"wechat\"\napp_id = \"wx{n}\"\nsecret = {{ file = \"worker-1.secret\" }}\n\
+                 base_url = {url:?}\noverlap = \"5s\"\nhold = \"500ms\"\n"
+            )
+        })
+        .collect();
+    // The first call stands still, so that all the others wait.
+    cluster.simulator.hold(Point::Received, Scope::default().times(1));
+    let worker = cluster.start_worker(1);
+    worker.kill9().await;
+    let text = std::fs::read_to_string(worker.config_path()).unwrap();
+    std::fs::write(worker.config_path(), text + &more).unwrap();
+    worker.restart();
+    cluster.simulator.wait_held(1).await;
+    cluster.workers()[0].reload();
+    until(&cluster, "the reload", async || {
+        cluster.workers()[0].output().contains("keeping these credentials")
+    })
+    .await;
+    cluster.simulator.release_all();
+    until(&cluster, "every unit has a token", async || {
+        (0..5).all(|n| cluster.simulator.calls(&format!("wx{n}")) > 0)
+    })
+    .await;
+    cluster.settle().await;
+}
