@@ -1,5 +1,6 @@
 //! Start, configuration, reload and stop of a worker.
 
+use std::fmt::Write;
 use std::process::Output;
 
 use serde_json::json;
@@ -227,14 +228,15 @@ async fn units_that_wait_their_turn_get_it_across_a_reload() {
     let builder = cluster().workers(1).env("ZHONGKONG__UPSTREAM__MAX_CONCURRENT", "1");
     let mut cluster = builder.upstream(open).prepare().await;
     let url = cluster.simulator.url();
-    let more: String = (0..5)
-        .map(|n| {
-            format!(
-                "[[credentials]]\nprovider = \"wechat\"\napp_id = \"wx{n}\"\nsecret = {{ file = \"worker-1.secret\" }}\n\
-                 base_url = {url:?}\noverlap = \"5s\"\nhold = \"500ms\"\n"
-            )
-        })
-        .collect();
+    let mut more = String::new();
+    for n in 0..5 {
+        write!(
+            more,
+            "[[credentials]]\nprovider = \"wechat\"\napp_id = \"wx{n}\"\nsecret = {{ file = \"worker-1.secret\" }}\n\
+             base_url = {url:?}\noverlap = \"5s\"\nhold = \"500ms\"\n"
+        )
+        .unwrap();
+    }
     // The first call stands still, so that all the others wait.
     cluster.simulator.hold(Point::Received, Scope::default().times(1));
     let worker = cluster.start_worker(1);
