@@ -36,20 +36,20 @@ fn refused(output: &Output, parts: &[&str]) {
 async fn contradictory_times_end_with_78_and_name_the_file_the_line_and_both_values() {
     let change = |text: String| text.replace("lease = \"1250ms\"", "lease = \"600ms\"");
     let (_cluster, output) = run_with(change).await;
-    refused(&output, &["worker-1.toml:", "refresh.lease", "request_timeout", "lease of"]);
+    refused(&output, &["worker-1.toml:10:", "refresh.lease", "request_timeout", "lease of"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_key_ends_with_78_and_names_the_nearest_known_one() {
     let change = |text: String| text.replace("spacing =", "spacng =");
     let (_cluster, output) = run_with(change).await;
-    refused(&output, &["worker-1.toml:", "spacng", "spacing"]);
+    refused(&output, &["worker-1.toml:12:", "spacng", "spacing"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_toml_ends_with_78_and_names_the_line() {
     let (_cluster, output) = run_with(|text| text + "\n[[credentials\n").await;
-    refused(&output, &["worker-1.toml:"]);
+    refused(&output, &["worker-1.toml:22:"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use zhongkong_simulator::{AccountChange, FaultKind, Scope};
 use zhongkong_testkit::{APP_ID, Cluster, SECRET};
 
-use crate::setup::{all_good, cluster, force, settled_again, until};
+use crate::setup::{all_good, cluster, first_worker, force, settled_again, until, until_refused};
 
 async fn status(cluster: &Cluster) -> String {
     cluster.state().await.get("status").cloned().unwrap_or_default()
@@ -28,16 +28,15 @@ async fn one_of_three_workers_is_not_on_the_ip_list_and_the_others_carry_on() {
     let mut reader = cluster.reader();
     reader.begin_counting();
     // The unit's first worker is the one that loses its place on the list.
-    let first = cluster.state().await["worker"].clone();
-    let index = cluster.workers().iter().position(|worker| worker.name() == first).unwrap();
+    let index = first_worker(&cluster).await;
+    let first = cluster.workers()[index].name().to_owned();
     let allowed = (1..=3).filter(|n| n - 1 != index).map(|n| cluster.caller_of(n)).collect();
     cluster.simulator.set_whitelist(APP_ID, Some(allowed)).unwrap();
 
     let before = cluster.token().await;
-    force(&cluster).await;
-    until(&cluster, "another worker's token", async || cluster.token().await != before).await;
+    until_refused(&cluster).await;
+    assert_ne!(cluster.token().await, before);
     assert_ne!(cluster.state().await["worker"], first);
-    settled_again(&cluster).await;
     let table = shown(&cluster).await;
     assert!(table.contains(&first) && table.contains("40164"), "{table}");
     let address = cluster.caller_of(index + 1).to_string();
@@ -60,17 +59,16 @@ async fn a_worker_with_the_old_secret_does_not_hold_up_one_with_the_new() {
     cluster.settle().await;
     let mut reader = cluster.reader();
     reader.begin_counting();
-    let first = cluster.state().await["worker"].clone();
-    let index = cluster.workers().iter().position(|worker| worker.name() == first).unwrap();
+    let index = first_worker(&cluster).await;
+    let first = cluster.workers()[index].name().to_owned();
     let other = 1 - index;
     // The secret is reset at the platform, and replaced on one of the two machines.
     cluster.simulator.set_secret(APP_ID, "the-new-secret-0123456789").unwrap();
     cluster.set_secret_file(other + 1, "the-new-secret-0123456789");
 
     let before = cluster.token().await;
-    force(&cluster).await;
-    until(&cluster, "the other worker's token", async || cluster.token().await != before).await;
-    settled_again(&cluster).await;
+    until_refused(&cluster).await;
+    assert_ne!(cluster.token().await, before);
     assert_ne!(cluster.state().await["worker"], first);
     assert!(shown(&cluster).await.contains("AppSecret"), "{}", shown(&cluster).await);
 

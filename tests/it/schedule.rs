@@ -1,5 +1,6 @@
 //! Nothing goes wrong.
 
+use zhongkong_simulator::{Point, Scope};
 use zhongkong_testkit::{APP_ID, Timings};
 
 use crate::setup::{all_good, cluster, ms, refresh_at, until};
@@ -44,7 +45,8 @@ async fn a_cold_start_makes_one_call_and_one_more_after_its_drain() {
     assert_eq!((summary.calls, summary.max_overlapping), (2, 1));
     let journal = cluster.simulator.journal_of(APP_ID);
     let between = journal.calls[1].received_at_ms - journal.calls[0].received_at_ms;
-    assert!(u128::from(between) >= cluster.timings().drain.as_millis(), "{between} ms");
+    // The drain is counted from claim to claim; how long each call took to arrive differs a little.
+    assert!(u128::from(between) + 100 >= cluster.timings().drain.as_millis(), "{between} ms");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,11 +55,19 @@ async fn a_forced_refresh_is_one_call_however_many_ask_for_it() {
     cluster.settle().await;
     let calls = cluster.simulator.calls(APP_ID);
     let before = cluster.token().await;
-    let (a, b, c, d) = tokio::join!(
+    // The call stands still until all have asked.
+    cluster.simulator.hold(Point::Received, Scope::account(APP_ID).times(1));
+    let all_asked = async {
+        cluster.simulator.wait_held(1).await;
+        cluster.simulator.release_all();
+    };
+    let (a, b, c, d, ()) = tokio::join!(
+        biased;
         refresh_at(&cluster, 0, true),
         refresh_at(&cluster, 1, true),
         refresh_at(&cluster, 2, true),
         refresh_at(&cluster, 0, true),
+        all_asked,
     );
     let after = cluster.token().await;
     assert_ne!(before, after);

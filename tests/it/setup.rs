@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use zhongkong_core::credential::{Unit, Worker};
+use zhongkong_core::order::rank;
 use zhongkong_testkit::{APP_ID, Cluster, ClusterBuilder, Counts, PATIENCE, wait_until};
 
 /// A cluster to be, of the workers under test.
@@ -60,7 +62,8 @@ pub(crate) async fn force(cluster: &Cluster) {
         state.contains_key("rejected") || state.contains_key("intent")
     });
     tokio::select! {
-        answer = asked => assert!(answer.unwrap().status < 500),
+        // A refusal by the upstream is an answer, too.
+        answer = asked => assert!([200, 502].contains(&answer.unwrap().status)),
         () = marked => {}
     }
 }
@@ -70,6 +73,26 @@ pub(crate) async fn refresh_at(cluster: &Cluster, index: usize, force: bool) -> 
     let path = format!("/v1/credentials/{APP_ID}/refresh");
     let answer = cluster.workers()[index].post(&path, &json!({ "force": force })).await.unwrap();
     (answer.status, serde_json::from_str(&answer.body).unwrap())
+}
+
+/// The index of the unit's first worker: the one that begins, as long as it lives and may.
+pub(crate) async fn first_worker(cluster: &Cluster) -> usize {
+    let living: Vec<String> =
+        cluster.redis.command(&["ZRANGE", "zhongkong:workers", "0", "-1"]).await;
+    let unit = Unit::access_token(APP_ID.parse().unwrap());
+    let first = living.iter().find(|identity| rank(&unit, identity, &living) == 0).unwrap();
+    let name = Worker::name_of(first);
+    cluster.workers().iter().position(|worker| worker.name() == name).unwrap()
+}
+
+/// Has the token replaced until the state shows a refusal: a loaded machine may let another worker begin.
+pub(crate) async fn until_refused(cluster: &Cluster) {
+    until(cluster, "a refusal", async || {
+        force(cluster).await;
+        settled_again(cluster).await;
+        cluster.state().await.contains_key("refusals")
+    })
+    .await;
 }
 
 /// The index of the worker that is paused now.
@@ -91,7 +114,10 @@ pub(crate) async fn until(cluster: &Cluster, what: &str, condition: impl AsyncFn
 
 /// Waits until the newest token is published, undoubted.
 pub(crate) async fn settled_again(cluster: &Cluster) {
-    until(cluster, "the cluster settles again", async || cluster.is_settled().await).await;
+    until(cluster, "the cluster settles again", async || {
+        cluster.is_settled().await && !cluster.state().await.contains_key("rejected")
+    })
+    .await;
 }
 
 /// Panics if a read was not good.

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use zhongkong_core::clock::Clock;
+use zhongkong_core::clock::{Boot, Clock};
 use zhongkong_core::credential::Unit;
 use zhongkong_core::keep::KeepAnswer;
-use zhongkong_core::keeper::{Action, Source};
+use zhongkong_core::keeper::{Action, Keeper, Source};
 use zhongkong_core::ports::{Notice, Observed, Reading, Store, StoreError};
 use zhongkong_core::refusal::{Refusal, Scope};
 
@@ -43,6 +43,8 @@ const REREAD_EVERY: Duration = Duration::from_secs(5);
 const CHORES: usize = 128;
 /// The boot clock goes on while the machine sleeps and timers do not: they are looked at again at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// A store that grants no claim although this worker thinks one is owed is not asked again at once.
+const DISAGREED: Duration = Duration::from_millis(100);
 /// Given to tasks at the end, beyond the longest request time-out.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
@@ -62,11 +64,11 @@ pub struct Coordinator {
     refreshes: Lane,
     chores: Lane,
     resync: Resync,
-    /// Failures of the store in a row, for backoff.
-    store_failures: u32,
     beating: bool,
     /// The log says that Redis does not answer.
     told_unreachable: bool,
+    /// No request is sent any more.
+    stopping: Arc<AtomicBool>,
 }
 
 /// What wakes the loop.
@@ -88,12 +90,44 @@ enum Input {
 #[derive(Debug)]
 enum Done {
     Refreshed(Box<Ended>),
-    Kept(Unit, Result<(KeepAnswer, Observed), StoreError>),
-    Read(Unit, Result<Reading, StoreError>),
-    ReadMany(Vec<Unit>, Result<Reading, StoreError>),
+    Kept(Unit, Asked<(KeepAnswer, Observed)>),
+    Read(Unit, Asked<Reading>),
+    ReadMany(Vec<Unit>, Asked<Reading>),
     Beaten(Result<Vec<String>, StoreError>),
-    Forced(Unit, Result<Observed, StoreError>, oneshot::Sender<Result<Waiting, CommandError>>),
+    Forced(Unit, Asked<Observed>, oneshot::Sender<Result<Waiting, CommandError>>),
     Reread(Unit, String),
+}
+
+/// The store's answer, and when it was asked: a worker that is paused in between must not take it for news.
+#[derive(Debug)]
+struct Asked<T> {
+    at: Boot,
+    answer: Result<T, StoreError>,
+}
+
+/// How a state came to be seen: see [`Keeper::observe`](zhongkong_core::keeper::Keeper::observe).
+#[derive(Clone, Copy, Debug)]
+struct Sighting<'a> {
+    source: Source,
+    at: Boot,
+    epoch: Option<&'a str>,
+}
+
+impl<T> Asked<T> {
+    async fn the(
+        clock: Arc<dyn Clock>,
+        question: impl Future<Output = Result<T, StoreError>>,
+    ) -> Self {
+        let at = clock.now();
+        Self { at, answer: question.await }
+    }
+}
+
+impl Sighting<'_> {
+    /// The answer to a question asked at `at`, which did not tell the epoch.
+    const fn read(at: Boot) -> Self {
+        Self { source: Source::Read, at, epoch: None }
+    }
 }
 
 impl Coordinator {
@@ -130,9 +164,9 @@ impl Coordinator {
             refreshes,
             chores: Lane::new(CHORES),
             resync: Resync { wanted: true, ..Resync::default() },
-            store_failures: 0,
             beating: false,
             told_unreachable: false,
+            stopping: Arc::new(AtomicBool::new(false)),
         };
         (coordinator, Handle { orders: order_sender, health: health_receiver })
     }
@@ -146,6 +180,7 @@ impl Coordinator {
         let mut beat = tokio::time::interval(BEAT_EVERY);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut reread = tokio::time::interval(REREAD_EVERY);
+        reread.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tokio::pin!(stop);
         loop {
             let nap = self.nap();
@@ -234,7 +269,7 @@ impl Coordinator {
         }
         let Some(slot) = self.units.get_mut(&unit) else { return };
         lane.running += 1;
-        let store = Arc::clone(&self.store);
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
         let alive = slot.keeper.alive(self.world.now);
         match task {
             Task::Refresh => {
@@ -246,34 +281,39 @@ impl Coordinator {
                     alive,
                     settings: Arc::clone(&self.settings),
                     store,
-                    clock: Arc::clone(&self.clock),
+                    clock,
+                    stopping: Arc::clone(&self.stopping),
                 };
                 self.tasks.spawn(async move { Done::Refreshed(Box::new(refresh.run().await)) });
             }
             Task::Read => {
                 self.tasks.spawn(async move {
-                    let reading = store.read(std::slice::from_ref(&unit)).await;
-                    Done::Read(unit, reading)
+                    let reading = store.read(std::slice::from_ref(&unit));
+                    let asked = Asked::the(clock, reading).await;
+                    Done::Read(unit, asked)
                 });
             }
             Task::Keep => {
                 self.tasks.spawn(async move {
-                    let kept = store.keep(&unit, alive).await;
-                    Done::Kept(unit, kept)
+                    let asked = Asked::the(clock, store.keep(&unit, alive)).await;
+                    Done::Kept(unit, asked)
                 });
             }
         }
     }
 
     /// A state of `unit` was seen.
-    fn observe(&mut self, unit: &Unit, observed: Observed, source: Source) {
+    fn observe(&mut self, unit: &Unit, observed: Observed, sighting: Sighting<'_>) {
         let Self { units, world, telemetry, .. } = self;
         let Some(slot) = units.get_mut(unit) else { return };
-        slot.keeper.observe(observed, source, world.now, &world.epoch);
+        let Sighting { source, at, epoch } = sighting;
+        slot.keeper.observe(observed, source, at, epoch);
+        slot.warn_newer();
         if let Some((state, now_ms)) = slot.keeper.view(world.now) {
             telemetry.seen(unit, state);
             for waiter in std::mem::take(&mut slot.waiters) {
-                match waiter.outcome(state, now_ms) {
+                let barred_ms = state.barred_until_ms(&world.identity, &slot.configuration);
+                match waiter.outcome(state, now_ms, barred_ms) {
                     // Whoever no longer waits needs no answer.
                     Some(answer) => drop(waiter.answer.send(answer)),
                     None => slot.waiters.push(waiter),
@@ -294,7 +334,8 @@ impl Coordinator {
                 let Some(slot) = self.units.get_mut(&unit) else { return };
                 slot.keeper
                     .explain(matches!(what.as_str(), "refreshed" | "unchanged" | "kept"), now);
-                self.observe(&unit, *observed, Source::Told);
+                let told = Sighting { source: Source::Told, at: now, epoch: None };
+                self.observe(&unit, *observed, told);
                 self.decide(&unit);
             }
             Notice::Touched { unit, key } => {
@@ -309,32 +350,23 @@ impl Coordinator {
     fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
         match done {
             Ok(Done::Refreshed(ended)) => self.refreshed(*ended),
-            Ok(Done::Kept(unit, kept)) => {
+            Ok(Done::Kept(unit, Asked { at, answer })) => {
                 self.chores.running -= 1;
-                match kept {
+                match answer {
                     Ok((answer, observed)) => {
                         tell_kept(&unit, answer);
-                        self.answered(&unit, observed, Source::Read);
+                        self.answered(&unit, observed, Sighting::read(at));
                     }
                     Err(error) => self.unanswered(&unit, &error),
                 }
             }
-            Ok(Done::Read(unit, reading)) => {
+            Ok(Done::Read(unit, asked)) => {
                 self.chores.running -= 1;
-                match reading {
-                    Ok(reading) => {
-                        self.enter(&reading.epoch);
-                        for (state, _) in reading.units {
-                            let observed = Observed { state, now_ms: reading.now_ms };
-                            self.answered(&unit, observed, Source::Read);
-                        }
-                    }
-                    Err(error) => self.unanswered(&unit, &error),
-                }
+                self.read_one(&unit, asked);
             }
-            Ok(Done::ReadMany(units, reading)) => self.read_many(units, reading),
+            Ok(Done::ReadMany(units, asked)) => self.read_many(units, asked),
             Ok(Done::Beaten(beaten)) => self.beaten(beaten),
-            Ok(Done::Forced(unit, forced, answer)) => self.forced(&unit, forced, answer),
+            Ok(Done::Forced(unit, asked, answer)) => self.forced(&unit, asked, answer),
             Ok(Done::Reread(unit, configuration)) => self.reconfigured(&unit, configuration),
             Err(error) => {
                 // A task that panicked would leave its unit busy for ever: better a new process than a dead keeper.
@@ -348,9 +380,9 @@ impl Coordinator {
     fn refreshed(&mut self, ended: Ended) {
         self.refreshes.running -= 1;
         self.telemetry.ended(&ended, self.settings.worker.name.as_str());
-        let Ended { unit, observed, epoch, own, configuration, result, .. } = ended;
-        if let Some(epoch) = epoch {
-            self.enter(&epoch);
+        let Ended { unit, asked_at, observed, epoch, own, configuration, result, .. } = ended;
+        if let Some(epoch) = &epoch {
+            self.enter(epoch);
         }
         if let Some(slot) = self.units.get_mut(&unit) {
             slot.configuration = configuration;
@@ -361,9 +393,19 @@ impl Coordinator {
                 slot.warn_clamped();
             }
         }
+        let source = match result {
+            Ending::Committed { sent_at, life, .. } => Source::Committed { sent_at, life },
+            _ => Source::Read,
+        };
+        let sighting = Sighting { source, at: asked_at, epoch: epoch.as_deref() };
+        let disagreed = matches!(result, Ending::NotClaimed(_));
         match (result, observed) {
             (Ending::Store { error, .. }, _) => self.unanswered(&unit, &error),
-            (_, Some(observed)) => self.answered(&unit, observed, Source::Told),
+            (_, Some(observed)) if disagreed => {
+                let again = self.world.now + DISAGREED;
+                self.answer(&unit, observed, sighting, |keeper| keeper.rest_until(again));
+            }
+            (_, Some(observed)) => self.answered(&unit, observed, sighting),
             (_, None) => {
                 if let Some(slot) = self.units.get_mut(&unit) {
                     slot.keeper.done();
@@ -374,21 +416,35 @@ impl Coordinator {
     }
 
     /// A task of `unit` ended with a state.
-    fn answered(&mut self, unit: &Unit, observed: Observed, source: Source) {
-        self.store_failures = 0;
+    fn answered(&mut self, unit: &Unit, observed: Observed, sighting: Sighting<'_>) {
+        self.answer(unit, observed, sighting, |_| {});
+    }
+
+    /// A task of `unit` ended with a state, which is all news but for what `then` adds.
+    fn answer(
+        &mut self,
+        unit: &Unit,
+        observed: Observed,
+        sighting: Sighting<'_>,
+        then: impl FnOnce(&mut Keeper),
+    ) {
         if let Some(slot) = self.units.get_mut(unit) {
+            slot.store_failures = 0;
             slot.keeper.done();
         }
-        self.observe(unit, observed, source);
+        self.observe(unit, observed, sighting);
+        if let Some(slot) = self.units.get_mut(unit) {
+            then(&mut slot.keeper);
+        }
         self.decide(unit);
     }
 
     /// A task of `unit` ended without an answer of the store.
     fn unanswered(&mut self, unit: &Unit, error: &StoreError) {
         tracing::debug!(credential.id = %unit.id, kind = %unit.kind, %error, "redis did not answer");
-        let not_before = self.world.now + self.store_backoff();
         if let Some(slot) = self.units.get_mut(unit) {
-            slot.keeper.failed(not_before);
+            let wait = presence::store_backoff(&mut slot.store_failures);
+            slot.keeper.failed(self.world.now + wait);
         }
         self.decide(unit);
     }
@@ -427,6 +483,7 @@ impl Coordinator {
 
     async fn stop(mut self) {
         self.health.send_modify(|health| health.stopping = true);
+        self.stopping.store(true, Ordering::Release);
         let longest = self.units.iter().map(|slot| slot.credential.timing.times().request_timeout);
         let grace = longest.max().unwrap_or_default() + STOP_GRACE;
         let finish = async {

@@ -5,12 +5,13 @@
 //! until the store has heard it (R4, R11).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use zhongkong_core::abandon::{AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::clock::{Boot, Clock, millis};
-use zhongkong_core::codes::{Ruling, ruling};
+use zhongkong_core::codes::{Ruling, Wait, ruling};
 use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::Unit;
 use zhongkong_core::doubt::Doubt;
@@ -41,13 +42,17 @@ pub(crate) struct Refresh {
     pub(crate) settings: Arc<CoordinatorSettings>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The worker is about to end: nothing is sent any more.
+    pub(crate) stopping: Arc<AtomicBool>,
 }
 
 /// A refresh that ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) unit: Unit,
-    /// The last state that the store answered with.
+    /// When the store was asked last.
+    pub(crate) asked_at: Boot,
+    /// The state that it answered with.
     pub(crate) observed: Option<Observed>,
     /// The epoch of the claim.
     pub(crate) epoch: Option<String>,
@@ -66,7 +71,14 @@ pub(crate) enum Ending {
     /// No claim was granted.
     NotClaimed(ClaimAnswer),
     /// The token is published.
-    Committed { reason: Reason, changed: bool, assumed: bool, clamped: bool },
+    Committed {
+        reason: Reason,
+        changed: bool,
+        assumed: bool,
+        clamped: bool,
+        sent_at: Boot,
+        life: Duration,
+    },
     /// The token came after another claim.
     Fenced { reason: Reason },
     /// The upstream refused.
@@ -104,14 +116,15 @@ impl Refresh {
             Ok(claimed) => claimed,
             Err(error) => {
                 let epoch = self.viewer.epoch.clone();
-                let mut ended = self.ended(None, Ending::Store { error, sent: false });
+                let mut ended = self.ended(t0, None, Ending::Store { error, sent: false });
                 ended.own = Some(OwnClaim { fence: 0, nonce, epoch });
                 return ended;
             }
         };
         let epoch = claimed.epoch.clone();
         let ClaimAnswer::Claimed { fence, reason, raised } = claimed.answer else {
-            let mut ended = self.ended(Some(claimed.observed), Ending::NotClaimed(claimed.answer));
+            let result = Ending::NotClaimed(claimed.answer);
+            let mut ended = self.ended(t0, Some(claimed.observed), result);
             ended.epoch = Some(epoch);
             return ended;
         };
@@ -120,7 +133,9 @@ impl Refresh {
         let protected = claimed.acknowledged >= claimed.required;
         let Claimed { observed: Observed { state, now_ms }, acknowledged, required, .. } = claimed;
         let granted = Granted { fence, nonce, reason, state, now_ms, made_at: t0 };
-        let mut ended = if protected || self.may_go_unprotected(&granted) {
+        let mut ended = if self.stopping.load(Ordering::Acquire) {
+            self.not_sent(&granted, "the worker is stopping".to_owned()).await
+        } else if protected || self.may_go_unprotected(&granted) {
             self.fetch(&granted, send_by).await
         } else {
             let why = format!("only {acknowledged} of {required} replicas acknowledged the claim");
@@ -160,9 +175,10 @@ impl Refresh {
     /// Rule R10 gives way where waiting for replicas would cost readers their token.
     fn may_go_unprotected(&self, granted: &Granted) -> bool {
         let Granted { state, now_ms, .. } = granted;
-        let left = Duration::from_millis(state.expires_at_ms.saturating_sub(*now_ms));
-        let left = if state.usable(*now_ms) { left } else { Duration::ZERO };
-        let may = too_late_for_protection(left, &self.credential.timing);
+        let before_expiry =
+            |at_ms: u64| Duration::from_millis(state.expires_at_ms.saturating_sub(at_ms));
+        let may = !state.usable(*now_ms)
+            || too_late_for_protection(before_expiry(*now_ms), before_expiry(state.refresh_at_ms));
         if may {
             metrics::counter!("zhongkong_unprotected_total").increment(1);
             tracing::warn!(
@@ -220,16 +236,21 @@ impl Refresh {
                 ahead_ms: millis(ahead),
                 assumed,
                 idempotent: nature.is_idempotent(),
+                spacing_ms: self.rules.spacing_ms,
             };
             self.reach("before_commit").await;
+            let asked_at = self.clock.now();
             match self.store.commit(&self.unit, &request).await {
                 Ok(committed) => {
                     self.reach("after_commit").await;
                     let changed = committed.changed;
-                    let result = Ending::Committed { reason, changed, assumed, clamped };
-                    return self.ended(Some(committed.observed), result);
+                    let result =
+                        Ending::Committed { reason, changed, assumed, clamped, sent_at, life };
+                    return self.ended(asked_at, Some(committed.observed), result);
                 }
-                Err(StoreError::Fenced) => return self.ended(None, Ending::Fenced { reason }),
+                Err(StoreError::Fenced) => {
+                    return self.ended(asked_at, None, Ending::Fenced { reason });
+                }
                 Err(error) => {
                     if tries == 0 {
                         tracing::warn!(
@@ -258,7 +279,11 @@ impl Refresh {
             self.credential.upstream.reread_secret().await;
         }
         let count = granted.state.refused_before(ruling.scope, key);
-        let retry_in = ruling.wait.after(count, self.settings.human_poll, granted.now_ms, random());
+        let human_poll = self.settings.human_poll;
+        let mut retry_in = ruling.wait.after(count, human_poll, granted.now_ms, random());
+        if ruling.wait == Wait::Backoff {
+            retry_in = retry_in.min(retry_cap(granted.state.unknowns));
+        }
         let outcome = Outcome::Refused {
             scope: ruling.scope,
             status: ruling.status,
@@ -272,9 +297,7 @@ impl Refresh {
     }
 
     async fn unknown(&self, granted: &Granted, why: String) -> Ended {
-        // Two unknown outcomes since the last commit: the token may be dead already.
-        let urgent = granted.state.unknowns >= 1 || granted.state.expires_at_ms <= granted.now_ms;
-        let cap = if urgent { URGENT_CAP } else { RETRY_CAP };
+        let cap = retry_cap(granted.state.unknowns + 1);
         let retry_in = backoff(RETRY_BASE, cap, granted.state.failures, random());
         let outcome = Outcome::Unknown { why: why.clone(), retry_in_ms: millis(retry_in) };
         let result = Ending::Unknown { reason: granted.reason, why };
@@ -283,7 +306,7 @@ impl Refresh {
 
     async fn not_sent(&self, granted: &Granted, why: String) -> Ended {
         let before = granted.state.refused_before(Scope::Worker, &self.settings.worker.identity);
-        let retry_in = backoff(RETRY_BASE, RETRY_CAP, before, random());
+        let retry_in = backoff(RETRY_BASE, retry_cap(granted.state.unknowns), before, random());
         let outcome = Outcome::NotSent { why: why.clone(), retry_in_ms: millis(retry_in) };
         let result = Ending::NotSent { reason: granted.reason, why, retry_in };
         self.abandon(granted, outcome, result).await
@@ -301,16 +324,25 @@ impl Refresh {
         let mut tries = 0;
         loop {
             self.reach("before_abandon").await;
+            let asked_at = self.clock.now();
             match self.store.abandon(&self.unit, &request).await {
                 Ok((_, observed)) => {
                     self.reach("after_abandon").await;
-                    return self.ended(Some(observed), result);
+                    return self.ended(asked_at, Some(observed), result);
                 }
                 Err(error) if self.clock.now() >= until => {
                     let sent = !matches!(result, Ending::NotSent { .. });
-                    return self.ended(None, Ending::Store { error, sent });
+                    return self.ended(asked_at, None, Ending::Store { error, sent });
                 }
-                Err(_) => {
+                Err(error) => {
+                    if tries == 0 {
+                        tracing::warn!(
+                            credential.id = %self.unit.id,
+                            kind = %self.unit.kind,
+                            %error,
+                            "what came of a refresh could not be recorded yet; trying until it is"
+                        );
+                    }
                     tokio::time::sleep(store_backoff(tries)).await;
                     tries += 1;
                 }
@@ -318,7 +350,7 @@ impl Refresh {
         }
     }
 
-    fn ended(&self, observed: Option<Observed>, result: Ending) -> Ended {
+    fn ended(&self, asked_at: Boot, observed: Option<Observed>, result: Ending) -> Ended {
         let raised = match result {
             Ending::Fenced { .. } => vec![Doubt::Late],
             Ending::Unknown { .. } => vec![Doubt::Unknown],
@@ -326,6 +358,7 @@ impl Refresh {
         };
         Ended {
             unit: self.unit.clone(),
+            asked_at,
             observed,
             epoch: None,
             own: None,
@@ -343,6 +376,11 @@ impl Refresh {
     #[cfg(not(feature = "failpoints"))]
     #[expect(clippy::unused_async, reason = "tests hold the worker here")]
     async fn reach(&self, _point: &'static str) {}
+}
+
+/// The longest wait for what passes by itself: short where two unknown outcomes may have killed the token already (rule R14).
+const fn retry_cap(unknowns: u32) -> Duration {
+    if unknowns >= 2 { URGENT_CAP } else { RETRY_CAP }
 }
 
 fn store_backoff(tries: u32) -> Duration {

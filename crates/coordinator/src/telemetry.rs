@@ -33,7 +33,7 @@ impl Telemetry {
             Ending::NotClaimed(ClaimAnswer::Held { .. }) => "held",
             Ending::NotClaimed(ClaimAnswer::NotOwed { .. }) => "not_owed",
             Ending::NotClaimed(ClaimAnswer::Newer { .. }) => "newer",
-            Ending::Store { .. } => "unavailable",
+            Ending::Store { sent: false, .. } => "unavailable",
             _ => "claimed",
         };
         counter!("zhongkong_claims_total", "outcome" => claim).increment(1);
@@ -48,10 +48,6 @@ impl Telemetry {
         let (id, kind) = (&unit.id, unit.kind);
         let state = observed.as_ref().map(|observed| &observed.state);
         match result {
-            Ending::NotClaimed(ClaimAnswer::Newer { v }) => tracing::warn!(
-                credential.id = %id, %kind, state.version = v,
-                "a newer version of zhongkong wrote this unit's state; this worker leaves it alone. Upgrade it"
-            ),
             Ending::NotClaimed(_) => {}
             Ending::Committed { reason, changed, assumed, .. } => {
                 count(*reason, if *changed { "refreshed" } else { "unchanged" });
@@ -79,8 +75,8 @@ impl Telemetry {
                 counter!("zhongkong_upstream_errors_total", "id" => self.id(unit), "code" => code_text)
                     .increment(1);
                 let others = match ruling.scope {
-                    Scope::Worker => "; the other workers carry on",
-                    Scope::Configuration => "; workers with another secret carry on",
+                    Scope::Worker => "; another worker may still refresh",
+                    Scope::Configuration => "; a worker with another secret may still refresh",
                     Scope::Account | Scope::Transient => "",
                 };
                 tracing::warn!(
@@ -104,9 +100,14 @@ impl Telemetry {
                     "the request was not sent; nothing changed, and it is tried again"
                 );
             }
-            Ending::Store { error, sent } => tracing::warn!(
-                credential.id = %id, %kind, %error, sent,
-                "redis did not take part: no request is sent without it, and readers keep their token"
+            // That Redis is away is said once for all units.
+            Ending::Store { error, sent: false } => tracing::debug!(
+                credential.id = %id, %kind, %error,
+                "redis granted no claim, so nothing was sent; tried again"
+            ),
+            Ending::Store { error, sent: true } => tracing::warn!(
+                credential.id = %id, %kind, %error,
+                "redis did not take what came of a request; another worker takes the claim over and settles it"
             ),
         }
     }

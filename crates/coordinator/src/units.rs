@@ -10,7 +10,7 @@ use zhongkong_core::credential::Unit;
 use zhongkong_core::keeper::{Keeper, Surroundings};
 use zhongkong_core::order::rank;
 use zhongkong_core::outlook::Rules;
-use zhongkong_core::state::State;
+use zhongkong_core::state::{State, VERSION};
 
 use crate::handle::RefreshAnswer;
 use crate::settings::CredentialSettings;
@@ -29,8 +29,11 @@ pub(crate) struct Slot {
     pub(crate) rank: u32,
     pub(crate) keeper: Keeper,
     pub(crate) waiters: Vec<Waiter>,
+    /// Failures of the store with this unit in a row.
+    pub(crate) store_failures: u32,
     wake_at: Option<Boot>,
     warned_clamped: bool,
+    warned_newer: bool,
 }
 
 /// Somebody who waits for the outcome of a refresh.
@@ -69,8 +72,10 @@ impl Slot {
             credential,
             keeper: Keeper::default(),
             waiters: Vec::new(),
+            store_failures: 0,
             wake_at: None,
             warned_clamped: false,
+            warned_newer: false,
         }
     }
 
@@ -95,6 +100,17 @@ impl Slot {
         self.keeper.is_urgent(&world.epoch)
     }
 
+    /// Says once that a newer version wrote the state.
+    pub(crate) fn warn_newer(&mut self) {
+        let v = self.keeper.view(Boot::default()).map_or(0, |(state, _)| state.v);
+        if v > VERSION && !std::mem::replace(&mut self.warned_newer, true) {
+            tracing::warn!(
+                credential.id = %self.unit.id, kind = %self.unit.kind, state.version = v,
+                "a newer version of zhongkong wrote this unit's state; this worker leaves it alone. Upgrade it"
+            );
+        }
+    }
+
     /// Says once that `ahead` is more than half of the token's life.
     pub(crate) fn warn_clamped(&mut self) {
         if !self.warned_clamped {
@@ -116,16 +132,22 @@ impl Slot {
 }
 
 impl Waiter {
-    /// The answer, if `state` has it: a token of a later claim, or a later claim that ended without one.
-    pub(crate) fn outcome(&self, state: &State, now_ms: u64) -> Option<RefreshAnswer> {
+    /// The answer, if `state` has it: a token of a later claim, or one that ended without, so that this worker is barred.
+    /// A refusal that concerns another worker is none: this one tries in a moment.
+    pub(crate) fn outcome(
+        &self,
+        state: &State,
+        now_ms: u64,
+        barred_ms: u64,
+    ) -> Option<RefreshAnswer> {
         if state.token_fence != self.token_fence && state.usable(now_ms) {
             let another = state.generation != self.generation;
             return Some(if another { RefreshAnswer::Refreshed } else { RefreshAnswer::Unchanged });
         }
-        let failed = state.fence > self.fence && !state.intent && state.retry_at_ms > now_ms;
+        let failed = state.fence > self.fence && !state.intent && barred_ms > now_ms;
         failed.then(|| RefreshAnswer::Failed {
             state: Box::new(state.clone()),
-            retry_after: Duration::from_millis(state.retry_at_ms - now_ms),
+            retry_after: Duration::from_millis(barred_ms.saturating_sub(now_ms)),
         })
     }
 }

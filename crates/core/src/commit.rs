@@ -22,6 +22,8 @@ pub struct CommitRequest {
     pub ahead_ms: u64,
     /// The upstream named no usable life.
     pub assumed: bool,
+    /// The unit's spacing.
+    pub spacing_ms: u64,
     /// Any answer of this upstream is the newest token, so it clears every doubt.
     pub idempotent: bool,
 }
@@ -61,12 +63,16 @@ impl State {
         if changed || request.idempotent {
             self.rejected = None;
             self.rejected_from_ms = 0;
+        } else if self.rejected.is_some() {
+            // The upstream insists on a token that is marked: it is asked again, but not at once.
+            let spaced_ms = self.claimed_at_ms.saturating_add(request.spacing_ms);
+            self.rejected_from_ms = self.rejected_from_ms.max(spaced_ms);
         }
         self.intent = false;
         self.token = Some(request.token.clone());
         self.fingerprint = Some(fingerprint);
         self.token_fence = request.fence;
-        self.expires_at_ms = (now_ms + request.life_ms).saturating_sub(request.age_ms);
+        self.expires_at_ms = now_ms.saturating_add(request.life_ms).saturating_sub(request.age_ms);
         self.refresh_at_ms = self.expires_at_ms.saturating_sub(request.ahead_ms);
         self.assumed = request.assumed;
         self.lost = false;

@@ -38,8 +38,11 @@ pub struct Keeper {
     keep_from: Option<Boot>,
     /// After a failure of the store: not before this instant.
     not_before: Option<Boot>,
-    /// When this unit's turn comes to be settled after a change of epoch.
+    /// Since when this unit waits to be settled after a change of epoch, and its turn once it has one.
+    unsettled_from: Option<Boot>,
     turn: Option<Boot>,
+    /// The last own claim is superseded by one above this, made in the same epoch.
+    own_below: u64,
     explained: Explained,
 }
 
@@ -92,10 +95,17 @@ pub struct Surroundings<'a> {
 /// How a view came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// It was read: whatever it shows may be old.
+    /// It is the answer to a question that was asked at the instant given: whatever it shows may be old.
     Read,
     /// It was told as it happened.
     Told,
+    /// It is the outcome of this worker's own commit, of a request sent at this instant, which issued a token of this life.
+    Committed {
+        /// When the token's life began.
+        sent_at: Boot,
+        /// How long it is.
+        life: Duration,
+    },
 }
 
 /// What to do.
@@ -143,30 +153,42 @@ impl Keeper {
         }
     }
 
-    /// Takes in a state that was seen at `at`, in `epoch`.
-    pub fn observe(&mut self, observed: Observed, source: Source, at: Boot, epoch: &str) {
+    /// Takes in a state that was asked for, or heard of, at `at`, in `epoch` if the answer told which.
+    pub fn observe(&mut self, observed: Observed, source: Source, at: Boot, epoch: Option<&str>) {
         let Observed { state, now_ms } = observed;
         if self.seen.as_ref().is_some_and(|seen| seen.overtakes(&state, now_ms, at)) {
             return;
         }
         self.remember(&state, epoch);
-        if source == Source::Read {
-            if self.witness.is_some_and(|witness| witness.token_fence != state.token_fence) {
-                self.witness = None;
-            }
-        } else if state.fingerprint.is_some()
-            && self.witness.is_none_or(|witness| witness.token_fence != state.token_fence)
-            && self.seen.as_ref().is_some_and(|seen| seen.state.token_fence != state.token_fence)
-        {
-            let left = Duration::from_millis(state.expires_at_ms.saturating_sub(now_ms));
-            self.witness = Some(Witness { token_fence: state.token_fence, dies_at: at + left });
-        }
-        if !epoch.is_empty() && state.epoch == epoch {
+        // A worker that was paused hears late: what it is told happened when the store says, not when it woke.
+        let told_at = self.seen.as_ref().map(|seen| seen.boot_of(now_ms));
+        let at = told_at.filter(|_| source == Source::Told).map_or(at, |told_at| at.min(told_at));
+        self.witness(&state, now_ms, source, at);
+        if epoch.is_some_and(|epoch| !state.is_of_another(epoch)) {
+            self.unsettled_from = None;
             self.turn = None;
         }
         self.read_from = None;
         self.not_before = None;
         self.seen = Some(Seen { state, now_ms, at });
+    }
+
+    /// Notes when the token dies, if this worker knows from the commit itself.
+    fn witness(&mut self, state: &State, now_ms: u64, source: Source, at: Boot) {
+        let known = self.witness.is_some_and(|witness| witness.token_fence == state.token_fence);
+        let dies_at = match source {
+            Source::Committed { sent_at, life } => Some(sent_at + life),
+            Source::Read | Source::Told if known => return,
+            Source::Read => None,
+            Source::Told => {
+                let before = self.seen.as_ref().map(|seen| seen.state.token_fence);
+                let news = before.is_some_and(|before| before != state.token_fence);
+                let left = Duration::from_millis(state.expires_at_ms.saturating_sub(now_ms));
+                news.then_some(at + left)
+            }
+        };
+        let token_fence = state.token_fence;
+        self.witness = dies_at.map(|dies_at| Witness { token_fence, dies_at });
     }
 
     /// Notes that an event was heard: the touches that come with it are its own. `reader` if it wrote the reader's key.
@@ -207,6 +229,7 @@ impl Keeper {
     /// Remembers this worker's last claim, also one whose reply was lost (fence 0).
     pub fn claimed(&mut self, own: OwnClaim) {
         self.memory.remembered = self.memory.remembered.max(own.fence);
+        self.own_below = self.memory.remembered;
         self.memory.own = Some(own);
     }
 
@@ -224,6 +247,11 @@ impl Keeper {
             Some(Work::Refresh) | None => {}
         }
         self.not_before = Some(not_before);
+    }
+
+    /// Nothing more before `instant`: the store and this keeper disagree on what is owed.
+    pub fn rest_until(&mut self, instant: Boot) {
+        self.not_before = Some(instant);
     }
 
     /// What the state means for this worker, as far as it is known.
@@ -256,11 +284,6 @@ impl Keeper {
             self.work = Some(Work::Read);
             return Action::Read;
         }
-        if self.keep_from.or_else(|| self.sweep_at(around)).is_some_and(&mut has_come) {
-            self.keep_from = None;
-            self.work = Some(Work::Keep);
-            return Action::Keep;
-        }
         let behind = place(around.rank, STEP) + LAG;
         match outlook {
             Outlook::Newer { .. } => {}
@@ -270,10 +293,12 @@ impl Keeper {
             Outlook::Owed { reason, at_ms } => {
                 let mut at = self.instant_of(at_ms.max(self.since_ms(reason)), now) + behind;
                 if reason == Reason::Epoch {
-                    let Some(turn) = self.turn else {
-                        return Action::Queue;
-                    };
-                    at = at.max(turn + place(around.rank, SHARE));
+                    let share = *self.unsettled_from.get_or_insert(now) + place(around.rank, SHARE);
+                    match self.turn {
+                        Some(turn) => at = at.max(turn),
+                        None if share <= now => return Action::Queue,
+                        None => at = at.max(share),
+                    }
                 }
                 if has_come(at) {
                     self.work = Some(Work::Refresh);
@@ -285,6 +310,11 @@ impl Keeper {
                     has_come(self.instant_of(state.expires_at_ms, now) + behind);
                 }
             }
+        }
+        if self.keep_from.or_else(|| self.sweep_at(around)).is_some_and(&mut has_come) {
+            self.keep_from = None;
+            self.work = Some(Work::Keep);
+            return Action::Keep;
         }
         Action::Rest(wake_at)
     }
@@ -305,9 +335,7 @@ impl Keeper {
 
     /// When the store's clock shows `at_ms`, by estimate; what is past when it was seen counts from then.
     fn instant_of(&self, at_ms: u64, now: Boot) -> Boot {
-        self.seen
-            .as_ref()
-            .map_or(now, |seen| seen.at + Duration::from_millis(at_ms.saturating_sub(seen.now_ms)))
+        self.seen.as_ref().map_or(now, |seen| seen.boot_of(at_ms))
     }
 
     fn sweep_at(&self, around: &Surroundings<'_>) -> Option<Boot> {
@@ -318,19 +346,21 @@ impl Keeper {
     /// Whether a change to `epoch` may have lost this unit's last claim.
     pub fn is_urgent(&self, epoch: &str) -> bool {
         self.seen.as_ref().is_some_and(|seen| {
-            let recent = seen.state.claimed_at_ms + URGENT_MS > seen.now_ms;
+            let recent = seen.state.claimed_at_ms.saturating_add(URGENT_MS) > seen.now_ms;
             self.memory.remembered > seen.state.fence || recent && seen.state.epoch != epoch
         })
     }
 
-    /// Rule R7: the highest fence, and the last claim of its own until a later one is seen in the same epoch.
-    fn remember(&mut self, state: &State, epoch: &str) {
+    /// Rule R7: the highest fence, and the last claim of its own until a later one is seen that was made in its epoch.
+    fn remember(&mut self, state: &State, epoch: Option<&str>) {
         self.memory.remembered = self.memory.remembered.max(state.fence);
         let Some(own) = &mut self.memory.own else { return };
         if state.shows(own) {
             own.fence = state.fence;
-            epoch.clone_into(&mut own.epoch);
-        } else if own.epoch == epoch && state.fence > own.fence {
+            if let Some(epoch) = epoch {
+                epoch.clone_into(&mut own.epoch);
+            }
+        } else if state.epoch == own.epoch && state.fence > self.own_below {
             self.memory.own = None;
         }
     }
@@ -341,10 +371,17 @@ impl Seen {
         self.now_ms + crate::clock::millis(now.since(self.at))
     }
 
+    /// When the store's clock showed `now_ms`, if it has gone on evenly since this was seen.
+    fn boot_of(&self, now_ms: u64) -> Boot {
+        self.at + Duration::from_millis(now_ms.saturating_sub(self.now_ms))
+    }
+
     /// Whether this was seen of a later moment than `state`: answers and events come over different connections.
     fn overtakes(&self, state: &State, now_ms: u64, at: Boot) -> bool {
+        let outcome = self.state.intent && !state.intent && state.fence == self.state.fence;
         let earlier = now_ms < self.now_ms
             && state.fence <= self.state.fence
+            && !outcome
             && at.since(self.at) < OVERTAKING;
         let claim_after_its_outcome = now_ms == self.now_ms
             && state.fence == self.state.fence
@@ -407,7 +444,7 @@ mod tests {
 
     fn keeper(state: State) -> Keeper {
         let mut keeper = Keeper::default();
-        keeper.observe(Observed { state, now_ms: NOW_MS }, Source::Read, START, "e1");
+        keeper.observe(Observed { state, now_ms: NOW_MS }, Source::Read, START, Some("e1"));
         keeper
     }
 
@@ -441,7 +478,7 @@ mod tests {
             ..settled()
         };
         let told = Observed { state: claimed, now_ms: NOW_MS + 100_000 };
-        second.observe(told, Source::Told, START + s(100), "e1");
+        second.observe(told, Source::Told, START + s(100), None);
         let end = START + s(108) + STEP + LAG;
         assert_eq!(second.next(&around(s(100), 1)), Action::Rest(Some(end)));
         let taken_over = Action::Refresh { reason: Reason::Takeover };
@@ -494,9 +531,9 @@ mod tests {
         let mut first = keeper(settled());
         let old =
             || Observed { state: State { fingerprint: None, ..settled() }, now_ms: NOW_MS - 10 };
-        first.observe(old(), Source::Told, START + s(1), "e1");
+        first.observe(old(), Source::Told, START + s(1), None);
         assert!(first.view(START).unwrap().0.fingerprint.is_some());
-        first.observe(old(), Source::Told, START + s(6), "e1");
+        first.observe(old(), Source::Told, START + s(6), None);
         assert!(first.view(START).unwrap().0.fingerprint.is_none());
     }
 
@@ -506,7 +543,7 @@ mod tests {
         assert_eq!(first.alive(START), None);
         let next = State { fence: 8, token_fence: 8, expires_at_ms: NOW_MS + 900_000, ..settled() };
         let told = Observed { state: next, now_ms: NOW_MS + 1_000 };
-        first.observe(told, Source::Told, START + s(1), "e1");
+        first.observe(told, Source::Told, START + s(1), None);
         let alive = first.alive(START + s(100)).unwrap();
         assert_eq!((alive.token_fence, alive.for_ms), (8, 800_000));
     }
@@ -516,14 +553,46 @@ mod tests {
         let own = OwnClaim { fence: 7, nonce: "n7".to_owned(), epoch: "e1".to_owned() };
         let mut first = keeper(settled());
         first.claimed(own);
-        let later = |now_ms| Observed {
-            state: State { fence: 9, nonce: "n9".to_owned(), ..settled() },
-            now_ms,
+        let later = |epoch: &str| {
+            let (nonce, epoch) = ("n9".to_owned(), epoch.to_owned());
+            Observed { state: State { fence: 9, nonce, epoch, ..settled() }, now_ms: NOW_MS + 1 }
         };
         let mut same = first.clone();
-        same.observe(later(NOW_MS + 1), Source::Told, START, "e1");
+        same.observe(later("e1"), Source::Told, START, None);
         assert_eq!(same.memory(), &Memory { remembered: 9, own: None });
-        first.observe(later(NOW_MS + 1), Source::Told, START, "e2");
+        first.observe(later("e2"), Source::Told, START, None);
         assert!(first.memory().own.is_some());
+    }
+
+    #[test]
+    fn a_worker_that_was_paused_dates_what_it_hears_by_the_store() {
+        let mut paused = keeper(settled());
+        let next = State { fence: 8, token_fence: 8, expires_at_ms: NOW_MS + 900_000, ..settled() };
+        let told = Observed { state: next, now_ms: NOW_MS + 100_000 };
+        // Told at 100 s, heard an hour later: the token has not lived on meanwhile.
+        paused.observe(told, Source::Told, START + s(3_700), None);
+        assert_eq!(paused.alive(START + s(3_700)).map(|alive| alive.for_ms), Some(0));
+        let due = Action::Refresh { reason: Reason::Missing };
+        assert_eq!(paused.next(&around(s(3_700), 0)), due);
+    }
+
+    #[test]
+    fn the_places_behind_settle_a_change_of_epoch_only_if_those_before_them_do_not() {
+        let other =
+            || State { epoch: "e0".to_owned(), refresh_at_ms: NOW_MS + 600_000, ..settled() };
+        let mut second = keeper(other());
+        assert_eq!(second.next(&around(s(0), 1)), Action::Rest(Some(START + SHARE)));
+        assert_eq!(second.next(&around(SHARE, 1)), Action::Queue);
+        let mut promoted = keeper(other());
+        promoted.next(&around(s(0), 1));
+        assert_eq!(promoted.next(&around(s(1), 0)), Action::Queue, "its turn is still to come");
+    }
+
+    #[test]
+    fn a_refresh_that_may_run_comes_before_the_readers_key() {
+        let mut first = keeper(State { refresh_at_ms: NOW_MS, ..settled() });
+        first.unpublished(&around(s(0), 0));
+        let refresh = Action::Refresh { reason: Reason::Due };
+        assert_eq!(first.next(&around(s(1), 0)), refresh);
     }
 }

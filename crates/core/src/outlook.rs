@@ -136,7 +136,9 @@ impl State {
         }
         let sure_until_ms = self.sure_until_ms(now_ms, epoch, rules);
         let spaced_ms = match sure_until_ms {
-            Some(_) if self.spaced_from_ms > 0 => self.spaced_from_ms + rules.spacing_ms,
+            Some(_) if self.spaced_from_ms > 0 => {
+                self.spaced_from_ms.saturating_add(rules.spacing_ms)
+            }
             _ => 0,
         };
         let draining = !self.doubt.is_empty() && self.drains_at_ms > now_ms;
@@ -144,7 +146,7 @@ impl State {
             return spaced_ms;
         }
         // One clean fetch after the drain instead of two, as long as readers can live with what they have.
-        let fetched_by_ms = self.drains_at_ms + 2 * rules.request_timeout_ms;
+        let fetched_by_ms = self.drains_at_ms.saturating_add(2 * rules.request_timeout_ms);
         let outlives_drain = sure_until_ms.is_some_and(|until_ms| until_ms > fetched_by_ms);
         if outlives_drain || self.unknowns == 0 {
             self.drains_at_ms.max(spaced_ms)

@@ -116,7 +116,8 @@ pub struct Reading {
     /// The store's time, in milliseconds since 1970.
     pub now_ms: u64,
     /// The states without their tokens, in the order that was asked for, and whether readers find a token.
-    pub units: Vec<(State, bool)>,
+    /// One that somebody spoilt by hand is an error of its own, and spoils no other.
+    pub units: Vec<Result<(State, bool), StoreError>>,
 }
 
 /// What a worker hears from the store.

@@ -93,6 +93,7 @@ impl Story {
             ahead_ms: 600_000,
             assumed: false,
             idempotent: self.rules.nature.is_idempotent(),
+            spacing_ms: self.rules.spacing_ms,
         };
         self.state.commit(self.now_ms, &request)
     }
@@ -329,6 +330,18 @@ fn a_claim_does_not_clear_a_mark_and_a_commit_of_another_token_does() {
     let claim = story.claims("b", "n4");
     story.commits(&claim, "T3");
     assert!(story.state.rejected.is_none());
+}
+
+#[test]
+fn an_upstream_that_insists_on_a_marked_token_is_asked_again_but_not_at_once() {
+    let mut story = Story::settled();
+    story.state.force(story.now_ms, &RULES);
+    let claim = story.claims("a", "n3");
+    let claimed_at_ms = story.now_ms;
+    story.pass(100);
+    story.commits(&claim, "T2");
+    let look_at_ms = claimed_at_ms + RULES.spacing_ms;
+    assert_eq!(story.asks("a", "n4"), ClaimAnswer::NotOwed { look_at_ms });
 }
 
 #[test]

@@ -154,7 +154,7 @@ impl State {
         let now_ms = refusal.at_ms;
         self.refusals.retain(|old| {
             let replaced = old.scope == refusal.scope && old.key == refusal.key;
-            !replaced && old.retry_at_ms + REFUSAL_SHOWN_MS > now_ms
+            !replaced && old.retry_at_ms.saturating_add(REFUSAL_SHOWN_MS) > now_ms
         });
         self.refusals.push(refusal);
         while self.refusals.len() > REFUSALS_MAX {

@@ -66,7 +66,7 @@ impl State {
             self.reported = Some(request.fingerprint.clone());
             self.reported_at_ms = now_ms;
         }
-        let insisted = before && now_ms >= self.reported_at_ms + request.spacing_ms;
+        let insisted = before && now_ms >= self.reported_at_ms.saturating_add(request.spacing_ms);
         if request.probed == Probed::Alive && !insisted {
             return ReportAnswer::StillValid;
         }
@@ -102,7 +102,7 @@ impl State {
         if self.spaced_from_ms == 0 || !self.usable(now_ms) {
             now_ms
         } else {
-            now_ms.max(self.spaced_from_ms.min(now_ms) + spacing_ms)
+            now_ms.max(self.spaced_from_ms.min(now_ms).saturating_add(spacing_ms))
         }
     }
 }

@@ -175,7 +175,7 @@ impl State {
 
     /// When the last claim's lease ends.
     pub const fn until_ms(&self) -> u64 {
-        self.claimed_at_ms + self.lease_ms
+        self.claimed_at_ms.saturating_add(self.lease_ms)
     }
 
     /// Whether the last claim still excludes others.
@@ -201,7 +201,7 @@ impl State {
         self.issued_at_ms > latest
             || self.claimed_at_ms > latest
             || self.spaced_from_ms > latest
-            || self.drains_at_ms > latest + self.drain_ms
+            || self.drains_at_ms > latest.saturating_add(self.drain_ms)
             || self.refusals.iter().any(|refusal| refusal.at_ms > latest)
     }
 
@@ -213,7 +213,7 @@ impl State {
         else {
             return false;
         };
-        let expires_at_ms = now_ms + alive.for_ms;
+        let expires_at_ms = now_ms.saturating_add(alive.for_ms);
         if expires_at_ms.abs_diff(self.expires_at_ms) <= CLOCK_SLACK_MS {
             return false;
         }
@@ -324,7 +324,7 @@ impl State {
             error_message: text("error_message").to_owned(),
             retry_at_ms: number("retry_at_ms"),
             failures: count("failures"),
-            refusals: serde_json::from_str(text("refusals")).unwrap_or_default(),
+            refusals: refusals(text("refusals")),
         }
     }
 
@@ -334,6 +334,12 @@ impl State {
         self.token = None;
         self
     }
+}
+
+/// One that cannot be read, of a newer version perhaps, hides no other.
+fn refusals(text: &str) -> Vec<Refusal> {
+    let list: Vec<serde_json::Value> = serde_json::from_str(text).unwrap_or_default();
+    list.into_iter().filter_map(|refusal| serde_json::from_value(refusal).ok()).collect()
 }
 
 #[cfg(test)]

@@ -1,13 +1,17 @@
 //! Connections for claims: each carries one claim and its `WAIT` at a time, since `WAIT` blocks the connection.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use redis::{Client, Pipeline, RedisResult, Value};
+use tokio::time::Instant;
 use zhongkong_core::ports::StoreError;
 
 use crate::link::Link;
 use crate::scripts::Operation;
 
+/// A connection that was idle for longer may have been dropped on the way, which only its next user would find out.
+const IDLE_FOR: Duration = Duration::from_secs(30);
 /// Connections that are kept for the next claims; what a burst needed beyond that is closed after it.
 const IDLE_MAX: usize = 4;
 
@@ -15,7 +19,7 @@ const IDLE_MAX: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Lanes {
     client: Client,
-    idle: Mutex<Vec<Link>>,
+    idle: Mutex<Vec<(Instant, Link)>>,
 }
 
 impl Lanes {
@@ -29,12 +33,14 @@ impl Lanes {
         operation: &Operation,
         append: impl Fn(&mut Pipeline, bool),
     ) -> Result<Vec<RedisResult<Value>>, StoreError> {
-        let free = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let link = free.unwrap_or_else(|| Link::new(self.client.clone()));
+        let fresh = |(since, _): &(Instant, Link)| since.elapsed() < IDLE_FOR;
+        let free = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop().filter(fresh);
+        let link = free.map_or_else(|| Link::new(self.client.clone()), |(_, link)| link);
         let results = link.run(operation, append).await;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(fresh);
         if idle.len() < IDLE_MAX {
-            idle.push(link);
+            idle.push((Instant::now(), link));
         }
         results
     }

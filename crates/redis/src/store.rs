@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Client, Value};
+use redis::{Client, RedisResult, Value};
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::commit::CommitRequest;
@@ -208,6 +208,7 @@ impl Store for RedisStore {
             request.ahead_ms.to_string(),
             flag(request.assumed),
             flag(request.idempotent),
+            request.spacing_ms.to_string(),
         ];
         let mut reply = self.run(&COMMIT, unit, &arguments).await?;
         if reply.text()? == "fenced" {
@@ -287,14 +288,7 @@ impl Store for RedisStore {
         let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
         let epoch = info.as_deref().and_then(facts::epoch).unwrap_or_default();
         let now_ms = settled(results.next()).ok().and_then(millis_of).unwrap_or_default();
-        let mut read = Vec::with_capacity(units.len());
-        for _ in units {
-            let fields: Vec<(String, String)> = redis::from_redis_value(settled(results.next())?)
-                .map_err(|_| strange("a state that is no hash"))?;
-            let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            let published = redis::from_redis_value(settled(results.next())?).unwrap_or(false);
-            read.push((State::from_fields(fields).without_token(), published));
-        }
+        let read = units.iter().map(|_| state_and_key(&mut results)).collect();
         Ok(Reading { epoch, now_ms, units: read })
     }
 
@@ -322,10 +316,14 @@ impl Store for RedisStore {
         let workers = self.keys.workers();
         let mut pipe = redis::pipe();
         pipe.cmd("ZADD").arg(&workers).arg(now_ms).arg(&worker.identity);
-        pipe.cmd("ZREMRANGEBYSCORE").arg(&workers).arg("-inf").arg(now_ms - BEAT_VALID_MS);
+        let oldest_ms = now_ms.saturating_sub(BEAT_VALID_MS);
+        pipe.cmd("ZREMRANGEBYSCORE").arg(&workers).arg("-inf").arg(oldest_ms);
+        // A beat from the future is from before Redis' clock went back.
+        let latest_ms = format!("({}", now_ms + BEAT_VALID_MS);
+        pipe.cmd("ZREMRANGEBYSCORE").arg(&workers).arg(latest_ms).arg("+inf");
         pipe.cmd("ZRANGE").arg(&workers).arg(0).arg(-1);
         let results = self.commands.send("beat", &mut pipe).await?;
-        let mut settled_results = Vec::with_capacity(3);
+        let mut settled_results = Vec::with_capacity(results.len());
         for result in results {
             settled_results.push(settled(Some(result))?);
         }
@@ -380,6 +378,18 @@ fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
 fn known_life(alive: Option<Alive>) -> (String, String) {
     let alive = alive.unwrap_or(Alive { token_fence: 0, for_ms: 0 });
     (alive.token_fence.to_string(), alive.for_ms.to_string())
+}
+
+/// One unit of a reading: its state, and whether readers find a token.
+fn state_and_key(
+    results: &mut impl Iterator<Item = RedisResult<Value>>,
+) -> Result<(State, bool), StoreError> {
+    let (state, key) = (settled(results.next()), settled(results.next()));
+    let fields: Vec<(String, String)> =
+        redis::from_redis_value(state?).map_err(|_| strange("a state that is no hash of text"))?;
+    let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let published = redis::from_redis_value(key?).unwrap_or(false);
+    Ok((State::from_fields(fields).without_token(), published))
 }
 
 /// The answer of `TIME`, in milliseconds.

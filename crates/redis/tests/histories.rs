@@ -204,6 +204,7 @@ impl Both {
             ahead_ms: life_ms / 4,
             assumed: token == 3,
             idempotent: self.nature.is_idempotent(),
+            spacing_ms: rules(self.nature).spacing_ms,
         };
         let answer = match self.store.commit(&self.unit, &request).await {
             Ok(done) => {

@@ -73,11 +73,14 @@ impl Api {
             .route("/v1/credentials/{id}", get(routes::credential))
             .route("/v1/credentials/{id}/refresh", post(routes::refresh))
             .layer(from_fn_with_state(self.clone(), guard::check));
+        let metrics = Router::new()
+            .route("/metrics", get(routes::metrics))
+            .layer(from_fn_with_state(self.clone(), guard::check_origin));
         Router::new()
             .merge(guarded)
             .route("/healthz", get(routes::live))
             .route("/readyz", get(routes::ready))
-            .route("/metrics", get(routes::metrics))
+            .merge(metrics)
             .fallback(routes::nowhere)
             .method_not_allowed_fallback(routes::not_so)
             .layer(DefaultBodyLimit::max(BODY_MAX))

@@ -1,5 +1,6 @@
 //! The command line, and what each ending means to the shell.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,7 +14,12 @@ use crate::run;
 
 /// One token refresher for a whole cluster (中控服务器).
 #[derive(Debug, Parser)]
-#[command(name = "zhongkong", version, about, arg_required_else_help = true)]
+#[command(
+    name = "zhongkong",
+    version,
+    about = "One token refresher for a whole cluster (中控服务器)",
+    arg_required_else_help = true
+)]
 struct Arguments {
     /// The configuration file [default: $ZHONGKONG_CONFIG, ./zhongkong.toml, /etc/zhongkong/zhongkong.toml]
     #[arg(long, global = true, value_name = "FILE")]
@@ -129,13 +135,11 @@ async fn execute(
 }
 
 /// A line on standard error, for the person who typed the command.
-#[expect(clippy::print_stderr, reason = "this is the command line's voice")]
 pub(crate) fn complain(text: &str) {
-    eprintln!("{text}");
+    writeln!(io::stderr(), "{text}").ok();
 }
 
-/// A line on standard output: the answer.
-#[expect(clippy::print_stdout, reason = "this is the command line's answer")]
+/// A line on standard output: the answer. Nobody is left to tell if that is closed, as by `head`.
 pub(crate) fn answer(text: &str) {
-    println!("{text}");
+    writeln!(io::stdout(), "{text}").ok();
 }

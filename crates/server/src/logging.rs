@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 
 use crate::config::{Environment, LogConfig, LogFormat};
 
@@ -12,7 +12,8 @@ pub(crate) fn start(config: &LogConfig, environment: &Environment) -> Result<(),
     const QUIET: [&str; 6] =
         ["hyper=info", "hyper_util=info", "reqwest=info", "rustls=info", "h2=info", "mio=info"];
     let mut filter = EnvFilter::try_new(&config.filter)?;
-    for directive in QUIET {
+    let loud = filter.max_level_hint().is_none_or(|level| level > LevelFilter::INFO);
+    for directive in QUIET.into_iter().filter(|_| loud) {
         filter = filter.add_directive(directive.parse()?);
     }
     let terminal = io::stderr().is_terminal();

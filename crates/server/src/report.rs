@@ -4,6 +4,7 @@ use serde::Serialize;
 use zhongkong_core::codes::ruling;
 use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::doubt::Doubt;
+use zhongkong_core::outlook::Outlook;
 use zhongkong_core::refusal::{Refusal, Scope, Status};
 use zhongkong_core::state::State;
 
@@ -16,6 +17,8 @@ pub(crate) struct UnitReport {
     pub(crate) kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) provider: Option<&'static str>,
+    /// Whether the state has been read; if not, all that follows is empty.
+    pub(crate) known: bool,
     pub(crate) status: Status,
     /// Whether readers have a token that still lives.
     pub(crate) valid: bool,
@@ -23,7 +26,7 @@ pub(crate) struct UnitReport {
     pub(crate) expires_in: u64,
     /// Seconds since 1970.
     pub(crate) expires_at: u64,
-    /// Seconds until the next refresh is due.
+    /// Seconds until the next refresh is due, or owed and free to run.
     pub(crate) refresh_in: u64,
     pub(crate) generation: u64,
     /// The fence, as text: it is too long for the numbers of some JSON readers.
@@ -84,6 +87,7 @@ impl UnitReport {
             id: unit.id.to_string(),
             kind: unit.kind.as_str(),
             provider,
+            known: true,
             status: state.status,
             valid,
             expires_in: seconds_until(state.expires_at_ms, now_ms),
@@ -103,6 +107,8 @@ impl UnitReport {
             refusals: state
                 .refusals
                 .iter()
+                // What concerned everybody is over when its time has come; what concerned one is tried by that one alone.
+                .filter(|r| r.retry_at_ms > now_ms || failed || !r.scope.concerns_all())
                 .map(|refusal| RefusalReport::new(refusal, now_ms, language))
                 .collect(),
         }
@@ -120,12 +126,13 @@ impl RefusalReport {
             }
             None => (
                 language.say(
-                    "the upstream was not reached, or its answer was not clear",
-                    "未能连接上游，或上游的回应不明确",
+                    "the request was not sent, or its outcome is not clear, for the reason below",
+                    "请求未发出，或结果不明确，原因见下",
                 ),
                 language.say(
-                    "nothing yet; the worker tries again. If it lasts, check the worker's way to the upstream",
-                    "暂无需处理，worker 会自动重试；若持续出现，请检查 worker 到上游的网络",
+                    "nothing yet; it is tried again. If it lasts, look after what the reason names: \
+                     the way to the upstream, or Redis' replicas",
+                    "暂无需处理，会自动重试；若持续出现，请检查原因所指：到上游的网络，或 Redis 从节点",
                 ),
             ),
         };
@@ -139,6 +146,16 @@ impl RefusalReport {
             meaning,
             advice,
         }
+    }
+}
+
+/// Seconds until the next refresh, by what the state means for somebody.
+pub(crate) const fn next_refresh(outlook: &Outlook, now_ms: u64) -> u64 {
+    match outlook {
+        Outlook::Newer { .. } => 0,
+        Outlook::Held { until_ms: at_ms }
+        | Outlook::NotOwed { look_at_ms: at_ms }
+        | Outlook::Owed { at_ms, .. } => seconds_until(*at_ms, now_ms),
     }
 }
 

@@ -1,12 +1,14 @@
 //! A worker, from its start to its orderly end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -70,11 +72,12 @@ pub(crate) async fn run(
     let listener = TcpListener::bind(config.http.listen)
         .await
         .with_context(|| format!("http.listen: cannot listen on {}", config.http.listen))?;
+    let listen = listener.local_addr()?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         worker = %name,
         credentials = credentials.len(),
-        http = %listener.local_addr()?,
+        http = %listen,
         "zhongkong runs"
     );
     let stop = CancellationToken::new();
@@ -85,7 +88,7 @@ pub(crate) async fn run(
     serving.spawn(api::serve(listener, api.clone()));
     serving.spawn(upkeep(metrics));
 
-    let mut worker = Running { path, environment, config, clock, handle, api };
+    let mut worker = Running { path, environment, config, clock, listen, handle, api };
     loop {
         tokio::select! {
             () = stop_signals.recv() => break,
@@ -140,6 +143,7 @@ struct Running {
     environment: Environment,
     config: Config,
     clock: Arc<dyn Clock>,
+    listen: SocketAddr,
     handle: Handle,
     api: Api,
 }
@@ -162,22 +166,16 @@ impl Running {
         for warning in &warnings {
             tracing::warn!("{warning}");
         }
-        let fixed = |config: &Config| {
-            let Config { redis, http, upstream, refresh, .. } = config;
-            let redis = (redis.url.clone(), redis.prefix.clone(), redis.replicas);
-            (
-                redis,
-                http.listen,
-                upstream.max_concurrent,
-                refresh.human_poll,
-                refresh.reconcile_rate,
-            )
-        };
-        if fixed(&config) != fixed(&self.config) {
-            tracing::warn!(
-                "redis, http.listen, upstream.max_concurrent, refresh.human_poll and \
-                 refresh.reconcile_rate take effect at the next start only"
+        if config.http.tokens.is_empty() && !self.listen.ip().to_canonical().is_loopback() {
+            anyhow::bail!(
+                "http.tokens: this worker listens on {}, and without tokens everybody could use it; \
+                 removing them needs a restart",
+                self.listen
             );
+        }
+        let changed = changed_for_the_next_start(&self.config, &config);
+        if !changed.is_empty() {
+            tracing::warn!(keys = changed.join(", "), "these take effect at the next start only");
         }
         let credentials = credentials(&config, &self.clock, &self.environment)?;
         self.api.replace_tokens(&config.http);
@@ -199,6 +197,29 @@ fn credentials(
     #[cfg(not(feature = "failpoints"))]
     let _ = environment;
     wiring::credentials(config, &transport)
+}
+
+/// The keys that a reload does not change, and that are other ones now.
+fn changed_for_the_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
+    let secret = |config: &Config| {
+        config.redis.password.as_ref().map(|password| password.expose_secret().to_owned())
+    };
+    [
+        ("redis.url", old.redis.url != new.redis.url),
+        ("redis.prefix", old.redis.prefix != new.redis.prefix),
+        ("redis.username", old.redis.username != new.redis.username),
+        ("redis.password", secret(old) != secret(new)),
+        ("redis.replicas", old.redis.replicas != new.redis.replicas),
+        ("log.level", old.log.filter != new.log.filter),
+        ("log.format", old.log.format != new.log.format),
+        ("http.listen", old.http.listen != new.http.listen),
+        ("upstream.max_concurrent", old.upstream.max_concurrent != new.upstream.max_concurrent),
+        ("refresh.human_poll", old.refresh.human_poll != new.refresh.human_poll),
+        ("refresh.reconcile_rate", old.refresh.reconcile_rate != new.refresh.reconcile_rate),
+    ]
+    .into_iter()
+    .filter_map(|(key, changed)| changed.then_some(key))
+    .collect()
 }
 
 async fn upkeep(metrics: PrometheusHandle) {

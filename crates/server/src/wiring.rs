@@ -59,7 +59,7 @@ pub(crate) fn credentials(
         let secret = match &credential.secret {
             SecretSource::File(path) => Secret::from_file(path),
             SecretSource::Environment { value, .. } | SecretSource::Plain(value) => {
-                Secret::fixed(value.expose_secret().to_owned())
+                Secret::fixed(value.expose_secret())
             }
         };
         let account = Account {

@@ -112,7 +112,7 @@ mod tests {
             provider,
             app_id: app_id.to_owned(),
             base_url: Url::parse(base_url).unwrap(),
-            secret: Secret::fixed(secret.to_owned()).unwrap(),
+            secret: Secret::fixed(secret).unwrap(),
         }
     }
 

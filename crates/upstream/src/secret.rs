@@ -4,16 +4,23 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
 /// The longest file that can be a secret: anything longer is the wrong file.
 const FILE_MAX: u64 = 64 * 1024;
 
+/// Longer than any local file takes, short enough for a refresh.
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A secret, as it was read last.
 pub struct Secret {
     file: Option<PathBuf>,
+    /// The file is being read, however long that takes.
+    reading: Arc<AtomicBool>,
     current: RwLock<SecretString>,
 }
 
@@ -26,8 +33,8 @@ pub enum SecretError {
     /// The file is longer than any secret.
     #[error("the secret's file is longer than {FILE_MAX} bytes")]
     TooLong,
-    /// The file holds something that is no UTF-8 text.
-    #[error("the secret's file is no text")]
+    /// It is no line of UTF-8 text.
+    #[error("the secret is no line of text")]
     NoText,
     /// The file cannot be read.
     #[error("the secret's file {path:?} cannot be read")]
@@ -41,30 +48,42 @@ pub enum SecretError {
 
 impl Secret {
     /// A secret that was given as a value and stays what it is: a plain string, or what an environment variable held.
-    pub fn fixed(value: String) -> Result<Self, SecretError> {
-        Ok(Self { file: None, current: RwLock::new(trimmed(value)?) })
+    pub fn fixed(value: &str) -> Result<Self, SecretError> {
+        Ok(Self { file: None, reading: Arc::default(), current: RwLock::new(trimmed(value)?) })
     }
 
     /// The secret in a file, without the line end that editors add.
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, SecretError> {
         let path = path.into();
         let current = read(&path)?;
-        Ok(Self { file: Some(path), current: RwLock::new(current) })
+        Ok(Self { file: Some(path), reading: Arc::default(), current: RwLock::new(current) })
     }
 
     /// Reads the file again; true if it holds another secret now. A file that holds none leaves the old one in force.
     pub(crate) async fn reread(&self) -> bool {
         let Some(path) = self.file.clone() else { return false };
-        // A file on a dead network mount blocks, and must not block the runtime with it.
-        let read = tokio::task::spawn_blocking(move || read(&path)).await;
-        match read {
-            Ok(Ok(new)) => self.replace(new),
-            Ok(Err(error)) => {
+        // A file on a dead network mount blocks: it must not block the refresh with it, nor one more thread each time.
+        if self.reading.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let reading = Arc::clone(&self.reading);
+        let task = tokio::task::spawn_blocking(move || {
+            let read = read(&path);
+            reading.store(false, Ordering::Release);
+            read
+        });
+        match tokio::time::timeout(READ_TIMEOUT, task).await {
+            Ok(Ok(Ok(new))) => self.replace(new),
+            Ok(Ok(Err(error))) => {
                 let source = std::error::Error::source(&error).map(tracing::field::display);
-                tracing::warn!(%error, source, "the old secret stays in force");
+                tracing::warn!(%error, source, file = ?self.file, "the old secret stays in force");
                 false
             }
-            Err(_) => false, // The runtime ends.
+            Ok(Err(_)) => false, // The runtime ends.
+            Err(_) => {
+                tracing::warn!(file = ?self.file, "the secret's file cannot be read in time; the old secret stays in force");
+                false
+            }
         }
     }
 
@@ -95,12 +114,19 @@ fn read(path: &Path) -> Result<SecretString, SecretError> {
     if bytes.len() as u64 > FILE_MAX {
         return Err(SecretError::TooLong);
     }
-    trimmed(String::from_utf8(bytes).map_err(|_| SecretError::NoText)?)
+    trimmed(&String::from_utf8(bytes).map_err(|_| SecretError::NoText)?)
 }
 
-fn trimmed(mut text: String) -> Result<SecretString, SecretError> {
-    text.truncate(text.trim_end().len());
-    if text.is_empty() { Err(SecretError::Empty) } else { Ok(text.into()) }
+/// The secret without the white space around it, as the configuration takes it.
+fn trimmed(text: &str) -> Result<SecretString, SecretError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(SecretError::Empty);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(SecretError::NoText);
+    }
+    Ok(text.to_owned().into())
 }
 
 #[cfg(test)]
@@ -111,9 +137,9 @@ mod tests {
 
     #[test]
     fn the_white_space_after_a_secret_is_no_part_of_it() {
-        let secret = Secret::fixed("s3cret \r\n".to_owned()).unwrap();
+        let secret = Secret::fixed("s3cret \r\n").unwrap();
         assert_eq!(secret.current().expose_secret(), "s3cret");
-        assert!(matches!(Secret::fixed(" \n".to_owned()), Err(SecretError::Empty)));
+        assert!(matches!(Secret::fixed(" \n"), Err(SecretError::Empty)));
     }
 
     #[test]
@@ -147,12 +173,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_fixed_secret_stays_what_it_is() {
-        assert!(!Secret::fixed("s3cret".to_owned()).unwrap().reread().await);
+        assert!(!Secret::fixed("s3cret").unwrap().reread().await);
     }
 
     #[test]
     fn debug_output_has_no_secret() {
-        let secret = Secret::fixed("s3cret".to_owned()).unwrap();
+        let secret = Secret::fixed("s3cret").unwrap();
         assert!(!format!("{secret:?}").contains("s3cret"));
     }
 }

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use zhongkong_core::credential::{CredentialId, Unit};
-use zhongkong_core::keeper::Source;
 use zhongkong_core::outlook::Outlook;
-use zhongkong_core::ports::{Observed, StoreError};
+use zhongkong_core::ports::Observed;
 use zhongkong_core::state::State;
 
-use super::{Coordinator, Done};
+use super::{Asked, Coordinator, Done, Sighting};
 use crate::handle::{CommandError, Order, RefreshAnswer, UnitView, Waiting};
 use crate::units::{Slot, Waiter};
 
@@ -60,10 +59,11 @@ impl Coordinator {
             return;
         };
         if force {
-            let (store, rules) = (Arc::clone(&self.store), slot.rules);
+            let (store, clock, rules) =
+                (Arc::clone(&self.store), Arc::clone(&self.clock), slot.rules);
             self.tasks.spawn(async move {
-                let forced = store.force(&unit, &rules).await;
-                Done::Forced(unit, forced, answer)
+                let asked = Asked::the(clock, store.force(&unit, &rules)).await;
+                Done::Forced(unit, asked, answer)
             });
             return;
         }
@@ -75,12 +75,12 @@ impl Coordinator {
     pub(super) fn forced(
         &mut self,
         unit: &Unit,
-        forced: Result<Observed, StoreError>,
+        asked: Asked<Observed>,
         answer: oneshot::Sender<Result<Waiting, CommandError>>,
     ) {
-        match forced {
+        match asked.answer {
             Ok(observed) => {
-                self.observe(unit, observed, Source::Told);
+                self.observe(unit, observed, Sighting::read(asked.at));
                 drop(answer.send(self.wait_for(unit)));
                 self.decide(unit);
             }
@@ -112,7 +112,9 @@ impl Coordinator {
             let (state, retry_after) = (Box::new(state.clone()), after(barred_ms));
             return Ok(Waiting::Now(RefreshAnswer::Failed { state, retry_after }));
         }
-        let State { token_fence, generation, fence, .. } = *state;
+        let State { token_fence, generation, fence, intent, .. } = *state;
+        // The outcome of a claim that is current is an answer, too.
+        let fence = fence.saturating_sub(u64::from(intent));
         let (sender, answer) = oneshot::channel();
         slot.wait(Waiter { token_fence, generation, fence, answer: sender });
         Ok(Waiting::Later { answer, unless: RefreshAnswer::Deferred { retry_after } })

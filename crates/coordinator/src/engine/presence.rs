@@ -56,11 +56,11 @@ impl Coordinator {
         }
         self.health.send_if_modified(|health| std::mem::replace(&mut health.store_up, up) != up);
     }
+}
 
-    /// The wait before a store that did not answer is asked again.
-    pub(super) fn store_backoff(&mut self) -> Duration {
-        let failures = self.store_failures;
-        self.store_failures = failures.saturating_add(1);
-        backoff(STORE_RETRY_BASE, STORE_RETRY_CAP, failures, Random::new(rand::random()))
-    }
+/// The wait before a store that failed so often in a row is asked again; counts one failure more.
+pub(super) fn store_backoff(failures: &mut u32) -> Duration {
+    let before = *failures;
+    *failures = before.saturating_add(1);
+    backoff(STORE_RETRY_BASE, STORE_RETRY_CAP, before, Random::new(rand::random()))
 }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use zhongkong_core::clock::Boot;
 use zhongkong_core::credential::Unit;
-use zhongkong_core::keeper::Source;
 use zhongkong_core::ports::{Observed, Reading, StoreError};
 
-use super::{Coordinator, Done};
+use super::{Asked, Coordinator, Done, Sighting, presence};
 
 /// Units read in one pipeline: enough to be quick, few enough not to hold Redis up.
 const READ_AT_ONCE: usize = 500;
@@ -21,6 +20,7 @@ pub(super) struct Resync {
     /// A new round is to begin.
     pub(super) wanted: bool,
     pub(super) retry_at: Option<Boot>,
+    pub(super) failures: u32,
 }
 
 impl Coordinator {
@@ -32,7 +32,7 @@ impl Coordinator {
         if !self.world.epoch.is_empty() {
             tracing::warn!(
                 epoch,
-                "redis was restarted, replaced or failed over: every token is checked with one fetch, at a gentle pace"
+                "redis was restarted, replaced or failed over: every token is fetched anew to be sure of it, at a gentle pace"
             );
         }
         epoch.clone_into(&mut self.world.epoch);
@@ -54,25 +54,44 @@ impl Coordinator {
         self.resync.retry_at = None;
         let Some(units) = self.resync.left.pop_front() else { return };
         self.resync.reading = true;
-        let store = Arc::clone(&self.store);
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
         self.tasks.spawn(async move {
-            let reading = store.read(&units).await;
-            Done::ReadMany(units, reading)
+            let asked = Asked::the(clock, store.read(&units)).await;
+            Done::ReadMany(units, asked)
         });
     }
 
-    pub(super) fn read_many(&mut self, units: Vec<Unit>, reading: Result<Reading, StoreError>) {
+    pub(super) fn read_one(&mut self, unit: &Unit, asked: Asked<Reading>) {
+        let Asked { at, answer } = asked;
+        let read = answer.and_then(|reading| {
+            self.enter(&reading.epoch);
+            let Reading { epoch, now_ms, mut units } = reading;
+            let (state, _) = units.pop().unwrap_or(Err(StoreError::Fenced))?;
+            Ok((epoch, Observed { state, now_ms }))
+        });
+        match read {
+            Ok((epoch, observed)) => {
+                let sighting = Sighting { epoch: Some(&epoch), ..Sighting::read(at) };
+                self.answered(unit, observed, sighting);
+            }
+            Err(error) => self.unanswered(unit, &error),
+        }
+    }
+
+    pub(super) fn read_many(&mut self, units: Vec<Unit>, asked: Asked<Reading>) {
         self.resync.reading = false;
-        let reading = match reading {
+        let Asked { at, answer } = asked;
+        let reading = match answer {
             Ok(reading) => reading,
             Err(error) => {
                 self.tell_unreachable(&error);
-                self.resync.retry_at = Some(self.world.now + self.store_backoff());
+                let wait = presence::store_backoff(&mut self.resync.failures);
+                self.resync.retry_at = Some(self.world.now + wait);
                 self.resync.left.push_front(units);
                 return;
             }
         };
-        self.store_failures = 0;
+        self.resync.failures = 0;
         // What was read before in this round stays true: another epoch only makes more of it owed.
         if self.world.epoch != reading.epoch {
             let again = self.resync.wanted;
@@ -80,9 +99,21 @@ impl Coordinator {
             self.resync.wanted = again;
         }
         self.store_is(true);
-        for (unit, (state, published)) in units.iter().zip(reading.units) {
-            let usable = state.usable(reading.now_ms);
-            self.observe(unit, Observed { state, now_ms: reading.now_ms }, Source::Read);
+        let Reading { epoch, now_ms, units: read } = reading;
+        let sighting = Sighting { epoch: Some(&epoch), ..Sighting::read(at) };
+        for (unit, read) in units.iter().zip(read) {
+            let (state, published) = match read {
+                Ok(read) => read,
+                Err(error) => {
+                    tracing::error!(
+                        credential.id = %unit.id, kind = %unit.kind, %error,
+                        "this unit's state in redis is spoilt, and nothing can be refreshed until its key is deleted"
+                    );
+                    continue;
+                }
+            };
+            let usable = state.usable(now_ms);
+            self.observe(unit, Observed { state, now_ms }, sighting);
             let Some(slot) = self.units.get_mut(unit) else { continue };
             let (keeper, around) = slot.keeper_and(&self.world);
             if usable && !published {

@@ -3,7 +3,7 @@
 --
 -- ARGV[4] fence    [5] nonce    [6] token    [7] its fingerprint    [8] ms since the request was sent
 -- ARGV[9] life ms  [10] ms before its end at which the next refresh is due
--- ARGV[11] '1' if the life is assumed        [12] '1' if the upstream is idempotent
+-- ARGV[11] '1' if the life is assumed        [12] '1' if the upstream is idempotent    [13] spacing ms
 -- Returns {'committed', generation, '1' if it is another token, view} | {'fenced', '', '', view}.
 
 local fence, nonce, token, fingerprint = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
@@ -29,6 +29,9 @@ end
 if changed or idempotent then
   set('rejected', nil)
   set('rejected_from_ms', nil)
+elseif s.rejected then
+  -- The upstream insists on a token that is marked: it is asked again, but not at once.
+  set('rejected_from_ms', math.max(num('rejected_from_ms'), num('claimed_at_ms') + tonumber(ARGV[13])))
 end
 set('intent', nil)
 set('token', token)

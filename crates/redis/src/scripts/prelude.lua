@@ -25,6 +25,12 @@ end
 local found = {}
 for name, value in pairs(s) do found[name] = value end
 
+-- What somebody wrote by hand counts as what it can be read as: nothing of it may stop a script.
+for name, value in pairs(found) do
+  if value == '' or value == '0' then s[name] = nil end
+end
+if s.rejected ~= 'reported' and s.rejected ~= 'forced' then s.rejected = nil end
+
 local function num(name)
   return tonumber(s[name]) or 0
 end
@@ -86,7 +92,7 @@ end
 local function exists() return num('v') > 0 end
 
 local function usable()
-  return s.fingerprint ~= nil and num('expires_at_ms') > now
+  return s.fingerprint ~= nil and s.token ~= nil and num('expires_at_ms') > now
 end
 
 local function claim_is_current()
@@ -102,7 +108,14 @@ end
 local function refusals()
   if not s.refusals then return {} end
   local ok, list = pcall(cjson.decode, s.refusals)
-  return ok and list or {}
+  local readable = {}
+  for _, refusal in ipairs(ok and type(list) == 'table' and list or {}) do
+    if type(refusal) == 'table' and type(refusal.at_ms) == 'number'
+      and type(refusal.retry_at_ms) == 'number' and type(refusal.count) == 'number' then
+      readable[#readable + 1] = refusal
+    end
+  end
+  return readable
 end
 
 local function set_refusals(list)

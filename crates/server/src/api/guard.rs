@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 
 use super::Api;
 use super::problem::Problem;
-use crate::config::{HttpConfig, Scope};
+use crate::config::{HttpConfig, Scope, is_loopback};
 
 /// The bearer tokens, hashed; none of them means that every scope is open, on loopback only.
 #[derive(Debug)]
@@ -32,7 +32,8 @@ impl Guard {
             return admits_from_loopback(headers);
         }
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let bearer = header.and_then(|value| value.strip_prefix("Bearer "));
+        let (scheme, bearer) = header.and_then(|value| value.split_once(' ')).unzip();
+        let bearer = bearer.filter(|_| scheme.is_some_and(|s| s.eq_ignore_ascii_case("bearer")));
         let given = hash(bearer.ok_or_else(Problem::unauthorized)?);
         // Every token is compared, so that the time taken says nothing.
         let mut granted = None;
@@ -51,6 +52,15 @@ impl Guard {
     }
 }
 
+/// What needs no bearer token is nothing for web pages, either.
+pub(super) async fn check_origin(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let open = api.guard.borrow().tokens.is_empty();
+    match admits_from_loopback(request.headers()) {
+        Err(problem) if open => problem.into_response(),
+        Ok(()) | Err(_) => next.run(request).await,
+    }
+}
+
 /// Every guarded call passes here.
 pub(super) async fn check(State(api): State<Api>, request: Request, next: Next) -> Response {
     let scope = if request.method() == Method::POST { Scope::Admin } else { Scope::Read };
@@ -65,7 +75,8 @@ pub(super) async fn check(State(api): State<Api>, request: Request, next: Next) 
 /// a foreign name in `Host` (DNS rebinding) or in `Origin` is refused.
 fn admits_from_loopback(headers: &HeaderMap) -> Result<(), Problem> {
     let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !is_loopback(host) {
+    let named = format!("http://{host}/").parse();
+    if host.is_empty() || !named.is_ok_and(|url| is_loopback(&url)) {
         return Err(Problem::forbidden("without http.tokens, Host must be a loopback name"));
     }
     let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
@@ -74,17 +85,6 @@ fn admits_from_loopback(headers: &HeaderMap) -> Result<(), Problem> {
         Ok(())
     } else {
         Err(Problem::forbidden("the call comes from a foreign web page"))
-    }
-}
-
-fn is_loopback(authority: &str) -> bool {
-    let parsed = format!("http://{authority}/").parse::<url::Url>();
-    let Ok(url) = parsed else { return false };
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

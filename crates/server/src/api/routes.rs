@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -15,7 +16,7 @@ use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use super::Api;
 use super::problem::Problem;
 use crate::language::Language;
-use crate::report::UnitReport;
+use crate::report::{UnitReport, next_refresh};
 
 /// The longest wait for a refresh that somebody asked for.
 const REFRESH_WAIT: Duration = Duration::from_secs(10);
@@ -62,8 +63,9 @@ pub(super) async fn credentials(State(api): State<Api>) -> Result<Response, Prob
 /// `GET /v1/credentials/{id}`: the status of one; 404 `unknown_credential`.
 pub(super) async fn credential(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
+    let id = named(id)?;
     let views = api.handle.views(Some(known(&id)?)).await?;
     let view = views.first().ok_or_else(|| Problem::unknown_credential(&id))?;
     Ok(Json(report(view)).into_response())
@@ -72,10 +74,12 @@ pub(super) async fn credential(
 /// `POST /v1/credentials/{id}/refresh`: refreshes if that is owed, or by `force`; 400, 404, 502 `refused_by_upstream`, 503.
 pub(super) async fn refresh(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
+    let id = named(id)?;
+    let body = body.map_err(|error| Problem::invalid_request(error.body_text()))?;
     let RefreshBody { kind, force } = parse(&headers, &body)?;
     let kind = kind.map_or(Ok(Kind::AccessToken), |kind| kind.parse());
     let kind = kind.map_err(|error| Problem::invalid_request(error.to_string()))?;
@@ -151,13 +155,22 @@ pub(super) async fn not_so() -> Problem {
     Problem::method_not_allowed()
 }
 
+fn named(id: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let Path(id) = id.map_err(|error| Problem::invalid_request(error.body_text()))?;
+    Ok(id)
+}
+
 fn known(id: &str) -> Result<CredentialId, Problem> {
     id.parse().map_err(|_| Problem::unknown_credential(id))
 }
 
 fn report(view: &UnitView) -> CredentialReport {
     let state = view.state.clone().unwrap_or_default();
-    let kind = UnitReport::new(&view.unit, None, &state, view.now_ms, Language::English);
+    let mut kind = UnitReport::new(&view.unit, None, &state, view.now_ms, Language::English);
+    kind.known = view.state.is_some();
+    if let Some(outlook) = &view.outlook {
+        kind.refresh_in = next_refresh(outlook, view.now_ms);
+    }
     CredentialReport { id: view.unit.id.to_string(), provider: view.provider, kinds: vec![kind] }
 }
 
@@ -171,5 +184,12 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Result<RefreshBody, Problem> {
     if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
         return Err(Problem::invalid_request("the body needs Content-Type: application/json"));
     }
-    serde_json::from_slice(body).map_err(|error| Problem::invalid_request(error.to_string()))
+    // Where, and not what: a body may hold what should not be repeated.
+    serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let detail = format!(
+            "line {line}, column {column}: expected {{\"kind\"?: text, \"force\"?: true or false}}"
+        );
+        Problem::invalid_request(detail)
+    })
 }

@@ -2,12 +2,14 @@
 
 use comfy_table::{ContentArrangement, Table};
 use zhongkong_core::credential::{CredentialId, Unit};
+use zhongkong_core::outlook::{Rules, Viewer};
 use zhongkong_core::ports::Store;
+use zhongkong_core::state::Memory;
 
 use crate::cli::{Exit, answer, complain};
 use crate::config::Config;
 use crate::language::Language;
-use crate::report::{RefusalReport, UnitReport};
+use crate::report::{RefusalReport, UnitReport, next_refresh};
 use crate::wiring;
 
 /// Units read in one pipeline.
@@ -20,11 +22,8 @@ pub(crate) async fn status(
     language: Language,
 ) -> anyhow::Result<Exit> {
     let named = id.is_some();
-    let configured = config.credentials.iter().map(|credential| credential.id.clone());
-    let ids: Vec<CredentialId> = id.map_or_else(|| configured.collect(), |id| vec![id]);
-    let provider = |id: &CredentialId| {
-        config.credentials.iter().find(|c| c.id == *id).map(|c| c.provider.name())
-    };
+    let configured: Vec<CredentialId> = config.credentials.iter().map(|c| c.id.clone()).collect();
+    let ids = id.map_or_else(|| configured.clone(), |id| vec![id]);
     let units: Vec<Unit> = ids.into_iter().map(Unit::access_token).collect();
     let store = wiring::store(&config.redis)?;
     let mut reports = Vec::with_capacity(units.len());
@@ -36,13 +35,27 @@ pub(crate) async fn status(
                 return Ok(Exit::Unavailable);
             }
         };
-        for (unit, (state, _)) in chunk.iter().zip(&reading.units) {
-            if named && !state.exists() && provider(&unit.id).is_none() {
+        for (unit, read) in chunk.iter().zip(&reading.units) {
+            let (state, _) = match read {
+                Ok(read) => read,
+                Err(error) => {
+                    complain(&format!("{unit}: its state cannot be read: {error}"));
+                    continue;
+                }
+            };
+            if named && !state.exists() && !configured.contains(&unit.id) {
                 complain(&format!("unknown credential {}", unit.id));
                 return Ok(Exit::Failed);
             }
-            let provider = provider(&unit.id);
-            reports.push(UnitReport::new(unit, provider, state, reading.now_ms, language));
+            let credential = config.credentials.iter().find(|c| c.id == unit.id);
+            let provider = credential.map(|credential| credential.provider.name());
+            let mut report = UnitReport::new(unit, provider, state, reading.now_ms, language);
+            if let Some(credential) = credential {
+                let rules = Rules::new(credential.provider.nature(), &credential.timing);
+                let outlook = state.outlook(reading.now_ms, &anybody(&reading.epoch), &rules);
+                report.refresh_in = next_refresh(&outlook, reading.now_ms);
+            }
+            reports.push(report);
         }
     }
     if as_json {
@@ -54,6 +67,16 @@ pub(crate) async fn status(
         }
     }
     Ok(Exit::Done)
+}
+
+/// Somebody who remembers nothing, and whom only those refusals concern that concern all.
+fn anybody(epoch: &str) -> Viewer {
+    Viewer {
+        identity: String::new(),
+        configuration: String::new(),
+        epoch: epoch.to_owned(),
+        memory: Memory::default(),
+    }
 }
 
 fn table(reports: &[UnitReport], language: Language) -> String {
@@ -76,10 +99,8 @@ fn table(reports: &[UnitReport], language: Language) -> String {
         let life = if report.valid { span(report.expires_in) } else { none() };
         let next = if report.refreshing {
             language.say("now", "进行中").to_owned()
-        } else if report.valid {
-            span(report.refresh_in)
         } else {
-            none()
+            span(report.refresh_in)
         };
         let doubt = if report.doubt.is_empty() { none() } else { report.doubt.join(",") };
         let worker = if report.worker.is_empty() { none() } else { report.worker.clone() };
@@ -106,11 +127,15 @@ fn notes(report: &UnitReport, language: Language) -> Vec<String> {
             let RefusalReport { worker, code, message, retry_in, meaning, advice, .. } = refusal;
             let who = worker.as_ref().map_or_else(String::new, |worker| format!(" {worker}:"));
             let code = code.map_or_else(String::new, |code| format!(" ({code})"));
-            let retry = language.say("next try in", "下次重试：");
+            let retry = match (language, *retry_in) {
+                (Language::English, 0) => "may try again now".to_owned(),
+                (Language::English, seconds) => format!("next try in {}", span(seconds)),
+                (Language::Chinese, 0) => "现在可以重试".to_owned(),
+                (Language::Chinese, seconds) => format!("{} 后重试", span(seconds)),
+            };
             let todo = language.say("what to do", "处理办法");
-            let span = span(*retry_in);
             format!(
-                "\n{}:{who} {meaning}{code}\n  {message}\n  {retry} {span}; {todo}: {advice}",
+                "\n{}:{who} {meaning}{code}\n  {message}\n  {retry}; {todo}: {advice}",
                 report.id
             )
         })

@@ -58,7 +58,7 @@ pub(crate) fn transport() -> Transport {
 }
 
 pub(crate) fn account(provider: Provider, base_url: Url) -> Account {
-    let secret = Secret::fixed(SECRET.to_owned()).unwrap();
+    let secret = Secret::fixed(SECRET).unwrap();
     Account { provider, app_id: "wx0123456789abcdef".to_owned(), base_url, secret }
 }
 
