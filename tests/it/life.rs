@@ -257,3 +257,34 @@ async fn units_that_wait_their_turn_get_it_across_a_reload() {
     .await;
     cluster.settle().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_cannot_take_the_tokens_off_a_public_listener() {
+    let tokens = "[[http.tokens]]\nname = \"watcher\"\nscope = \"read\"\nsecret = \"a-bearer-token-to-read\"\n";
+    let mut cluster = cluster().workers(1).prepare().await;
+    let worker = cluster.start_worker(1);
+    worker.kill9().await;
+    let loopback = std::fs::read_to_string(worker.config_path()).unwrap();
+    let public = loopback.replace("listen = \"127.0.0.1:", "listen = \"0.0.0.0:") + tokens;
+    std::fs::write(worker.config_path(), public).unwrap();
+    worker.restart();
+    worker.wait_ready().await;
+    std::fs::write(worker.config_path(), loopback).unwrap();
+    worker.reload();
+    until(&cluster, "the reload is refused", async || {
+        cluster.workers()[0].output().contains("removing them needs a restart")
+    })
+    .await;
+    assert_eq!(cluster.workers()[0].get("/v1/credentials").await.unwrap().status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_what_the_workers_user_may_not_do() {
+    let cluster = cluster().workers(1).start().await;
+    let worker = &cluster.workers()[0];
+    let () = cluster.redis.command(&["ACL", "SETUSER", "default", "-evalsha", "-info"]).await;
+    let checked = worker.run_command(&["check"]).await;
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(1), "{said}");
+    assert!(said.contains("acl: WRONG: evalsha, info"), "{said}");
+}

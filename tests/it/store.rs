@@ -94,6 +94,47 @@ async fn a_state_that_was_deleted_by_hand_is_noticed_and_filled_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_was_spoilt_by_hand_spoils_no_other_unit() {
+    let mut cluster = cluster().workers(1).prepare().await;
+    let () = cluster.redis.command(&["SET", "zhongkong:{spoilt}:access_token:state", "junk"]).await;
+    let url = cluster.simulator.url();
+    let worker = cluster.start_worker(1);
+    worker.kill9().await;
+    let second = format!(
+        "[[credentials]]\nid = \"spoilt\"\nprovider = \"wechat\"\napp_id = \"wx-spoilt\"\n\
+         secret = {{ file = \"worker-1.secret\" }}\nbase_url = {url:?}\noverlap = \"5s\"\nhold = \"500ms\"\n"
+    );
+    let text = std::fs::read_to_string(worker.config_path()).unwrap();
+    std::fs::write(worker.config_path(), text + &second).unwrap();
+    worker.restart();
+    worker.wait_ready().await;
+    cluster.settle().await;
+    until(&cluster, "the spoilt unit is named", async || {
+        let output = cluster.workers()[0].output();
+        output.contains("is spoilt") && output.contains("credential.id=spoilt")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_wrote_into_a_state_by_hand_stops_no_refresh() {
+    let cluster = cluster().workers(2).start().await;
+    cluster.settle().await;
+    let mut reader = cluster.reader();
+    reader.begin_counting();
+    for (field, value) in
+        [("refusals", "[1]"), ("intent", "0"), ("rejected", "perhaps"), ("doubt", "?")]
+    {
+        let () = cluster.redis.command(&["HSET", STATE_KEY, field, value]).await;
+        let before = cluster.token().await;
+        force(&cluster).await;
+        until(&cluster, "the refresh", async || cluster.token().await != before).await;
+        settled_again(&cluster).await;
+    }
+    all_good(&reader.counts(), &cluster);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flushed_script_cache_costs_nothing() {
     let cluster = cluster().workers(2).start().await;
     cluster.settle().await;

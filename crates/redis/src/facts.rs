@@ -1,6 +1,6 @@
 //! What kind of Redis this is, for people.
 
-use redis::Value;
+use redis::{RedisResult, ServerErrorKind, Value};
 
 /// What `check` and `status` tell of Redis. What could not be learnt is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,19 @@ pub struct Facts {
     pub epoch: bool,
     /// The server's clock, in milliseconds since 1970.
     pub now_ms: Option<u64>,
+    /// Commands that the worker needs and its user may not run.
+    pub denied: Vec<&'static str>,
 }
+
+/// What the worker's user must be allowed, each in a form that changes nothing.
+pub(crate) const PROBES: [(&str, &[&str]); 6] = [
+    ("evalsha", &["EVALSHA", "0000000000000000000000000000000000000000", "0"]),
+    ("eval", &["EVAL", "return 1", "0"]),
+    ("info", &["INFO", "server"]),
+    ("time", &["TIME"]),
+    ("wait", &["WAIT", "0", "1"]),
+    ("client|tracking", &["CLIENT", "TRACKING", "OFF"]),
+];
 
 /// One field of the text that `INFO` returns.
 pub(crate) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
@@ -51,6 +63,15 @@ impl Facts {
         self.eviction = field(info, "maxmemory_policy").map(ToOwned::to_owned);
         self.append_only = field(info, "aof_enabled").map(|flag| flag == "1");
         self.epoch = epoch(info).is_some();
+    }
+
+    pub(crate) fn read_probes(&mut self, results: impl Iterator<Item = RedisResult<Value>>) {
+        let denied = |result: &RedisResult<Value>| {
+            result.as_ref().is_err_and(|error| error.kind() == ServerErrorKind::NoPerm.into())
+        };
+        let probed = PROBES.iter().zip(results);
+        self.denied =
+            probed.filter_map(|((name, _), result)| denied(&result).then_some(*name)).collect();
     }
 
     pub(crate) fn read_save(&mut self, answer: Value) {

@@ -9,7 +9,7 @@ use url::Url;
 use zhongkong_redis::Facts;
 
 use crate::cli::{Exit, answer};
-use crate::config::{Config, Loaded, Replicas};
+use crate::config::{Config, Loaded, RedisConfig, Replicas};
 use crate::language::Language;
 use crate::wiring;
 
@@ -102,7 +102,7 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
             return Ok(vec![wrong("redis", format!("{error}; {advice}"))]);
         }
     };
-    let mut findings = vec![version(&facts, language)];
+    let mut findings = vec![version(&facts, language), acl(&facts, language)];
     if !facts.epoch {
         findings.push(warning("epoch", language.say(
             "INFO is refused: writes that a failover loses go unnoticed. Allow INFO to the worker's user",
@@ -118,13 +118,32 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
         None => {}
     }
     findings.push(persistence(&facts, language));
-    findings.push(replicas(&facts, config.redis.replicas, language));
+    findings.push(replicas(&facts, &config.redis, language));
     findings.extend(facts.now_ms.map(|now_ms| clock(now_ms, language)));
     Ok(findings)
 }
 
+fn acl(facts: &Facts, language: Language) -> Finding {
+    let denied = facts.denied.join(", ");
+    let advice =
+        language.say("not allowed to the worker's user; grant it", "worker 用户无此权限；请授权");
+    match facts.denied.as_slice() {
+        [] => ok("acl", language.say("the worker may do what it needs", "worker 权限齐全")),
+        // Without these the worker works, and says what it then cannot notice.
+        some if some.iter().all(|name| ["info", "wait", "client|tracking"].contains(name)) => {
+            warning("acl", format!("{denied}: {advice}"))
+        }
+        _ => wrong("acl", format!("{denied}: {advice}")),
+    }
+}
+
 fn version(facts: &Facts, language: Language) -> Finding {
-    let version = facts.version.clone().unwrap_or_else(|| "?".to_owned());
+    let Some(version) = facts.version.clone() else {
+        return warning(
+            "redis",
+            language.say("version unknown, since INFO is refused", "INFO 被拒绝，版本未知"),
+        );
+    };
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if facts.role.as_deref() == Some("slave") {
         return wrong(
@@ -155,33 +174,41 @@ fn version(facts: &Facts, language: Language) -> Finding {
 
 fn persistence(facts: &Facts, language: Language) -> Finding {
     match (facts.append_only, facts.snapshots) {
+        (None, _) | (Some(false), None) => warning("persistence", language.say("unknown", "未知")),
         (Some(true), _) => ok("persistence", "appendonly"),
         (Some(false), Some(false)) => warning("persistence", language.say(
             "neither an append-only file nor snapshots: after a restart every token is fetched anew. Set appendonly yes",
             "既无 AOF 也无 RDB：重启后所有 token 都要重新获取。建议设置 appendonly yes",
         )),
-        _ => ok("persistence", "rdb"),
+        (Some(false), Some(true)) => ok("persistence", "rdb"),
     }
 }
 
-fn replicas(facts: &Facts, configured: Replicas, language: Language) -> Finding {
+fn replicas(facts: &Facts, config: &RedisConfig, language: Language) -> Finding {
     let (connected, required) = (facts.replicas.unwrap_or(0), facts.required);
     let text = match language {
-        Language::English => {
-            format!("{connected} connected, {required} must acknowledge a claim ({configured:?})")
+        Language::English => format!("{connected} connected, {required} must acknowledge a claim"),
+        Language::Chinese => format!("已连接 {connected} 个，每次 claim 需 {required} 个确认"),
+    };
+    if connected >= required {
+        return ok("replicas", text);
+    }
+    let key = format!("{}:replicas", config.prefix);
+    let advice = match (config.replicas, language) {
+        (Replicas::Auto, Language::English) => format!(
+            "refreshes wait until the replicas are back; if they are gone for good, delete the key {key}"
+        ),
+        (Replicas::Auto, Language::Chinese) => {
+            format!("从节点恢复前刷新将等待；若已永久下线，请删除键 {key}")
         }
-        Language::Chinese => {
-            format!("已连接 {connected} 个，每次 claim 需 {required} 个确认（{configured:?}）")
+        (Replicas::Number(_), Language::English) => {
+            "refreshes wait until the replicas are back, or redis.replicas is lowered".to_owned()
+        }
+        (Replicas::Number(_), Language::Chinese) => {
+            "从节点恢复或调低 redis.replicas 前刷新将等待".to_owned()
         }
     };
-    if connected < required {
-        let advice = language.say(
-            "refreshes are refused until the replicas are back; if they are gone for good, delete the key <prefix>:replicas",
-            "从节点恢复前将拒绝刷新；若已永久下线，请删除 <prefix>:replicas",
-        );
-        return warning("replicas", format!("{text}; {advice}"));
-    }
-    ok("replicas", text)
+    warning("replicas", format!("{text}; {advice}"))
 }
 
 fn clock(redis_ms: u64, language: Language) -> Finding {
