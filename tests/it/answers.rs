@@ -5,7 +5,7 @@ use std::time::Duration;
 use zhongkong_simulator::{FaultKind, Scope};
 use zhongkong_testkit::{APP_ID, Cluster, Counts, Timings};
 
-use crate::setup::{all_good, cluster, force, ms, settled_again, until};
+use crate::setup::{all_good, cluster, force, ms, settled_again, until, watched};
 
 /// The upstream may process a request after its caller has given up.
 const PATIENT_UPSTREAM: Timings = Timings {
@@ -36,10 +36,7 @@ async fn refresh_with(cluster: &Cluster, fault: FaultKind) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_lost_reply_one_fetch_after_its_drain_follows_and_no_reader_notices() {
-    let cluster = cluster().workers(3).life(ms(9_000)).start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(3).life(ms(9_000))).await;
     let calls = cluster.simulator.calls(APP_ID);
     // The scheduled refresh meets it: a forced one would not wait for the drain.
     cluster.simulator.set_fault(FaultKind::LostReply, next(1));
@@ -54,10 +51,7 @@ async fn after_a_lost_reply_one_fetch_after_its_drain_follows_and_no_reader_noti
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_is_processed_late_never_leaves_a_dead_token() {
-    let cluster = cluster().workers(3).timings(PATIENT_UPSTREAM).start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(3).timings(PATIENT_UPSTREAM)).await;
     refresh_with(&cluster, FaultKind::Late { ms: 800 }).await;
     settled_again(&cluster).await;
     all_good(&reader.counts(), &cluster);
@@ -65,10 +59,7 @@ async fn a_request_that_is_processed_late_never_leaves_a_dead_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_late_requests_with_a_good_refresh_between_never_leave_a_dead_token() {
-    let cluster = cluster().workers(3).timings(PATIENT_UPSTREAM).start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(3).timings(PATIENT_UPSTREAM)).await;
     for _ in 0..2 {
         refresh_with(&cluster, FaultKind::Late { ms: 800 }).await;
         settled_again(&cluster).await;
@@ -78,10 +69,7 @@ async fn two_late_requests_with_a_good_refresh_between_never_leave_a_dead_token(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_unclear_answer_is_doubt_that_is_settled() {
-    let cluster = cluster().workers(2).start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(2)).await;
     let location = "http://127.0.0.1:9/".to_owned();
     for fault in [
         FaultKind::Hang,
@@ -108,10 +96,7 @@ async fn every_kind_of_unclear_answer_is_doubt_that_is_settled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_with_an_odd_life_is_published_all_the_same() {
-    let cluster = cluster().workers(2).start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(2)).await;
     let odd = FaultKind::OddExpiresIn { value: serde_json::json!("soon") };
     cluster.simulator.set_fault(odd, next(1));
     let before = cluster.token().await;
@@ -139,10 +124,7 @@ fn dead_only_until_the_commit(counts: &Counts, cluster: &Cluster) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_only_two_tokens_live_a_lost_reply_costs_readers_one_reply_at_most() {
-    let cluster = cluster().workers(3).newest_two_only().start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(3).newest_two_only()).await;
     refresh_with(&cluster, FaultKind::LostReply).await;
     settled_again(&cluster).await;
     dead_only_until_the_commit(&reader.counts(), &cluster);

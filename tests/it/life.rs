@@ -8,7 +8,9 @@ use zhongkong_simulator::{Point, Scope};
 use zhongkong_testkit::http::Request;
 use zhongkong_testkit::{APP_ID, Cluster};
 
-use crate::setup::{Failpoints, all_good, cluster, force, refresh_at, settled_again, until};
+use crate::setup::{
+    Failpoints, all_good, cluster, force, refresh_at, settled_again, until, watched,
+};
 
 /// One worker that was never started, with `change` made to its configuration; what it says when it is run.
 async fn run_with(change: impl FnOnce(String) -> String) -> (Cluster, Output) {
@@ -110,10 +112,7 @@ async fn a_second_signal_ends_the_worker_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_worker_is_replaced_without_waiting_for_anything() {
-    let mut cluster = cluster().workers(2).start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (mut cluster, mut reader) = watched(cluster().workers(2)).await;
     let first = cluster.state().await["worker"].clone();
     cluster.worker_named(&first).terminate();
     assert_eq!(cluster.worker_named(&first).wait_exit().await.code(), Some(0));

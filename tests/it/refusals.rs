@@ -5,7 +5,9 @@ use std::time::Duration;
 use zhongkong_simulator::{AccountChange, FaultKind, Scope};
 use zhongkong_testkit::{APP_ID, Cluster, SECRET};
 
-use crate::setup::{all_good, cluster, first_worker, force, settled_again, until, until_refused};
+use crate::setup::{
+    all_good, cluster, first_worker, force, settled_again, until, until_refused, watched,
+};
 
 async fn status(cluster: &Cluster) -> String {
     cluster.state().await.get("status").cloned().unwrap_or_default()
@@ -23,10 +25,7 @@ async fn shown(cluster: &Cluster) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_three_workers_is_not_on_the_ip_list_and_the_others_carry_on() {
-    let cluster = cluster().workers(3).own_callers().start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(3).own_callers()).await;
     // The unit's first worker is the one that loses its place on the list.
     let index = first_worker(&cluster).await;
     let first = cluster.workers()[index].name().to_owned();
@@ -55,10 +54,7 @@ async fn one_of_three_workers_is_not_on_the_ip_list_and_the_others_carry_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_with_the_old_secret_does_not_hold_up_one_with_the_new() {
-    let cluster = cluster().workers(2).start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(2)).await;
     let index = first_worker(&cluster).await;
     let first = cluster.workers()[index].name().to_owned();
     let other = 1 - index;
@@ -85,10 +81,7 @@ async fn a_worker_with_the_old_secret_does_not_hold_up_one_with_the_new() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_code_leads_to_its_status_while_the_valid_token_stays_served() {
-    let cluster = cluster().workers(1).start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(1)).await;
     for (code, expected) in [
         (40164, "ip_not_allowed"),
         (61004, "ip_not_allowed"),
@@ -132,10 +125,7 @@ async fn each_code_leads_to_its_status_while_the_valid_token_stays_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn once_the_administrator_confirms_the_worker_recovers_by_itself() {
-    let cluster = cluster().workers(1).own_callers().start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(1).own_callers()).await;
     let risky = AccountChange { risk: Some(true), ..AccountChange::default() };
     cluster.simulator.change_account(APP_ID, risky).unwrap();
     force(&cluster).await;
@@ -147,10 +137,7 @@ async fn once_the_administrator_confirms_the_worker_recovers_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn once_the_address_is_allowed_the_worker_recovers_by_itself() {
-    let cluster = cluster().workers(1).own_callers().start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(1).own_callers()).await;
     cluster.simulator.set_whitelist(APP_ID, Some(Vec::new())).unwrap();
     force(&cluster).await;
     becomes(&cluster, "ip_not_allowed").await;

@@ -3,7 +3,7 @@
 use zhongkong_simulator::{Point, Scope};
 use zhongkong_testkit::{APP_ID, Timings};
 
-use crate::setup::{all_good, cluster, ms, refresh_at, until};
+use crate::setup::{all_good, cluster, ms, refresh_at, until, watched};
 
 /// As short as they can be for fifty refreshes, with half a second for every answer.
 const QUICK: Timings = Timings {
@@ -20,10 +20,7 @@ const QUICK: Timings = Timings {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_workers_make_exactly_fifty_calls_for_fifty_scheduled_refreshes() {
-    let cluster = cluster().workers(5).timings(QUICK).start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(5).timings(QUICK)).await;
     let calls = cluster.simulator.calls(APP_ID);
     let generation = cluster.state_number("generation").await;
 
@@ -90,10 +87,7 @@ async fn a_refresh_that_is_not_owed_is_answered_with_the_current_token_and_no_ca
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stable_endpoint_is_polled_until_it_renews_and_no_reader_notices() {
-    let cluster = cluster().workers(2).stable().life(ms(8_000)).start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(2).stable().life(ms(8_000))).await;
     let first = cluster.token().await;
     until(&cluster, "the token is renewed", async || cluster.token().await != first).await;
     assert!(cluster.newest_is_published().await);

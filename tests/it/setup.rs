@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::order::rank;
-use zhongkong_testkit::{APP_ID, Cluster, ClusterBuilder, Counts, PATIENCE, wait_until};
+use zhongkong_testkit::{APP_ID, Cluster, ClusterBuilder, Counts, PATIENCE, Reader, wait_until};
 
 /// A cluster to be, of the workers under test.
 pub(crate) fn cluster() -> ClusterBuilder {
@@ -48,6 +48,15 @@ impl Failpoints {
     fn marker(&self, point: &str) -> PathBuf {
         self.directory.path().join(format!("{point}.reached"))
     }
+}
+
+/// Starts `cluster`, lets it settle, and has a reader count from then on.
+pub(crate) async fn watched(cluster: ClusterBuilder) -> (Cluster, Reader) {
+    let cluster = cluster.start().await;
+    cluster.settle().await;
+    let reader = cluster.reader();
+    reader.begin_counting();
+    (cluster, reader)
 }
 
 /// Asks the first worker that answers for a refresh, owed or not, and does not wait for it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use zhongkong_testkit::cluster::{STATE_KEY, TOKEN_KEY};
 use zhongkong_testkit::{APP_ID, Cluster, RedisClock};
 
-use crate::setup::{all_good, cluster, force, ms, settled_again, until};
+use crate::setup::{all_good, cluster, force, ms, settled_again, until, watched};
 
 async fn generation(cluster: &Cluster) -> u64 {
     cluster.state_number("generation").await
@@ -83,10 +83,7 @@ async fn after_flushall_on_a_live_connection_everything_is_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_that_was_deleted_by_hand_is_noticed_and_filled_again() {
-    let cluster = cluster().workers(2).start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(2)).await;
     let () = cluster.redis.command(&["DEL", STATE_KEY]).await;
     until(&cluster, "a state is there", async || !cluster.state().await.is_empty()).await;
     settled_again(&cluster).await;
@@ -118,10 +115,7 @@ async fn a_state_that_was_spoilt_by_hand_spoils_no_other_unit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_wrote_into_a_state_by_hand_stops_no_refresh() {
-    let cluster = cluster().workers(2).start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(2)).await;
     for (field, value) in
         [("refusals", "[1]"), ("intent", "0"), ("rejected", "perhaps"), ("doubt", "?")]
     {
@@ -136,10 +130,7 @@ async fn what_somebody_wrote_into_a_state_by_hand_stops_no_refresh() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flushed_script_cache_costs_nothing() {
-    let cluster = cluster().workers(2).start().await;
-    cluster.settle().await;
-    let mut reader = cluster.reader();
-    reader.begin_counting();
+    let (cluster, mut reader) = watched(cluster().workers(2)).await;
     let (calls, before) = (cluster.simulator.calls(APP_ID), generation(&cluster).await);
     let () = cluster.redis.command(&["SCRIPT", "FLUSH"]).await;
     force(&cluster).await;

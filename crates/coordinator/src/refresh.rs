@@ -252,15 +252,7 @@ impl Refresh {
                     return self.ended(asked_at, None, Ending::Fenced { reason });
                 }
                 Err(error) => {
-                    if tries == 0 {
-                        tracing::warn!(
-                            credential.id = %self.unit.id,
-                            kind = %self.unit.kind,
-                            %error,
-                            "a fetched token could not be published yet; trying until it is"
-                        );
-                    }
-                    tokio::time::sleep(store_backoff(tries)).await;
+                    self.pause("a fetched token could not be published", &error, tries).await;
                     tries += 1;
                 }
             }
@@ -335,19 +327,24 @@ impl Refresh {
                     return self.ended(asked_at, None, Ending::Store { error, sent });
                 }
                 Err(error) => {
-                    if tries == 0 {
-                        tracing::warn!(
-                            credential.id = %self.unit.id,
-                            kind = %self.unit.kind,
-                            %error,
-                            "what came of a refresh could not be recorded yet; trying until it is"
-                        );
-                    }
-                    tokio::time::sleep(store_backoff(tries)).await;
+                    self.pause("what came of a refresh could not be recorded", &error, tries).await;
                     tries += 1;
                 }
             }
         }
+    }
+
+    /// Says the first time that the store did not take `what`, and waits before it is asked again.
+    async fn pause(&self, what: &str, error: &StoreError, tries: u32) {
+        if tries == 0 {
+            tracing::warn!(
+                credential.id = %self.unit.id,
+                kind = %self.unit.kind,
+                %error,
+                "{what} yet; trying until it is"
+            );
+        }
+        tokio::time::sleep(store_backoff(tries)).await;
     }
 
     fn ended(&self, asked_at: Boot, observed: Option<Observed>, result: Ending) -> Ended {

@@ -398,19 +398,12 @@ fn place(rank: u32, step: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nature::Nature;
+    use crate::outlook::WECHAT;
     use crate::token::Fingerprint;
 
     const NOW_MS: u64 = 1_000_000_000;
     const START: Boot = Boot::new(Duration::from_secs(5_000));
-    const RULES: Rules = Rules {
-        nature: Nature::WECHAT,
-        request_timeout_ms: 5_000,
-        lease_ms: 8_000,
-        drain_ms: 60_000,
-        spacing_ms: 30_000,
-        overlap_ms: 300_000,
-    };
+    const RULES: Rules = WECHAT;
 
     const fn s(seconds: u64) -> Duration {
         Duration::from_secs(seconds)

@@ -79,6 +79,17 @@ pub enum Outlook {
     },
 }
 
+/// WeChat's rules with the default times.
+#[cfg(test)]
+pub(crate) const WECHAT: Rules = Rules {
+    nature: Nature::WECHAT,
+    request_timeout_ms: 5_000,
+    lease_ms: 8_000,
+    drain_ms: 60_000,
+    spacing_ms: 30_000,
+    overlap_ms: 300_000,
+};
+
 impl Reason {
     /// The label in metrics. A change of epoch is a kind of doubt there.
     pub const fn as_str(self) -> &'static str {
@@ -213,14 +224,7 @@ mod tests {
     use crate::token::Fingerprint;
 
     const NOW: u64 = 1_000_000_000;
-    const RULES: Rules = Rules {
-        nature: Nature::WECHAT,
-        request_timeout_ms: 5_000,
-        lease_ms: 8_000,
-        drain_ms: 60_000,
-        spacing_ms: 30_000,
-        overlap_ms: 300_000,
-    };
+    const RULES: Rules = WECHAT;
 
     fn viewer() -> Viewer {
         Viewer {

@@ -6,21 +6,14 @@ use crate::commit::{CommitAnswer, CommitRequest};
 use crate::credential::Worker;
 use crate::doubt::Doubt;
 use crate::nature::Nature;
-use crate::outlook::{Reason, Rules, Viewer};
+use crate::outlook::{Reason, Rules, Viewer, WECHAT};
 use crate::refusal::{Scope, Status};
 use crate::report::{Probed, ReportRequest};
 use crate::state::{Alive, Memory, OwnClaim, State};
 use crate::token::Token;
 
 const START_MS: u64 = 1_795_380_778_000;
-const RULES: Rules = Rules {
-    nature: Nature::WECHAT,
-    request_timeout_ms: 5_000,
-    lease_ms: 8_000,
-    drain_ms: 60_000,
-    spacing_ms: 30_000,
-    overlap_ms: 300_000,
-};
+const RULES: Rules = WECHAT;
 
 /// A unit, and a clock that only goes where it is told.
 #[derive(Clone)]

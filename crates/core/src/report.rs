@@ -115,7 +115,6 @@ pub const fn day_of(now_ms: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nature::Nature;
 
     const NOW: u64 = 1_795_380_778_000;
 
@@ -177,17 +176,9 @@ mod tests {
 
     #[test]
     fn force_lifts_every_bar_and_waits_the_spacing_out() {
-        let rules = Rules {
-            nature: Nature::WECHAT,
-            request_timeout_ms: 5_000,
-            lease_ms: 8_000,
-            drain_ms: 60_000,
-            spacing_ms: 30_000,
-            overlap_ms: 300_000,
-        };
         let mut state =
             State { spaced_from_ms: NOW - 10_000, retry_at_ms: NOW + 9, ..with_a_token() };
-        assert_eq!(state.force(NOW, &rules), NOW + 20_000);
+        assert_eq!(state.force(NOW, &crate::outlook::WECHAT), NOW + 20_000);
         assert_eq!((state.rejected, state.retry_at_ms), (Some(Mark::Forced), 0));
     }
 }

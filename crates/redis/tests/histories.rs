@@ -36,18 +36,44 @@ const fn rules(nature: Nature) -> Rules {
 /// One step of a history. Small numbers pick from what happened before.
 #[derive(Clone, Debug)]
 enum Step {
-    Claim { worker: u8, repeat: bool, old_epoch: bool, forget: bool, ahead: u64 },
-    Commit { claim: u8, token: u8, age_ms: u64, life_ms: u64 },
-    Abandon { claim: u8, how: u8, retry_in_ms: u64 },
-    Keep { knows: bool, for_ms: u64 },
+    Claim {
+        worker: u8,
+        repeat: bool,
+        old_epoch: bool,
+        forget: bool,
+        ahead: u64,
+        alive_ms: Option<u64>,
+    },
+    Commit {
+        claim: u8,
+        token: u8,
+        age_ms: u64,
+        life_ms: u64,
+    },
+    Abandon {
+        claim: u8,
+        how: u8,
+        retry_in_ms: u64,
+    },
+    Keep {
+        knows: bool,
+        for_ms: u64,
+    },
     Force,
-    Pass { ms: i64 },
+    Pass {
+        ms: i64,
+    },
     DeleteReader,
     OverwriteReader,
     ChangeEpoch,
     RewindFence,
     Wipe,
     ForgetScripts,
+}
+
+/// What a worker knows of the token's life: mostly nothing.
+fn life() -> impl Strategy<Value = Option<u64>> {
+    prop_oneof![3 => Just(None), 1 => (0..60_000_u64).prop_map(Some)]
 }
 
 /// Mostly the last claim; now and then one before it, which is late.
@@ -57,9 +83,9 @@ fn recent() -> impl Strategy<Value = u8> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (0..3_u8, any::<bool>(), any::<bool>(), any::<bool>(), 0..3_u64).prop_map(
-            |(worker, repeat, old_epoch, forget, ahead)| Step::Claim {
-                worker, repeat: repeat && worker > 0, old_epoch, forget, ahead,
+        8 => (0..3_u8, any::<bool>(), any::<bool>(), any::<bool>(), 0..3_u64, life()).prop_map(
+            |(worker, repeat, old_epoch, forget, ahead, alive_ms)| Step::Claim {
+                worker, repeat: repeat && worker > 0, old_epoch, forget, ahead, alive_ms,
             }
         ),
         6 => (recent(), 0..4_u8, 0..1_500_u64, prop_oneof![Just(1_000_u64), 20_000..60_000_u64])
@@ -145,8 +171,9 @@ impl Both {
 
     async fn apply(&mut self, step: &Step) {
         match *step {
-            Step::Claim { worker, repeat, old_epoch, forget, ahead } => {
-                self.claim(worker, repeat, self.viewer(worker, old_epoch, forget, ahead)).await;
+            Step::Claim { worker, repeat, old_epoch, forget, ahead, alive_ms } => {
+                let viewer = self.viewer(worker, old_epoch, forget, ahead);
+                self.claim(worker, repeat, viewer, alive_ms).await;
             }
             Step::Commit { claim, token, age_ms, life_ms } => {
                 self.commit(claim, token, age_ms, life_ms).await;
@@ -176,15 +203,16 @@ impl Both {
         assert!(fields.iter().all(|(_, value)| !value.contains("e+")), "lost digits: {fields:?}");
     }
 
-    async fn claim(&mut self, worker: u8, repeat: bool, viewer: Viewer) {
+    async fn claim(&mut self, worker: u8, repeat: bool, viewer: Viewer, alive_ms: Option<u64>) {
         let repeated = self.claims.last().filter(|_| repeat).map(|(_, _, nonce)| nonce);
         let nonce = repeated.cloned().unwrap_or_else(|| format!("n{}", self.requests));
         self.requests += 1;
         let mut claimant = Worker::new(format!("w{worker}").parse().unwrap(), u32::from(worker));
         claimant.identity.clone_from(&viewer.identity);
         let rules = rules(self.nature);
-        let request =
-            ClaimRequest { worker: claimant, nonce: nonce.clone(), viewer, rules, alive: None };
+        let token_fence = self.model.token_fence;
+        let alive = alive_ms.map(|for_ms| Alive { token_fence, for_ms });
+        let request = ClaimRequest { worker: claimant, nonce: nonce.clone(), viewer, rules, alive };
         let claimed = self.store.claim(&self.unit, &request).await.unwrap();
         assert_eq!(claimed.epoch, self.epoch);
         assert_eq!(claimed.answer, self.model.claim(self.now_us, &request));
