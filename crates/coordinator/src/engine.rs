@@ -3,12 +3,16 @@
 //! - `lane`: what takes time, and how much of it runs at once.
 //! - `reading`: every unit read again after something was missed.
 //! - `presence`: who lives: this worker, its peers, and Redis.
+//! - `outcomes`: what tasks brought.
+//! - `secrets`: refused secrets that may have been replaced.
 //! - `asking`: what the binary asks for.
 
 mod asking;
 mod lane;
+mod outcomes;
 mod presence;
 mod reading;
+mod secrets;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,15 +24,14 @@ use tokio::task::JoinSet;
 use zhongkong_core::clock::{Boot, Clock};
 use zhongkong_core::credential::Unit;
 use zhongkong_core::keep::KeepAnswer;
-use zhongkong_core::keeper::{Action, Keeper, Source};
+use zhongkong_core::keeper::{Action, Source};
 use zhongkong_core::ports::{Notice, Observed, Reading, Store, StoreError};
-use zhongkong_core::refusal::{Refusal, Scope};
 
 use self::lane::{Lane, Task};
 use self::reading::Resync;
 use crate::handle::{CommandError, Handle, Health, ORDERS, Order, Waiting};
 use crate::pacer::Pacer;
-use crate::refresh::{Ended, Ending, Refresh};
+use crate::refresh::{Ended, Refresh};
 use crate::settings::{CoordinatorSettings, CredentialSettings};
 use crate::telemetry::Telemetry;
 use crate::units::{Units, World};
@@ -43,8 +46,6 @@ const REREAD_EVERY: Duration = Duration::from_secs(5);
 const CHORES: usize = 128;
 /// The boot clock goes on while the machine sleeps and timers do not: they are looked at again at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-/// A store that grants no claim although this worker thinks one is owed is not asked again at once.
-const DISAGREED: Duration = Duration::from_millis(100);
 /// Given to tasks at the end, beyond the longest request time-out.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
@@ -347,140 +348,6 @@ impl Coordinator {
         }
     }
 
-    fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
-        match done {
-            Ok(Done::Refreshed(ended)) => self.refreshed(*ended),
-            Ok(Done::Kept(unit, Asked { at, answer })) => {
-                self.chores.running -= 1;
-                match answer {
-                    Ok((answer, observed)) => {
-                        tell_kept(&unit, answer);
-                        self.answered(&unit, observed, Sighting::read(at));
-                    }
-                    Err(error) => self.unanswered(&unit, &error),
-                }
-            }
-            Ok(Done::Read(unit, asked)) => {
-                self.chores.running -= 1;
-                self.read_one(&unit, asked);
-            }
-            Ok(Done::ReadMany(units, asked)) => self.read_many(units, asked),
-            Ok(Done::Beaten(beaten)) => self.beaten(beaten),
-            Ok(Done::Forced(unit, asked, answer)) => self.forced(&unit, asked, answer),
-            Ok(Done::Reread(unit, configuration)) => self.reconfigured(&unit, configuration),
-            Err(error) => {
-                // A task that panicked would leave its unit busy for ever: better a new process than a dead keeper.
-                if error.is_panic() {
-                    std::panic::resume_unwind(error.into_panic());
-                }
-            }
-        }
-    }
-
-    fn refreshed(&mut self, ended: Ended) {
-        self.refreshes.running -= 1;
-        self.telemetry.ended(&ended, self.settings.worker.name.as_str());
-        let Ended { unit, asked_at, observed, epoch, own, configuration, result, .. } = ended;
-        if let Some(epoch) = &epoch {
-            self.enter(epoch);
-        }
-        if let Some(slot) = self.units.get_mut(&unit) {
-            slot.configuration = configuration;
-            if let Some(own) = own {
-                slot.keeper.claimed(own);
-            }
-            if let Ending::Committed { clamped: true, .. } = result {
-                slot.warn_clamped();
-            }
-        }
-        let source = match result {
-            Ending::Committed { sent_at, life, .. } => Source::Committed { sent_at, life },
-            _ => Source::Read,
-        };
-        let sighting = Sighting { source, at: asked_at, epoch: epoch.as_deref() };
-        let disagreed = matches!(result, Ending::NotClaimed(_));
-        match (result, observed) {
-            (Ending::Store { error, .. }, _) => self.unanswered(&unit, &error),
-            (_, Some(observed)) if disagreed => {
-                let again = self.world.now + DISAGREED;
-                self.answer(&unit, observed, sighting, |keeper| keeper.rest_until(again));
-            }
-            (_, Some(observed)) => self.answered(&unit, observed, sighting),
-            (_, None) => {
-                if let Some(slot) = self.units.get_mut(&unit) {
-                    slot.keeper.done();
-                }
-                self.decide(&unit);
-            }
-        }
-    }
-
-    /// A task of `unit` ended with a state.
-    fn answered(&mut self, unit: &Unit, observed: Observed, sighting: Sighting<'_>) {
-        self.answer(unit, observed, sighting, |_| {});
-    }
-
-    /// A task of `unit` ended with a state, which is all news but for what `then` adds.
-    fn answer(
-        &mut self,
-        unit: &Unit,
-        observed: Observed,
-        sighting: Sighting<'_>,
-        then: impl FnOnce(&mut Keeper),
-    ) {
-        if let Some(slot) = self.units.get_mut(unit) {
-            slot.store_failures = 0;
-            slot.keeper.done();
-        }
-        self.observe(unit, observed, sighting);
-        if let Some(slot) = self.units.get_mut(unit) {
-            then(&mut slot.keeper);
-        }
-        self.decide(unit);
-    }
-
-    /// A task of `unit` ended without an answer of the store.
-    fn unanswered(&mut self, unit: &Unit, error: &StoreError) {
-        tracing::debug!(credential.id = %unit.id, kind = %unit.kind, %error, "redis did not answer");
-        if let Some(slot) = self.units.get_mut(unit) {
-            let wait = presence::store_backoff(&mut slot.store_failures);
-            slot.keeper.failed(self.world.now + wait);
-        }
-        self.decide(unit);
-    }
-
-    /// A secret that was refused may have been replaced meanwhile.
-    fn reread_refused_secrets(&mut self) {
-        let refused: Vec<_> = self
-            .units
-            .iter()
-            .filter(|slot| {
-                slot.keeper.view(self.world.now).is_some_and(|(state, _)| {
-                    let mine = |r: &Refusal| {
-                        r.scope == Scope::Configuration && r.key == slot.configuration
-                    };
-                    state.refusals.iter().any(mine)
-                })
-            })
-            .map(|slot| (slot.unit.clone(), Arc::clone(&slot.credential)))
-            .collect();
-        for (unit, credential) in refused {
-            self.tasks.spawn(async move {
-                credential.upstream.reread_secret().await;
-                Done::Reread(unit, credential.upstream.configuration())
-            });
-        }
-    }
-
-    fn reconfigured(&mut self, unit: &Unit, configuration: String) {
-        let Some(slot) = self.units.get_mut(unit) else { return };
-        if slot.configuration != configuration {
-            tracing::info!(credential.id = %unit.id, "the secret was replaced; trying it at once");
-            slot.configuration = configuration;
-            self.decide(unit);
-        }
-    }
-
     async fn stop(mut self) {
         self.health.send_modify(|health| health.stopping = true);
         self.stopping.store(true, Ordering::Release);
@@ -515,18 +382,4 @@ async fn listen(store: Arc<dyn Store>, notices: mpsc::Sender<Notice>, missed: Ar
         }
     };
     store.listen(&hear).await;
-}
-
-fn tell_kept(unit: &Unit, answer: KeepAnswer) {
-    match answer {
-        KeepAnswer::Republished { ttl_ms } => tracing::warn!(
-            credential.id = %unit.id, kind = %unit.kind, ttl_ms,
-            "the key that readers read was deleted or overwritten; published again, without an upstream call"
-        ),
-        KeepAnswer::NoToken { announce: true } => tracing::error!(
-            credential.id = %unit.id, kind = %unit.kind,
-            "the last token died and there is no next one: readers have none. See the unit's status for the reason"
-        ),
-        KeepAnswer::NoToken { announce: false } | KeepAnswer::Kept => {}
-    }
 }

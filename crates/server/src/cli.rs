@@ -1,6 +1,5 @@
-//! The command line, and what each ending means to the shell.
+//! The command line.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,6 +10,7 @@ use crate::commands::{check, get, status};
 use crate::config::{Config, Environment, Loaded};
 use crate::language::Language;
 use crate::run;
+use crate::terminal::{Exit, complain};
 
 /// One token refresher for a whole cluster (中控服务器).
 #[derive(Debug, Parser)]
@@ -57,30 +57,6 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
-    /// It is done.
-    Done,
-    /// It failed.
-    Failed,
-    /// There is no valid token, or Redis is unreachable (`EX_UNAVAILABLE`).
-    Unavailable,
-    /// The configuration is wrong (`EX_CONFIG`).
-    Configuration,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Unavailable => 69,
-            Exit::Configuration => 78,
-        })
-    }
 }
 
 /// The program. Usage errors end it with 2.
@@ -132,14 +108,4 @@ async fn execute(
         Command::Status { id, json } => status::status(config, id, json, language).await,
         Command::Check { json } => check::check(&loaded, json, language).await,
     }
-}
-
-/// A line on standard error, for the person who typed the command.
-pub(crate) fn complain(text: &str) {
-    writeln!(io::stderr(), "{text}").ok();
-}
-
-/// A line on standard output: the answer. Nobody is left to tell if that is closed, as by `head`.
-pub(crate) fn answer(text: &str) {
-    writeln!(io::stdout(), "{text}").ok();
 }

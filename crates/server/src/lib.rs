@@ -1,7 +1,7 @@
 //! One token refresher for a whole cluster: the binary.
 //!
 //! # Layout, in reading order
-//! - `cli`: the command line, and what each ending means to the shell.
+//! - `cli`: the command line; `terminal`: what a command says, and what each ending means to the shell.
 //! - [`config`]: the configuration, read whole before anything else happens.
 //! - `run`: a worker, from its start to its orderly end; `wiring` builds its parts, `logging` and `clock` serve it.
 //! - `api`: the worker's HTTP face.
@@ -19,6 +19,7 @@ mod language;
 mod logging;
 mod report;
 mod run;
+mod terminal;
 mod wiring;
 
 pub use cli::main;

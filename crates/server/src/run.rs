@@ -18,9 +18,9 @@ use zhongkong_core::clock::Clock;
 use zhongkong_redis::RedisStore;
 
 use crate::api::{self, Api};
-use crate::cli::{Exit, complain};
 use crate::clock::BootClock;
 use crate::config::{Config, Environment, Loaded};
+use crate::terminal::{Exit, complain};
 use crate::{logging, wiring};
 
 /// Bounds of the histograms, in seconds: from a local Redis to the longest request time-out that is of use.

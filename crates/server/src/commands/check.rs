@@ -8,9 +8,9 @@ use tokio::net::TcpStream;
 use url::Url;
 use zhongkong_redis::Facts;
 
-use crate::cli::{Exit, answer};
 use crate::config::{Config, Loaded, RedisConfig, Replicas};
 use crate::language::Language;
+use crate::terminal::{Exit, answer};
 use crate::wiring;
 
 /// Longest wait for a connection to an upstream.

@@ -4,8 +4,8 @@ use serde_json::json;
 use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::ports::Store;
 
-use crate::cli::{Exit, answer, complain};
 use crate::config::Config;
+use crate::terminal::{Exit, answer, complain};
 use crate::wiring;
 
 pub(crate) async fn get(

@@ -6,10 +6,10 @@ use zhongkong_core::outlook::{Rules, Viewer};
 use zhongkong_core::ports::Store;
 use zhongkong_core::state::Memory;
 
-use crate::cli::{Exit, answer, complain};
 use crate::config::Config;
 use crate::language::Language;
 use crate::report::{RefusalReport, UnitReport, next_refresh};
+use crate::terminal::{Exit, answer, complain};
 use crate::wiring;
 
 /// Units read in one pipeline.
