@@ -33,6 +33,7 @@ test: ## All tests, on a real Redis and a simulated upstream
 	cargo test --locked -p zhongkong-redis --features test-clock
 
 check: ## Formatting, lints, documentation and its examples
+	$(call need,cc,gcc libc6-dev)
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use zhongkong_testkit::cluster::{STATE_KEY, TOKEN_KEY};
 use zhongkong_testkit::{APP_ID, Cluster, RedisClock};
 
@@ -63,11 +64,13 @@ async fn a_key_that_was_deleted_or_overwritten_by_hand_is_back_without_a_call() 
         [vec!["DEL", TOKEN_KEY], vec!["SET", TOKEN_KEY, "foreign"], vec!["PERSIST", TOKEN_KEY]]
     {
         let () = cluster.redis.command(&command).await;
+        let deleted = Instant::now();
         until(&cluster, "the key is back", async || {
             let ttl: i64 = cluster.redis.command(&["PTTL", TOKEN_KEY]).await;
             cluster.token().await == token && ttl > 0
         })
         .await;
+        assert!(deleted.elapsed() < Duration::from_secs(1), "back after {:?}", deleted.elapsed());
     }
     assert_eq!(cluster.simulator.calls(APP_ID), calls);
 }

@@ -84,7 +84,7 @@ pub(crate) enum Ending {
     /// The upstream refused.
     Refused { reason: Reason, code: i64, message: String, ruling: Ruling, retry_in: Duration },
     /// The upstream may or may not have issued a token.
-    Unknown { reason: Reason, why: String },
+    Unknown { reason: Reason, why: String, code: Option<i64>, retry_in: Duration },
     /// Nothing was sent.
     NotSent { reason: Reason, why: String, retry_in: Duration },
     /// The store could not be asked, or refused. `sent`: what came of the request could not be recorded.
@@ -201,7 +201,7 @@ impl Refresh {
             }
             Fetched::NotSent { why } => self.not_sent(granted, why).await,
             Fetched::Refused { code, message } => self.refused(granted, code, message).await,
-            Fetched::Unknown { why } => self.unknown(granted, why).await,
+            Fetched::Unknown { why, code } => self.unknown(granted, why, code).await,
         }
     }
 
@@ -225,7 +225,7 @@ impl Refresh {
             let age = self.clock.now().since(sent_at);
             if age >= life {
                 let why = "the token's life ended before it could be published".to_owned();
-                return self.unknown(granted, why).await;
+                return self.unknown(granted, why, None).await;
             }
             let request = CommitRequest {
                 fence: granted.fence,
@@ -288,11 +288,11 @@ impl Refresh {
         self.abandon(granted, outcome, result).await
     }
 
-    async fn unknown(&self, granted: &Granted, why: String) -> Ended {
+    async fn unknown(&self, granted: &Granted, why: String, code: Option<i64>) -> Ended {
         let cap = retry_cap(granted.state.unknowns + 1);
         let retry_in = backoff(RETRY_BASE, cap, granted.state.failures, random());
         let outcome = Outcome::Unknown { why: why.clone(), retry_in_ms: millis(retry_in) };
-        let result = Ending::Unknown { reason: granted.reason, why };
+        let result = Ending::Unknown { reason: granted.reason, why, code, retry_in };
         self.abandon(granted, outcome, result).await
     }
 

@@ -71,9 +71,7 @@ impl Telemetry {
             }
             Ending::Refused { reason, code, message, ruling, retry_in } => {
                 count(*reason, "refused");
-                let code_text = code.to_string();
-                counter!("zhongkong_upstream_errors_total", "id" => self.id(unit), "code" => code_text)
-                    .increment(1);
+                self.count_error(unit, *code);
                 let others = match ruling.scope {
                     Scope::Worker => "; another worker may still refresh",
                     Scope::Configuration => "; a worker with another secret may still refresh",
@@ -85,10 +83,13 @@ impl Telemetry {
                     "the upstream refused: {}{others}. What to do: {}", ruling.meaning.en, ruling.advice.en
                 );
             }
-            Ending::Unknown { reason, why } => {
+            Ending::Unknown { reason, why, code, retry_in } => {
                 count(*reason, "unknown");
+                if let Some(code) = code {
+                    self.count_error(unit, *code);
+                }
                 tracing::warn!(
-                    credential.id = %id, %kind, why,
+                    credential.id = %id, %kind, why, retry_in_ms = millis(*retry_in),
                     "no clear answer from the upstream: it may have issued a token that nobody has. \
                      Readers keep theirs; a later fetch settles it"
                 );
@@ -110,6 +111,11 @@ impl Telemetry {
                 "redis did not take what came of a request; another worker takes the claim over and settles it"
             ),
         }
+    }
+
+    fn count_error(self, unit: &Unit, code: i64) {
+        let (id, code) = (self.id(unit), code.to_string());
+        counter!("zhongkong_upstream_errors_total", "id" => id, "code" => code).increment(1);
     }
 
     /// A unit's state was seen: its gauges.

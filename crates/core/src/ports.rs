@@ -184,6 +184,8 @@ pub enum Fetched {
     Unknown {
         /// Why, in words for people, without a secret.
         why: String,
+        /// The upstream's code, if it answered with one that leaves it open.
+        code: Option<i64>,
     },
 }
 

@@ -66,7 +66,7 @@ impl Upstream for WeChat {
         let scrub = Scrub::new(&secret);
         match self.transport.send(request, send_by, timeout).await {
             Exchange::NotSent { why } => Fetched::NotSent { why: scrub.text(&why) },
-            Exchange::Lost { why } => Fetched::Unknown { why: scrub.text(&why) },
+            Exchange::Lost { why } => Fetched::Unknown { why: scrub.text(&why), code: None },
             Exchange::Answered { status, body, sent_at } => {
                 answer::read(status, &body, sent_at, &scrub)
             }

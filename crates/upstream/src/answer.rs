@@ -22,13 +22,19 @@ enum Code {
 
 /// What an answer to a request of `sent_at` says.
 ///
+/// The platform's codes have five digits. A number beyond this is none of them, and nothing to keep in Redis.
+const CODE_MAX: u64 = 999_999_999;
+
 /// Only an error code is a definite refusal; whatever cannot be read may stand for a token that was issued (rule R4).
 pub(crate) fn read(status: u16, body: &[u8], sent_at: Boot, scrub: &Scrub) -> Fetched {
     let readable = matches!(status, 200..=299 | 400..=499);
     let object = if readable { parse(body) } else { Err(String::new()) };
     match object {
         Ok(object) => match code(&object) {
-            Code::Some(SYSTEM_BUSY) => unknown("the upstream is busy (-1)"),
+            Code::Some(SYSTEM_BUSY) => Fetched::Unknown {
+                why: "the upstream is busy (-1)".to_owned(),
+                code: Some(SYSTEM_BUSY),
+            },
             Code::Some(code) if claims_a_token(&object) => {
                 unknown(format!("a token and the error code {code} in one answer"))
             }
@@ -43,7 +49,7 @@ pub(crate) fn read(status: u16, body: &[u8], sent_at: Boot, scrub: &Scrub) -> Fe
 }
 
 fn unknown(why: impl Into<String>) -> Fetched {
-    Fetched::Unknown { why: why.into() }
+    Fetched::Unknown { why: why.into(), code: None }
 }
 
 fn parse(body: &[u8]) -> Result<Map<String, Value>, String> {
@@ -68,8 +74,8 @@ fn code(object: &Map<String, Value>) -> Code {
     };
     match number {
         Some(0) => Code::None,
-        Some(code) => Code::Some(code),
-        None => Code::Unreadable,
+        Some(code) if code.unsigned_abs() <= CODE_MAX => Code::Some(code),
+        Some(_) | None => Code::Unreadable,
     }
 }
 
@@ -110,7 +116,7 @@ mod tests {
 
     #[track_caller]
     fn is_unknown(status: u16, body: impl AsRef<[u8]>, expected: &str) {
-        let Fetched::Unknown { why } = answer(status, body) else { panic!("known") };
+        let Fetched::Unknown { why, .. } = answer(status, body) else { panic!("known") };
         assert_eq!(why, expected);
     }
 

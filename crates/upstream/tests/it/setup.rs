@@ -82,7 +82,7 @@ pub(crate) fn check_text(text: &str, expected: &str) {
 
 #[track_caller]
 pub(crate) fn check_unknown(fetched: &Fetched, expected: &str) {
-    let Fetched::Unknown { why } = fetched else { panic!("not unknown: {fetched:?}") };
+    let Fetched::Unknown { why, .. } = fetched else { panic!("not unknown: {fetched:?}") };
     check_text(why, expected);
 }
 
