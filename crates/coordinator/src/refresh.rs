@@ -115,9 +115,11 @@ impl Refresh {
         let claimed = match self.claim(&nonce, send_by).await {
             Ok(claimed) => claimed,
             Err(error) => {
+                // What was refused was not made; what was not answered may have been.
+                let lost = matches!(error, StoreError::Unavailable(_));
                 let epoch = self.viewer.epoch.clone();
                 let mut ended = self.ended(t0, None, Ending::Store { error, sent: false });
-                ended.own = Some(OwnClaim { fence: 0, nonce, epoch });
+                ended.own = lost.then_some(OwnClaim { fence: 0, nonce, epoch });
                 return ended;
             }
         };
@@ -222,7 +224,9 @@ impl Refresh {
         let reason = granted.reason;
         let mut tries = 0;
         loop {
-            let age = self.clock.now().since(sent_at);
+            self.reach("before_commit").await;
+            let asked_at = self.clock.now();
+            let age = asked_at.since(sent_at);
             if age >= life {
                 let why = "the token's life ended before it could be published".to_owned();
                 return self.unknown(granted, why, None).await;
@@ -238,8 +242,6 @@ impl Refresh {
                 idempotent: nature.is_idempotent(),
                 spacing_ms: self.rules.spacing_ms,
             };
-            self.reach("before_commit").await;
-            let asked_at = self.clock.now();
             match self.store.commit(&self.unit, &request).await {
                 Ok(committed) => {
                     self.reach("after_commit").await;

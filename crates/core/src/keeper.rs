@@ -161,13 +161,11 @@ impl Keeper {
         }
         self.remember(&state, epoch);
         // A worker that was paused hears late: what it is told happened when the store says, not when it woke.
-        let told_at = self.seen.as_ref().map(|seen| seen.boot_of(now_ms));
-        let at = told_at.filter(|_| source == Source::Told).map_or(at, |told_at| at.min(told_at));
+        // A store whose clock went back says nothing of that.
+        let before =
+            self.seen.as_ref().filter(|seen| source == Source::Told && seen.now_ms <= now_ms);
+        let at = before.map_or(at, |seen| at.min(seen.boot_of(now_ms)));
         self.witness(&state, now_ms, source, at);
-        if epoch.is_some_and(|epoch| !state.is_of_another(epoch)) {
-            self.unsettled_from = None;
-            self.turn = None;
-        }
         self.read_from = None;
         self.not_before = None;
         self.seen = Some(Seen { state, now_ms, at });
@@ -271,6 +269,10 @@ impl Keeper {
             return Action::Rest(Some(not_before));
         }
         let Some(outlook) = self.outlook(around) else { return Action::Rest(None) };
+        if !matches!(outlook, Outlook::Owed { reason: Reason::Epoch, .. }) {
+            self.unsettled_from = None;
+            self.turn = None;
+        }
         let mut wake_at: Option<Boot> = None;
         // Whether `at` has come; if not, it is an instant to wake at.
         let mut has_come = |at: Boot| {
@@ -587,5 +589,19 @@ mod tests {
         first.unpublished(&around(s(0), 0));
         let refresh = Action::Refresh { reason: Reason::Due };
         assert_eq!(first.next(&around(s(1), 0)), refresh);
+    }
+
+    #[test]
+    fn a_turn_serves_one_change_of_epoch_and_not_the_next() {
+        let of = |epoch: &str| State { epoch: epoch.to_owned(), ..settled() };
+        let mut first = keeper(of("e0"));
+        assert_eq!(first.next(&around(s(0), 0)), Action::Queue);
+        first.take_turn(START);
+        // Another worker settles it; later the epoch changes once more.
+        let told = |epoch, now_ms| Observed { state: of(epoch), now_ms };
+        first.observe(told("e1", NOW_MS + 1), Source::Told, START, None);
+        assert!(matches!(first.next(&around(s(1), 0)), Action::Rest(_)));
+        first.observe(told("e0", NOW_MS + 2), Source::Told, START, None);
+        assert_eq!(first.next(&around(s(2), 0)), Action::Queue);
     }
 }
