@@ -86,7 +86,9 @@ async fn each_code_leads_to_its_status_while_the_valid_token_stays_served() {
         (40164, "ip_not_allowed"),
         (61004, "ip_not_allowed"),
         (89501, "awaiting_admin"),
+        (89502, "awaiting_admin"),
         (89503, "awaiting_admin"),
+        (89504, "awaiting_admin"),
         (89505, "awaiting_admin"),
         (89506, "blocked"),
         (89507, "blocked"),
@@ -97,6 +99,7 @@ async fn each_code_leads_to_its_status_while_the_valid_token_stays_served() {
         (50004, "account_frozen"),
         (50007, "account_frozen"),
         (40001, "misconfigured"),
+        (40002, "misconfigured"),
         (40013, "misconfigured"),
         (40125, "misconfigured"),
         (41004, "misconfigured"),
@@ -112,6 +115,8 @@ async fn each_code_leads_to_its_status_while_the_valid_token_stays_served() {
         let state = cluster.state().await;
         assert_eq!(state["status"], expected, "{code}");
         assert!(!state["error_message"].is_empty(), "{code}");
+        let instant = |field: &str| state[field].parse::<u64>().unwrap();
+        assert!(instant("retry_at_ms") > instant("claimed_at_ms"), "{code}");
         let table = shown(&cluster).await;
         assert!(table.contains(expected) && table.contains(&code), "{table}");
         let output = cluster.workers()[0].output();

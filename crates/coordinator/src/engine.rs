@@ -295,8 +295,11 @@ impl Coordinator {
                 });
             }
             Task::Keep => {
+                let settings = Arc::clone(&self.settings);
                 self.tasks.spawn(async move {
+                    settings.reach("before_keep").await;
                     let asked = Asked::the(clock, store.keep(&unit, alive)).await;
+                    settings.reach("after_keep").await;
                     Done::Kept(unit, asked)
                 });
             }

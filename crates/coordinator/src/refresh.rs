@@ -111,7 +111,7 @@ impl Refresh {
         let t0 = self.clock.now();
         let send_by = self.credential.timing.send_by(t0);
         let nonce = hex::encode(rand::random::<[u8; 12]>());
-        self.reach("before_claim").await;
+        self.settings.reach("before_claim").await;
         let claimed = match self.claim(&nonce, send_by).await {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -130,7 +130,7 @@ impl Refresh {
             ended.epoch = Some(epoch);
             return ended;
         };
-        self.reach("after_claim").await;
+        self.settings.reach("after_claim").await;
         let own = OwnClaim { fence, nonce: nonce.clone(), epoch: epoch.clone() };
         let protected = claimed.acknowledged >= claimed.required;
         let Claimed { observed: Observed { state, now_ms }, acknowledged, required, .. } = claimed;
@@ -194,7 +194,7 @@ impl Refresh {
     }
 
     async fn fetch(&self, granted: &Granted, send_by: Boot) -> Ended {
-        self.reach("before_send").await;
+        self.settings.reach("before_send").await;
         let timeout = self.credential.timing.times().request_timeout;
         let fetched = self.credential.upstream.fetch(send_by, timeout).await;
         match fetched {
@@ -224,7 +224,7 @@ impl Refresh {
         let reason = granted.reason;
         let mut tries = 0;
         loop {
-            self.reach("before_commit").await;
+            self.settings.reach("before_commit").await;
             let asked_at = self.clock.now();
             let age = asked_at.since(sent_at);
             if age >= life {
@@ -244,7 +244,7 @@ impl Refresh {
             };
             match self.store.commit(&self.unit, &request).await {
                 Ok(committed) => {
-                    self.reach("after_commit").await;
+                    self.settings.reach("after_commit").await;
                     let changed = committed.changed;
                     let result =
                         Ending::Committed { reason, changed, assumed, clamped, sent_at, life };
@@ -317,11 +317,11 @@ impl Refresh {
         let until = granted.made_at + self.credential.timing.times().overlap;
         let mut tries = 0;
         loop {
-            self.reach("before_abandon").await;
+            self.settings.reach("before_abandon").await;
             let asked_at = self.clock.now();
             match self.store.abandon(&self.unit, &request).await {
                 Ok((_, observed)) => {
-                    self.reach("after_abandon").await;
+                    self.settings.reach("after_abandon").await;
                     return self.ended(asked_at, Some(observed), result);
                 }
                 Err(error) if self.clock.now() >= until => {
@@ -366,15 +366,6 @@ impl Refresh {
             result,
         }
     }
-
-    #[cfg(feature = "failpoints")]
-    async fn reach(&self, point: &'static str) {
-        self.settings.failpoints.reach(point).await;
-    }
-
-    #[cfg(not(feature = "failpoints"))]
-    #[expect(clippy::unused_async, reason = "tests hold the worker here")]
-    async fn reach(&self, _point: &'static str) {}
 }
 
 /// The longest wait for what passes by itself: short where two unknown outcomes may have killed the token already (rule R14).

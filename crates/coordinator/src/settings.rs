@@ -26,6 +26,19 @@ pub struct CoordinatorSettings {
     pub failpoints: crate::failpoints::Failpoints,
 }
 
+impl CoordinatorSettings {
+    /// A point at which tests hold, stop or kill the worker.
+    #[cfg(feature = "failpoints")]
+    pub(crate) async fn reach(&self, point: &'static str) {
+        self.failpoints.reach(point).await;
+    }
+
+    /// A point at which tests hold, stop or kill the worker.
+    #[cfg(not(feature = "failpoints"))]
+    #[expect(clippy::unused_async, reason = "tests hold the worker here")]
+    pub(crate) async fn reach(&self, _point: &'static str) {}
+}
+
 /// An account to keep.
 #[derive(Clone, Debug)]
 pub struct CredentialSettings {

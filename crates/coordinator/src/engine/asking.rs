@@ -61,8 +61,11 @@ impl Coordinator {
         if force {
             let (store, clock, rules) =
                 (Arc::clone(&self.store), Arc::clone(&self.clock), slot.rules);
+            let settings = Arc::clone(&self.settings);
             self.tasks.spawn(async move {
+                settings.reach("before_force").await;
                 let asked = Asked::the(clock, store.force(&unit, &rules)).await;
+                settings.reach("after_force").await;
                 Done::Forced(unit, asked, answer)
             });
             return;
