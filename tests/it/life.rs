@@ -210,6 +210,8 @@ async fn get_prints_the_token_alone_and_check_finds_everything_in_order() {
         (got.status.code(), String::from_utf8(got.stdout).unwrap()),
         (Some(0), format!("{token}\n"))
     );
+    let alive = String::from_utf8(worker.run_command(&["status"]).await.stdout).unwrap();
+    assert!(!alive.contains("no worker lives"), "{alive}");
     let missing = worker.run_command(&["get", "nobody"]).await;
     assert_eq!((missing.status.code(), missing.stdout.len()), (Some(69), 0));
     let checked = worker.run_command(&["check"]).await;
@@ -286,4 +288,26 @@ async fn check_names_what_the_workers_user_may_not_do() {
     let said = String::from_utf8(checked.stdout).unwrap();
     assert_eq!(checked.status.code(), Some(1), "{said}");
     assert!(said.contains("acl: WRONG: evalsha, info"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_says_that_no_worker_lives() {
+    let mut cluster = cluster().workers(1).start().await;
+    cluster.settle().await;
+    cluster.worker(1).terminate();
+    cluster.worker(1).wait_exit().await;
+    let shown = cluster.workers()[0].run_command(&["status"]).await;
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("no worker lives"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_login_to_redis_names_the_address_and_what_to_set() {
+    let mut cluster = cluster().workers(1).prepare().await;
+    let () = cluster.redis.command(&["CONFIG", "SET", "requirepass", "a-password"]).await;
+    let worker = cluster.start_worker(1);
+    let checked = worker.run_command(&["check"]).await;
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(69), "{said}");
+    assert!(said.contains("127.0.0.1:") && said.contains("redis.password"), "{said}");
 }

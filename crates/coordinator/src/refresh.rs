@@ -219,7 +219,8 @@ impl Refresh {
         let assumed = life.is_none();
         // It was issued, so the token before it is dying: it is published even if the upstream named no usable life.
         let life = life.unwrap_or(timing.times().overlap);
-        let (_, clamped) = timing.ahead_of(life);
+        // An idempotent upstream is never asked before the last overlap of the life, whatever `ahead` says.
+        let clamped = !nature.is_idempotent() && timing.ahead_of(life).1;
         let ahead = due_before_expiry(nature, &timing, life, random());
         let reason = granted.reason;
         let mut tries = 0;

@@ -28,7 +28,7 @@ impl Telemetry {
     /// A refresh ended: one line, and its counters.
     pub(crate) fn ended(self, ended: &Ended, worker: &str) {
         let Ended { unit, observed, raised, result, .. } = ended;
-        tell_doubts(unit, raised);
+        tell_doubts(unit, raised, observed.as_ref().map(|observed| &observed.state));
         let claim = match result {
             Ending::NotClaimed(ClaimAnswer::Held { .. }) => "held",
             Ending::NotClaimed(ClaimAnswer::NotOwed { .. }) => "not_owed",
@@ -138,13 +138,17 @@ impl Telemetry {
     }
 }
 
-fn tell_doubts(unit: &Unit, raised: &[Doubt]) {
+fn tell_doubts(unit: &Unit, raised: &[Doubt], state: Option<&State>) {
     for doubt in raised {
-        counter!("zhongkong_doubts_total", "reason" => doubt.as_str()).increment(1);
-        tracing::info!(
-            credential.id = %unit.id, kind = %unit.kind, doubt = doubt.as_str(),
-            "doubt: this token may not be the newest; one more fetch settles it"
-        );
+        let reason = doubt.as_str();
+        counter!("zhongkong_doubts_total", "reason" => reason).increment(1);
+        // An answer that settles it at once is no news to people.
+        if state.is_none_or(|state| state.doubt.contains(*doubt)) {
+            tracing::info!(
+                credential.id = %unit.id, kind = %unit.kind, doubt = reason,
+                "doubt: this token may not be the newest; one more fetch settles it"
+            );
+        }
     }
 }
 

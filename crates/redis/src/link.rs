@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion,
-    RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
+    ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
@@ -113,9 +113,21 @@ impl Link {
                 let wait = backoff(RECONNECT_BASE, RECONNECT_CAP, slot.failures, random);
                 slot.not_before = Some(Instant::now() + wait);
                 slot.failures = slot.failures.saturating_add(1);
-                slot.last_error = describe(&error);
+                slot.last_error = self.unreachable(&error);
                 Err(StoreError::Unavailable(slot.last_error.clone()))
             }
+        }
+    }
+
+    /// Why there is no connection: where to, and whether it is the login.
+    fn unreachable(&self, error: &RedisError) -> String {
+        let (address, why) = (self.client.get_connection_info().addr(), describe(error));
+        let login = ["NOAUTH", "WRONGPASS"].iter().any(|code| why.contains(code))
+            || error.kind() == ErrorKind::AuthenticationFailed;
+        if login {
+            format!("{address} refuses the login: set redis.username and redis.password")
+        } else {
+            format!("{address}: {why}")
         }
     }
 

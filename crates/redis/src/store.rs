@@ -104,9 +104,16 @@ impl RedisStore {
         Ok(facts)
     }
 
-    /// The channel on which every change is told, as JSON.
-    pub fn events_channel(&self) -> String {
-        self.keys.events()
+    /// The identities of the workers that live.
+    pub async fn living(&self) -> Result<Vec<String>, StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("TIME");
+        let time = settled(self.commands.send("living", &mut pipe).await?.into_iter().next())?;
+        let oldest_ms = millis_of(time).unwrap_or(0).saturating_sub(BEAT_VALID_MS);
+        let mut pipe = redis::pipe();
+        pipe.cmd("ZRANGEBYSCORE").arg(self.keys.workers()).arg(oldest_ms).arg("+inf");
+        let living = settled(self.commands.send("living", &mut pipe).await?.into_iter().next())?;
+        redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))
     }
 
     async fn run(

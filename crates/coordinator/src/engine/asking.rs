@@ -21,7 +21,7 @@ impl Coordinator {
             Order::Reload { credentials } => {
                 tracing::info!(
                     credentials = credentials.len(),
-                    "keeping these credentials from now on"
+                    "configuration reloaded: keeping these credentials from now on"
                 );
                 self.units.reload(&credentials, &self.world);
                 self.resync.wanted = true;

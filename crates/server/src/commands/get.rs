@@ -31,10 +31,12 @@ pub(crate) async fn get(
             Ok(Exit::Done)
         }
         Ok(None) => {
-            complain(&format!(
-                "no valid token of {unit}: see `zhongkong status {}` for the reason",
-                unit.id
-            ));
+            let id = &unit.id;
+            complain(&if config.credentials.iter().any(|credential| credential.id == *id) {
+                format!("no valid token of {unit}: see `zhongkong status {id}` for the reason")
+            } else {
+                format!("no valid token of {unit}: {id} is not in this configuration")
+            });
             Ok(Exit::Unavailable)
         }
         Err(error) => {

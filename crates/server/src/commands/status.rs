@@ -55,6 +55,9 @@ pub(crate) async fn status(
                 let outlook = state.outlook(reading.now_ms, &anybody(&reading.epoch), &rules);
                 report.refresh_in = next_refresh(&outlook, reading.now_ms);
             }
+            // Whom the refusal concerns may be everybody there is.
+            let retry_in = report.error.as_ref().map_or(0, |error| error.retry_in);
+            report.refresh_in = report.refresh_in.max(retry_in);
             reports.push(report);
         }
     }
@@ -64,6 +67,12 @@ pub(crate) async fn status(
         answer(&table(&reports, language));
         for note in reports.iter().flat_map(|report| notes(report, language)) {
             answer(&note);
+        }
+        if store.living().await.is_ok_and(|living| living.is_empty()) {
+            answer(language.say(
+                "\nno worker lives, so nothing is refreshed: start one with `zhongkong run`",
+                "\n没有存活的 worker，不会刷新任何 token：请用 `zhongkong run` 启动",
+            ));
         }
     }
     Ok(Exit::Done)
@@ -104,10 +113,15 @@ fn table(reports: &[UnitReport], language: Language) -> String {
         };
         let doubt = if report.doubt.is_empty() { none() } else { report.doubt.join(",") };
         let worker = if report.worker.is_empty() { none() } else { report.worker.clone() };
+        let status = if report.valid || report.generation == 0 {
+            report.status.to_string()
+        } else {
+            format!("{} {}", report.status, language.say("(no valid token)", "（无有效 token）"))
+        };
         table.add_row([
             report.id.clone(),
             report.kind.to_owned(),
-            report.status.to_string(),
+            status,
             life,
             next,
             report.generation.to_string(),
