@@ -22,16 +22,12 @@ pub struct Handle {
 }
 
 /// How the coordinator itself is doing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// Redis answers.
     pub store_up: bool,
-    /// Every unit's state has been read at least once.
-    pub informed: bool,
     /// The coordinator is about to end.
     pub stopping: bool,
-    /// Identities of the living workers, this one included.
-    pub workers: Vec<String>,
 }
 
 /// A unit as this worker sees it.
@@ -103,7 +99,7 @@ pub(crate) enum Waiting {
 impl Handle {
     /// How the coordinator is doing now.
     pub fn health(&self) -> Health {
-        self.health.borrow().clone()
+        *self.health.borrow()
     }
 
     /// The units of `id`, or of every credential, in their order.

@@ -110,10 +110,7 @@ impl State {
         if viewer.memory.remembered > self.fence {
             raise(self, Doubt::Rewound);
         }
-        let own = viewer.memory.own.as_ref();
-        if own.is_some_and(|own| {
-            !viewer.epoch.is_empty() && own.epoch != viewer.epoch && !self.shows(own)
-        }) {
+        if self.has_lost_the_claim_of(viewer) {
             raise(self, Doubt::LostClaim);
         }
         if self.intent {

@@ -133,11 +133,14 @@ impl State {
 
     /// Whether the state lacks something that the worker knows was there (rule R7).
     fn lacks(&self, viewer: &Viewer) -> bool {
-        let Memory { remembered, own } = &viewer.memory;
-        let lost = own.as_ref().is_some_and(|own| {
+        viewer.memory.remembered > self.fence || self.has_lost_the_claim_of(viewer)
+    }
+
+    /// Whether the worker's last claim, made under another epoch, is missing.
+    pub(crate) fn has_lost_the_claim_of(&self, viewer: &Viewer) -> bool {
+        viewer.memory.own.as_ref().is_some_and(|own| {
             !viewer.epoch.is_empty() && own.epoch != viewer.epoch && !self.shows(own)
-        });
-        *remembered > self.fence || lost
+        })
     }
 
     /// When a refresh may run that is owed for another reason than a mark.

@@ -109,9 +109,7 @@ impl Link {
                 Ok((connection, serial))
             }
             Err(error) => {
-                let random = Random::new(rand::random());
-                let wait = backoff(RECONNECT_BASE, RECONNECT_CAP, slot.failures, random);
-                slot.not_before = Some(Instant::now() + wait);
+                slot.not_before = Some(Instant::now() + reconnect_backoff(slot.failures));
                 slot.failures = slot.failures.saturating_add(1);
                 slot.last_error = self.unreachable(&error);
                 Err(StoreError::Unavailable(slot.last_error.clone()))
@@ -185,6 +183,11 @@ impl Link {
         append(&mut pipe, false);
         self.send(operation.name, &mut pipe).await
     }
+}
+
+/// The wait before a connection that failed so often in a row is tried again.
+pub(crate) fn reconnect_backoff(failures: u32) -> Duration {
+    backoff(RECONNECT_BASE, RECONNECT_CAP, failures, Random::new(rand::random()))
 }
 
 /// The time-outs of every connection.

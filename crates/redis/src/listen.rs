@@ -7,25 +7,21 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::mpsc;
-use zhongkong_core::policy::{Random, backoff};
 use zhongkong_core::ports::Notice;
 
 use crate::keys::Keys;
-use crate::link::{describe, timeouts};
+use crate::link::{describe, reconnect_backoff, timeouts};
 use crate::reply::View;
 
 /// Pushes that may wait to be heard. More than that is a flood; then everything is read again instead.
 const QUEUE: usize = 16_384;
 /// How often a silent connection is tried, so that one that is only half open is noticed.
 const PING_EVERY: Duration = Duration::from_secs(5);
-const RECONNECT_BASE: Duration = Duration::from_millis(100);
-const RECONNECT_CAP: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct Listener<'a> {
     pub(crate) client: &'a Client,
     pub(crate) keys: &'a Keys,
-    pub(crate) tracking: &'a AtomicBool,
 }
 
 struct Ear {
@@ -56,8 +52,7 @@ impl Listener<'_> {
                     failures = failures.saturating_add(1);
                 }
             }
-            let random = Random::new(rand::random());
-            tokio::time::sleep(backoff(RECONNECT_BASE, RECONNECT_CAP, failures, random)).await;
+            tokio::time::sleep(reconnect_backoff(failures)).await;
         }
     }
 
@@ -89,7 +84,6 @@ impl Listener<'_> {
                 "redis refuses CLIENT TRACKING: a key deleted by hand is noticed by the slow sweep only"
             );
         }
-        self.tracking.store(tracked.is_ok(), Ordering::Release);
         Ok(Ear { connection, pushes, overflown })
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Client, RedisResult, Value};
+use redis::{Client, Cmd, RedisResult, Value};
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::commit::CommitRequest;
@@ -49,7 +49,6 @@ pub struct RedisStore {
     highest_known: AtomicBool,
     claims: Lanes,
     commands: Link,
-    tracking: AtomicBool,
 }
 
 impl RedisStore {
@@ -67,7 +66,6 @@ impl RedisStore {
             highest_known: AtomicBool::new(false),
             claims: Lanes::new(client.clone()),
             commands: Link::new(client.clone()),
-            tracking: AtomicBool::new(false),
             client,
         })
     }
@@ -75,11 +73,6 @@ impl RedisStore {
     /// The names of keys and channels.
     pub const fn keys(&self) -> &Keys {
         &self.keys
-    }
-
-    /// Whether deletions by hand are noticed at once.
-    pub fn tracking(&self) -> bool {
-        self.tracking.load(Ordering::Acquire)
     }
 
     /// What kind of Redis this is.
@@ -106,14 +99,24 @@ impl RedisStore {
 
     /// The identities of the workers that live.
     pub async fn living(&self) -> Result<Vec<String>, StoreError> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("TIME");
-        let time = settled(self.commands.send("living", &mut pipe).await?.into_iter().next())?;
-        let oldest_ms = millis_of(time).unwrap_or(0).saturating_sub(BEAT_VALID_MS);
-        let mut pipe = redis::pipe();
-        pipe.cmd("ZRANGEBYSCORE").arg(self.keys.workers()).arg(oldest_ms).arg("+inf");
-        let living = settled(self.commands.send("living", &mut pipe).await?.into_iter().next())?;
+        let oldest_ms = self.now_ms("living").await?.saturating_sub(BEAT_VALID_MS);
+        let mut list = redis::cmd("ZRANGEBYSCORE");
+        list.arg(self.keys.workers()).arg(oldest_ms).arg("+inf");
+        let living = self.ask("living", list).await?;
         redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))
+    }
+
+    /// One command, and its answer.
+    async fn ask(&self, name: &'static str, command: Cmd) -> Result<Value, StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.add_command(command);
+        settled(self.commands.send(name, &mut pipe).await?.into_iter().next())
+    }
+
+    /// The store's time, in milliseconds since 1970.
+    async fn now_ms(&self, name: &'static str) -> Result<u64, StoreError> {
+        let time = self.ask(name, redis::cmd("TIME")).await?;
+        millis_of(time).ok_or_else(|| strange("a time that is none"))
     }
 
     async fn run(
@@ -159,10 +162,9 @@ impl RedisStore {
     async fn remember(&self, connected: u32) -> Result<(), StoreError> {
         let news = self.highest.fetch_max(connected, Ordering::AcqRel) < connected;
         if news && self.replicas == Replicas::Auto {
-            let mut pipe = redis::pipe();
-            pipe.cmd("SET").arg(self.keys.replicas()).arg(connected);
-            let result = self.commands.send("replicas", &mut pipe).await?.into_iter().next();
-            settled(result)?;
+            let mut keep = redis::cmd("SET");
+            keep.arg(self.keys.replicas()).arg(connected);
+            self.ask("replicas", keep).await?;
         }
         Ok(())
     }
@@ -319,13 +321,10 @@ impl Store for RedisStore {
     }
 
     async fn beat(&self, worker: &Worker) -> Result<Vec<String>, StoreError> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("TIME");
-        let time = settled(self.commands.send("beat", &mut pipe).await?.into_iter().next())?;
         if self.replicas == Replicas::Auto {
             self.count_replicas().await?;
         }
-        let now_ms = millis_of(time).ok_or_else(|| strange("a time that is none"))?;
+        let now_ms = self.now_ms("beat").await?;
         let workers = self.keys.workers();
         let mut pipe = redis::pipe();
         pipe.cmd("ZADD").arg(&workers).arg(now_ms).arg(&worker.identity);
@@ -347,14 +346,14 @@ impl Store for RedisStore {
     }
 
     async fn leave(&self, worker: &Worker) -> Result<(), StoreError> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("ZREM").arg(self.keys.workers()).arg(&worker.identity);
-        settled(self.commands.send("leave", &mut pipe).await?.into_iter().next()).map(drop)
+        let mut remove = redis::cmd("ZREM");
+        remove.arg(self.keys.workers()).arg(&worker.identity);
+        self.ask("leave", remove).await.map(drop)
     }
 
     async fn listen(&self, hear: &(dyn Fn(Notice) + Send + Sync)) {
-        let Self { client, keys, tracking, .. } = self;
-        Listener { client, keys, tracking }.run(hear).await;
+        let Self { client, keys, .. } = self;
+        Listener { client, keys }.run(hear).await;
     }
 }
 

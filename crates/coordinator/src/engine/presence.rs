@@ -28,8 +28,7 @@ impl Coordinator {
                 self.store_is(true);
                 metrics::gauge!("zhongkong_workers").set(living.len() as f64);
                 if living != self.world.living {
-                    self.world.living.clone_from(&living);
-                    self.health.send_modify(|health| health.workers = living);
+                    self.world.living = living;
                     self.units.reorder(&self.world);
                     self.decide_all();
                 }

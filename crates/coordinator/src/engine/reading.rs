@@ -66,7 +66,8 @@ impl Coordinator {
         let read = answer.and_then(|reading| {
             self.enter(&reading.epoch);
             let Reading { epoch, now_ms, mut units } = reading;
-            let (state, _) = units.pop().unwrap_or(Err(StoreError::Fenced))?;
+            let none = || Err(StoreError::Unavailable("no answer".to_owned()));
+            let (state, _) = units.pop().unwrap_or_else(none)?;
             Ok((epoch, Observed { state, now_ms }))
         });
         match read {
@@ -121,7 +122,6 @@ impl Coordinator {
             }
         }
         if self.resync.left.is_empty() && !self.resync.wanted {
-            self.health.send_modify(|health| health.informed = true);
             self.decide_all();
         }
     }
