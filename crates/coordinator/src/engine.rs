@@ -6,12 +6,15 @@
 //! - `outcomes`: what tasks brought.
 //! - `secrets`: refused secrets that may have been replaced.
 //! - `asking`: what the binary asks for.
+//! - `reports`: word that a token was rejected; `probing`: tokens tried in their own time.
 
 mod asking;
 mod lane;
 mod outcomes;
 mod presence;
+mod probing;
 mod reading;
+mod reports;
 mod secrets;
 
 use std::future::Future;
@@ -19,17 +22,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use zhongkong_core::clock::{Boot, Clock};
 use zhongkong_core::credential::Unit;
 use zhongkong_core::keep::KeepAnswer;
 use zhongkong_core::keeper::{Action, Source};
-use zhongkong_core::ports::{Notice, Observed, Reading, Store, StoreError};
+use zhongkong_core::ports::{LeftReport, Notice, Observed, Reading, Store, StoreError};
+use zhongkong_core::report::ReportAnswer;
+use zhongkong_core::token::Fingerprint;
 
 use self::lane::{Lane, Task};
 use self::reading::Resync;
-use crate::handle::{CommandError, Handle, Health, ORDERS, Order, Waiting};
+use self::reports::Reports;
+use crate::handle::{Asking, EVENTS, Handle, Health, ORDERS, Order, UnitEvent};
 use crate::pacer::Pacer;
 use crate::refresh::{Ended, Refresh};
 use crate::settings::{CoordinatorSettings, CredentialSettings};
@@ -65,7 +71,12 @@ pub struct Coordinator {
     refreshes: Lane,
     chores: Lane,
     resync: Resync,
+    reports: Reports,
+    /// Calls of the probe under way at once.
+    probes: Arc<Semaphore>,
+    events: broadcast::Sender<Arc<UnitEvent>>,
     beating: bool,
+    beats: u64,
     /// The log says that Redis does not answer.
     told_unreachable: bool,
     /// No request is sent any more.
@@ -82,6 +93,7 @@ enum Input {
     Notice(Notice),
     Done(Result<Done, tokio::task::JoinError>),
     Order(Order),
+    Left(LeftReport),
     Beat,
     Reread,
     Timer,
@@ -95,7 +107,11 @@ enum Done {
     Read(Unit, Asked<Reading>),
     ReadMany(Vec<Unit>, Asked<Reading>),
     Beaten(Result<Vec<String>, StoreError>),
-    Forced(Unit, Asked<Observed>, oneshot::Sender<Result<Waiting, CommandError>>),
+    Forced(Unit, Asked<Observed>, oneshot::Sender<Asking>),
+    Probed(Unit, Option<Asked<(ReportAnswer, Observed)>>),
+    Reported(Unit, Fingerprint, Asked<(ReportAnswer, Observed)>),
+    Adopted(Result<Vec<LeftReport>, StoreError>),
+    Finished,
     Reread(Unit, String),
 }
 
@@ -150,7 +166,9 @@ impl Coordinator {
         };
         let mut units = Units::default();
         units.reload(credentials, &world);
-        let refreshes = Lane::new(settings.max_concurrent);
+        let probes = (settings.max_concurrent / 4).max(1);
+        let refreshes = Lane::new(settings.max_concurrent.saturating_sub(probes).max(1));
+        let (events, _) = broadcast::channel(EVENTS);
         let coordinator = Self {
             telemetry: Telemetry { name_credentials: settings.name_credentials },
             pacer: Pacer::new(settings.reconcile_rate),
@@ -165,11 +183,15 @@ impl Coordinator {
             refreshes,
             chores: Lane::new(CHORES),
             resync: Resync { wanted: true, ..Resync::default() },
+            reports: Reports::default(),
+            probes: Arc::new(Semaphore::new(probes)),
+            events: events.clone(),
             beating: false,
+            beats: 0,
             told_unreachable: false,
             stopping: Arc::new(AtomicBool::new(false)),
         };
-        (coordinator, Handle { orders: order_sender, health: health_receiver })
+        (coordinator, Handle { orders: order_sender, health: health_receiver, events })
     }
 
     /// Runs until `stop` is ready; then finishes or abandons what is under way, and says goodbye to the store.
@@ -178,6 +200,9 @@ impl Coordinator {
         let missed = Arc::new(AtomicBool::new(false));
         let mut listening = JoinSet::new();
         listening.spawn(listen(Arc::clone(&self.store), notices, Arc::clone(&missed)));
+        let (entries, mut left) = mpsc::channel(reports::LEFT);
+        let worker = self.settings.worker.clone();
+        listening.spawn(reports::take(Arc::clone(&self.store), worker, entries));
         let mut beat = tokio::time::interval(BEAT_EVERY);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut reread = tokio::time::interval(REREAD_EVERY);
@@ -191,6 +216,7 @@ impl Coordinator {
                 Some(notice) = heard.recv() => Input::Notice(notice),
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => Input::Done(done),
                 Some(order) = self.orders.recv() => Input::Order(order),
+                Some(left) = left.recv(), if self.reports.have_room() => Input::Left(left),
                 _ = beat.tick() => Input::Beat,
                 _ = reread.tick() => Input::Reread,
                 () = tokio::time::sleep(nap) => Input::Timer,
@@ -201,6 +227,7 @@ impl Coordinator {
                 Input::Notice(notice) => self.hear(notice),
                 Input::Done(done) => self.finish(done),
                 Input::Order(order) => self.obey(order),
+                Input::Left(left) => self.serve(left),
                 Input::Beat => self.beat(),
                 Input::Reread => self.reread_refused_secrets(),
                 Input::Timer => {}
@@ -233,8 +260,9 @@ impl Coordinator {
     /// Asks the unit's keeper what to do next, and does it.
     fn decide(&mut self, unit: &Unit) {
         for _ in 0..2 {
-            let Self { units, world, pacer, .. } = self;
+            let Self { units, world, pacer, settings, .. } = self;
             let Some(slot) = units.get_mut(unit) else { return };
+            slot.plan_probe(settings.probe_interval, world.now);
             let (first, host) = (slot.rank == 0, slot.credential.host.clone());
             let (keeper, around) = slot.keeper_and(world);
             let task = match keeper.next(&around) {
@@ -251,6 +279,7 @@ impl Coordinator {
                 Action::Refresh { .. } => Task::Refresh,
                 Action::Read => Task::Read,
                 Action::Keep => Task::Keep,
+                Action::Probe => Task::Probe,
             };
             units.wake(unit, None);
             self.start(unit.clone(), task);
@@ -262,7 +291,7 @@ impl Coordinator {
     fn start(&mut self, unit: Unit, task: Task) {
         let lane = match task {
             Task::Refresh => &mut self.refreshes,
-            Task::Read | Task::Keep => &mut self.chores,
+            Task::Read | Task::Keep | Task::Probe => &mut self.chores,
         };
         if lane.running >= lane.limit {
             lane.waiting.push_back((unit, task));
@@ -286,6 +315,17 @@ impl Coordinator {
                     stopping: Arc::clone(&self.stopping),
                 };
                 self.tasks.spawn(async move { Done::Refreshed(Box::new(refresh.run().await)) });
+            }
+            Task::Probe => {
+                let probing = probing::Probing {
+                    unit,
+                    credential: Arc::clone(&slot.credential),
+                    settings: Arc::clone(&self.settings),
+                    store,
+                    clock,
+                    probes: Arc::clone(&self.probes),
+                };
+                self.tasks.spawn(probing.run());
             }
             Task::Read => {
                 self.tasks.spawn(async move {
@@ -335,6 +375,12 @@ impl Coordinator {
             }
             Notice::Event { unit, what, observed } => {
                 let now = self.world.now;
+                if self.events.receiver_count() > 0 {
+                    let Observed { state, now_ms } = (*observed).clone();
+                    let event = UnitEvent { what: what.clone(), unit: unit.clone(), state, now_ms };
+                    // The last of them may just have gone.
+                    self.events.send(Arc::new(event)).ok();
+                }
                 let Some(slot) = self.units.get_mut(&unit) else { return };
                 slot.keeper
                     .explain(matches!(what.as_str(), "refreshed" | "unchanged" | "kept"), now);

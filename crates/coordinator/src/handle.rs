@@ -1,24 +1,45 @@
 //! What the binary asks of a running coordinator.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::outlook::Outlook;
 use zhongkong_core::state::State;
+use zhongkong_core::token::Fingerprint;
 
 use crate::settings::CredentialSettings;
+use crate::telemetry;
 
 /// Orders that may wait for the loop.
 pub(crate) const ORDERS: usize = 256;
 /// The loop never takes longer than this for an order; if it does, something is wrong.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A report is answered for after the probe at the latest, even if that is somebody else's and breaks off.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Events that may wait for a reader of them.
+pub(crate) const EVENTS: usize = 1_024;
 
 /// Speaks to a coordinator; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) health: watch::Receiver<Health>,
+    pub(crate) events: broadcast::Sender<Arc<UnitEvent>>,
+}
+
+/// Something that happened to a unit, as this worker heard of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitEvent {
+    /// What, in the contract's words (`refreshed`, `claimed` …).
+    pub what: String,
+    /// To which unit; it may be one that this worker does not keep.
+    pub unit: Unit,
+    /// The state after it, without the token.
+    pub state: State,
+    /// The store's time of it, in milliseconds since 1970.
+    pub now_ms: u64,
 }
 
 /// How the coordinator itself is doing.
@@ -54,6 +75,10 @@ pub enum RefreshAnswer {
     Unchanged,
     /// None is owed.
     NotOwed,
+    /// The report named an older token.
+    AlreadyNewer,
+    /// The upstream accepts the token that was reported.
+    StillValid,
     /// One is owed, and runs later.
     Deferred {
         /// After so long.
@@ -85,15 +110,25 @@ pub enum CommandError {
 #[derive(Debug)]
 pub(crate) enum Order {
     Views { id: Option<CredentialId>, answer: oneshot::Sender<Vec<UnitView>> },
-    Refresh { unit: Unit, force: bool, answer: oneshot::Sender<Result<Waiting, CommandError>> },
+    Refresh { unit: Unit, force: bool, answer: oneshot::Sender<Asking> },
+    Report { unit: Unit, fingerprint: Fingerprint, answer: oneshot::Sender<Asking> },
     Reload { credentials: Vec<CredentialSettings> },
 }
+
+/// What an order came to.
+pub(crate) type Asking = Result<Waiting, CommandError>;
 
 /// An answer, or where it will come.
 #[derive(Debug)]
 pub(crate) enum Waiting {
     Now(RefreshAnswer),
-    Later { answer: oneshot::Receiver<RefreshAnswer>, unless: RefreshAnswer },
+    Later {
+        answer: oneshot::Receiver<RefreshAnswer>,
+        /// Not sooner than after this.
+        not_before: Duration,
+        /// The answer if none comes in time.
+        unless: RefreshAnswer,
+    },
 }
 
 impl Handle {
@@ -122,13 +157,40 @@ impl Handle {
         let (answer, answered) = oneshot::channel();
         self.order(Order::Refresh { unit, force, answer }).await?;
         let waiting = tokio::time::timeout(ANSWER_TIMEOUT, answered).await;
-        match waiting.ok().and_then(Result::ok).ok_or(CommandError::Busy)?? {
-            Waiting::Now(answer) => Ok(answer),
-            Waiting::Later { answer, unless } => {
-                let answer = tokio::time::timeout(wait, answer).await;
-                Ok(answer.ok().and_then(Result::ok).unwrap_or(unless))
-            }
-        }
+        outcome(waiting.ok().and_then(Result::ok).ok_or(CommandError::Busy)??, wait).await
+    }
+
+    /// Records a reader's word that the token of `fingerprint` was rejected, and waits at most `wait` for what that
+    /// comes to, the time for the probe not counted.
+    pub async fn report(
+        &self,
+        unit: Unit,
+        fingerprint: Fingerprint,
+        wait: Duration,
+    ) -> Result<RefreshAnswer, CommandError> {
+        let (answer, answered) = oneshot::channel();
+        self.order(Order::Report { unit, fingerprint, answer }).await?;
+        let waiting = tokio::time::timeout(REPORT_TIMEOUT, answered).await;
+        let waiting = waiting.ok().and_then(Result::ok).ok_or(CommandError::Busy)?;
+        let answer = match waiting {
+            Ok(waiting) => outcome(waiting, wait).await,
+            Err(error) => Err(error),
+        };
+        telemetry::reported(match &answer {
+            Ok(RefreshAnswer::Refreshed) => "refreshed",
+            Ok(RefreshAnswer::AlreadyNewer | RefreshAnswer::NotOwed) => "already_newer",
+            Ok(RefreshAnswer::StillValid | RefreshAnswer::Unchanged) => "still_valid",
+            Ok(RefreshAnswer::Deferred { .. }) => "deferred",
+            Ok(RefreshAnswer::Failed { .. }) => "refused",
+            Err(CommandError::Unknown(_)) => "dropped",
+            Err(CommandError::Store(_) | CommandError::Busy) => "unavailable",
+        });
+        answer
+    }
+
+    /// What happens to all units from now on. A receiver that lags behind loses the oldest.
+    pub fn events(&self) -> broadcast::Receiver<Arc<UnitEvent>> {
+        self.events.subscribe()
     }
 
     /// Keeps `credentials` from now on.
@@ -139,5 +201,17 @@ impl Handle {
     async fn order(&self, order: Order) -> Result<(), CommandError> {
         let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.orders.send(order)).await;
         sent.ok().and_then(Result::ok).ok_or(CommandError::Busy)
+    }
+}
+
+async fn outcome(waiting: Waiting, wait: Duration) -> Result<RefreshAnswer, CommandError> {
+    match waiting {
+        Waiting::Now(answer) => Ok(answer),
+        // It could not come in time.
+        Waiting::Later { not_before, unless, .. } if not_before > wait => Ok(unless),
+        Waiting::Later { answer, unless, .. } => {
+            let answer = tokio::time::timeout(wait, answer).await;
+            Ok(answer.ok().and_then(Result::ok).unwrap_or(unless))
+        }
     }
 }

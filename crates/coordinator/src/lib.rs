@@ -23,5 +23,5 @@ mod telemetry;
 mod units;
 
 pub use engine::Coordinator;
-pub use handle::{CommandError, Handle, RefreshAnswer, UnitView};
+pub use handle::{CommandError, Handle, RefreshAnswer, UnitEvent, UnitView};
 pub use settings::{CoordinatorSettings, CredentialSettings};

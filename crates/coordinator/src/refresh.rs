@@ -96,6 +96,8 @@ struct Granted {
     fence: u64,
     nonce: String,
     reason: Reason,
+    /// An operator wants the token dead at once.
+    invalidate: bool,
     state: State,
     now_ms: u64,
     made_at: Boot,
@@ -124,7 +126,7 @@ impl Refresh {
             }
         };
         let epoch = claimed.epoch.clone();
-        let ClaimAnswer::Claimed { fence, reason, raised } = claimed.answer else {
+        let ClaimAnswer::Claimed { fence, reason, raised, invalidate } = claimed.answer else {
             let result = Ending::NotClaimed(claimed.answer);
             let mut ended = self.ended(t0, Some(claimed.observed), result);
             ended.epoch = Some(epoch);
@@ -134,7 +136,7 @@ impl Refresh {
         let own = OwnClaim { fence, nonce: nonce.clone(), epoch: epoch.clone() };
         let protected = claimed.acknowledged >= claimed.required;
         let Claimed { observed: Observed { state, now_ms }, acknowledged, required, .. } = claimed;
-        let granted = Granted { fence, nonce, reason, state, now_ms, made_at: t0 };
+        let granted = Granted { fence, nonce, reason, invalidate, state, now_ms, made_at: t0 };
         let mut ended = if self.stopping.load(Ordering::Acquire) {
             self.not_sent(&granted, "the worker is stopping".to_owned()).await
         } else if protected || self.may_go_unprotected(&granted) {
@@ -196,7 +198,8 @@ impl Refresh {
     async fn fetch(&self, granted: &Granted, send_by: Boot) -> Ended {
         self.settings.reach("before_send").await;
         let timeout = self.credential.timing.times().request_timeout;
-        let fetched = self.credential.upstream.fetch(send_by, timeout).await;
+        let upstream = &self.credential.upstream;
+        let fetched = upstream.fetch(send_by, timeout, granted.invalidate).await;
         match fetched {
             Fetched::Token { token, life, sent_at } => {
                 self.commit(granted, token, life, sent_at).await

@@ -13,8 +13,14 @@ use zhongkong_core::timing::Timing;
 pub struct CoordinatorSettings {
     /// This worker.
     pub worker: Worker,
-    /// Calls to upstreams under way at once, at most.
+    /// Calls to upstreams under way at once, at most. A quarter of them, and one at least, is for the probe alone.
     pub max_concurrent: usize,
+    /// How often each token is tried against its upstream; none = only when a reader reports it.
+    pub probe_interval: Option<Duration>,
+    /// Refreshes a day and unit that reports may cause.
+    pub report_budget: u32,
+    /// The spacing of units whose credential this worker lacks, for reports of their tokens.
+    pub spacing: Duration,
     /// Doubts settled a second and upstream host after a change of epoch.
     pub reconcile_rate: u32,
     /// First wait after a refusal that a person must lift.

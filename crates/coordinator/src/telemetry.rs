@@ -7,6 +7,7 @@ use zhongkong_core::credential::Unit;
 use zhongkong_core::doubt::Doubt;
 use zhongkong_core::outlook::Reason;
 use zhongkong_core::refusal::{Scope, Status};
+use zhongkong_core::report::ReportAnswer;
 use zhongkong_core::state::State;
 
 use crate::refresh::{Ended, Ending};
@@ -32,6 +33,7 @@ impl Telemetry {
         let claim = match result {
             Ending::NotClaimed(ClaimAnswer::Held { .. }) => "held",
             Ending::NotClaimed(ClaimAnswer::NotOwed { .. }) => "not_owed",
+            Ending::NotClaimed(ClaimAnswer::Paused) => "paused",
             Ending::NotClaimed(ClaimAnswer::Newer { .. }) => "newer",
             Ending::Store { sent: false, .. } => "unavailable",
             _ => "claimed",
@@ -113,6 +115,19 @@ impl Telemetry {
         }
     }
 
+    /// What a report came to in the store: a mark, and perhaps the news that somebody else refreshes.
+    pub(crate) fn marked(self, unit: &Unit, answer: ReportAnswer) {
+        let ReportAnswer::Marked { foreign: true, .. } = answer else { return };
+        counter!("zhongkong_foreign_refreshes_total", "id" => self.id(unit)).increment(1);
+        counter!("zhongkong_doubts_total", "reason" => Doubt::Foreign.as_str()).increment(1);
+        tracing::warn!(
+            credential.id = %unit.id, kind = %unit.kind, doubt = Doubt::Foreign.as_str(),
+            "the upstream rejects the newest token that this cluster knows: somebody else refreshes with the same \
+             AppSecret. A new token is fetched. What to do: look for another program or person that uses this AppSecret, \
+             and stop it, or reset the AppSecret"
+        );
+    }
+
     fn count_error(self, unit: &Unit, code: i64) {
         let (id, code) = (self.id(unit), code.to_string());
         counter!("zhongkong_upstream_errors_total", "id" => id, "code" => code).increment(1);
@@ -136,6 +151,11 @@ impl Telemetry {
             .set(set);
         }
     }
+}
+
+/// A report was answered, or an entry of the stream served.
+pub(crate) fn reported(outcome: &'static str) {
+    counter!("zhongkong_reports_total", "outcome" => outcome).increment(1);
 }
 
 fn tell_doubts(unit: &Unit, raised: &[Doubt], state: Option<&State>) {

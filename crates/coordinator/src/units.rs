@@ -10,6 +10,7 @@ use zhongkong_core::credential::Unit;
 use zhongkong_core::keeper::{Keeper, Surroundings};
 use zhongkong_core::order::rank;
 use zhongkong_core::outlook::Rules;
+use zhongkong_core::policy::Random;
 use zhongkong_core::state::{State, VERSION};
 
 use crate::handle::RefreshAnswer;
@@ -98,6 +99,16 @@ impl Slot {
     /// Whether a change of epoch may have hurt this unit, so that it is settled first.
     pub(crate) fn is_urgent(&self, world: &World) -> bool {
         self.keeper.is_urgent(&world.epoch)
+    }
+
+    /// Plans when the token is tried against its upstream: after half of `interval` to one and a half, so that tokens
+    /// fetched together are not tried together.
+    pub(crate) fn plan_probe(&mut self, interval: Option<Duration>, now: Boot) {
+        let Some(interval) = interval.filter(|_| self.keeper.needs_a_probe()) else { return };
+        if self.credential.upstream.has_probe() {
+            let spread = Random::new(rand::random()).below(interval);
+            self.keeper.probe_at(now + interval / 2 + spread);
+        }
     }
 
     /// Says once that a newer version wrote the state.

@@ -2,7 +2,7 @@
 
 use crate::doubt::Doubt;
 use crate::refusal::{Refusal, Scope, Status};
-use crate::state::State;
+use crate::state::{Mark, State};
 
 /// The outcome of a claim that brought no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub enum AbandonAnswer {
 impl State {
     /// Applies an abandon at the store's time `now_ms`.
     pub fn abandon(&mut self, now_ms: u64, request: &AbandonRequest) -> AbandonAnswer {
-        let own = self.exists() && self.fence == request.fence && self.nonce == request.nonce;
+        let own = self.fence > 0 && self.fence == request.fence && self.nonce == request.nonce;
         let drains_at_ms = now_ms + request.drain_ms;
         if !own || !self.intent {
             if matches!(request.outcome, Outcome::Unknown { .. }) && !own {
@@ -71,6 +71,13 @@ impl State {
         }
         self.intent = false;
         self.drained = false;
+        let sent_nothing_that_counts = !matches!(request.outcome, Outcome::Unknown { .. });
+        if self.invalidating == self.fence && sent_nothing_that_counts {
+            self.invalidating = 0;
+            if self.rejected == Some(Mark::Forced) {
+                self.rejected = Some(Mark::Invalidated);
+            }
+        }
         match &request.outcome {
             Outcome::NotSent { why, retry_in_ms } => {
                 let key = self.holder.clone();
@@ -100,6 +107,7 @@ impl State {
                     message: message.clone(),
                     at_ms: now_ms,
                     retry_at_ms: now_ms + retry_in_ms,
+                    by: self.holder.clone(),
                 });
             }
         }
@@ -117,6 +125,7 @@ impl State {
             message: why.to_owned(),
             at_ms: now_ms,
             retry_at_ms: now_ms + retry_in_ms,
+            by: self.holder.clone(),
         });
     }
 }

@@ -4,7 +4,7 @@ use crate::clock::millis;
 use crate::credential::Worker;
 use crate::doubt::{Doubt, Doubts};
 use crate::outlook::{Outlook, Reason, Rules, Viewer};
-use crate::state::{Alive, CLOCK_SLACK_MS, State, VERSION};
+use crate::state::{Alive, CLOCK_SLACK_MS, Mark, State, VERSION};
 
 /// What a worker asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub enum ClaimAnswer {
         reason: Reason,
         /// The doubts that the claim added.
         raised: Doubts,
+        /// An idempotent upstream is to be asked to kill its token, once.
+        invalidate: bool,
     },
     /// Somebody else's claim is current.
     Held {
@@ -43,6 +45,8 @@ pub enum ClaimAnswer {
         /// When to look again.
         look_at_ms: u64,
     },
+    /// An operator paused the unit.
+    Paused,
     /// A newer version wrote the state; it is left alone.
     Newer {
         /// That version.
@@ -60,12 +64,14 @@ impl State {
         }
         if self.exists() && self.nonce == *nonce {
             let (fence, raised) = (self.fence, Doubts::default());
-            return ClaimAnswer::Claimed { fence, reason: Reason::Due, raised };
+            let invalidate = self.invalidating == fence;
+            return ClaimAnswer::Claimed { fence, reason: Reason::Due, raised, invalidate };
         }
         self.follow_boot_clock(now_ms, *alive);
         let reason = match self.outlook(now_ms, viewer, rules) {
             Outlook::Newer { v } => return ClaimAnswer::Newer { v },
             Outlook::Held { until_ms } => return ClaimAnswer::Held { until_ms },
+            Outlook::Paused => return ClaimAnswer::Paused,
             Outlook::NotOwed { look_at_ms } => return ClaimAnswer::NotOwed { look_at_ms },
             Outlook::Owed { at_ms, .. } if at_ms > now_ms => {
                 return ClaimAnswer::NotOwed { look_at_ms: at_ms };
@@ -85,8 +91,16 @@ impl State {
         self.claimed_at_ms = now_ms;
         self.lease_ms = rules.lease_ms;
         self.intent = true;
+        if self.rejected == Some(Mark::Invalidated) {
+            // One claim takes it on: whatever becomes of that, no second request kills the token that replaced it.
+            self.rejected = Some(Mark::Forced);
+            if rules.nature.is_idempotent() && self.invalidating == 0 {
+                self.invalidating = self.fence;
+            }
+        }
         let raised = self.doubt.iter().filter(|doubt| !before.contains(*doubt)).collect();
-        ClaimAnswer::Claimed { fence: self.fence, reason, raised }
+        let invalidate = self.invalidating == self.fence;
+        ClaimAnswer::Claimed { fence: self.fence, reason, raised, invalidate }
     }
 
     fn raise_what_the_claim_finds(&mut self, now_ms: u64, request: &ClaimRequest) {
@@ -97,7 +111,8 @@ impl State {
             self.forget_future_instants(now_ms);
             raise(self, Doubt::Clock);
         }
-        if self.exists() {
+        // A unit that was paused before its first claim has a state, and no history.
+        if self.fence > 0 {
             if self.is_of_another(&viewer.epoch) {
                 raise(self, Doubt::Epoch);
             }

@@ -79,6 +79,13 @@ impl Wait {
     }
 }
 
+/// Whether `code`, as the answer to a call that carried a token, says that the token is dead.
+///
+/// 40001 and 40014 call it invalid, 42001 expired. At a token endpoint, which takes no token, 40001 is about the secret.
+pub const fn token_is_dead(code: i64) -> bool {
+    matches!(code, 40001 | 40014 | 42001)
+}
+
 /// What the refusal `code` of a token endpoint leads to.
 pub const fn ruling(code: i64) -> Ruling {
     match code {

@@ -2,7 +2,7 @@
 
 use crate::doubt::Doubt;
 use crate::refusal::Status;
-use crate::state::State;
+use crate::state::{Mark, State};
 use crate::token::Token;
 
 /// A token, and the claim under which it was fetched.
@@ -45,7 +45,7 @@ pub enum CommitAnswer {
 impl State {
     /// Applies a commit at the store's time `now_ms`.
     pub fn commit(&mut self, now_ms: u64, request: &CommitRequest) -> CommitAnswer {
-        let own = self.exists() && self.fence == request.fence && self.nonce == request.nonce;
+        let own = self.fence > 0 && self.fence == request.fence && self.nonce == request.nonce;
         if own && !self.intent && self.token_fence == request.fence {
             return CommitAnswer::Committed { generation: self.generation, changed: false };
         }
@@ -59,8 +59,14 @@ impl State {
         if changed {
             self.generation += 1;
             self.issued_at_ms = now_ms.saturating_sub(request.age_ms);
+            self.reported = None;
+            self.reported_at_ms = 0;
+            self.alive_at_ms = 0;
+            self.probing_until_ms = 0;
         }
-        if changed || request.idempotent {
+        if self.rejected == Some(Mark::Invalidated) {
+            // Made after this claim, which did not take it on: it is still to be served.
+        } else if changed || request.idempotent {
             self.rejected = None;
             self.rejected_from_ms = 0;
         } else if self.rejected.is_some() {
@@ -77,7 +83,12 @@ impl State {
         self.assumed = request.assumed;
         self.lost = false;
         self.spaced_from_ms = self.claimed_at_ms;
-        if self.drained || request.idempotent {
+        // A request to kill the token may still be under way, from another claim.
+        let killing = self.invalidating > 0 && self.invalidating != request.fence;
+        if !killing || self.drained {
+            self.invalidating = 0;
+        }
+        if self.drained || request.idempotent && !killing {
             self.doubt.clear();
             self.drains_at_ms = 0;
             self.drain_ms = 0;
@@ -95,7 +106,7 @@ impl State {
 
     /// The upstream answered this worker with this configuration: what was refused to them, or to all, is over.
     fn accept(&mut self) {
-        self.status = Status::Ok;
+        self.end_as(Status::Ok);
         self.error_code = None;
         self.error_message.clear();
         self.retry_at_ms = 0;

@@ -15,6 +15,8 @@ pub enum Doubt {
     ColdStart,
     /// The Redis primary's data has another history than the state (rule R7).
     Epoch,
+    /// Somebody outside of the cluster refreshed: the token is dead, and nothing of the cluster's own explains it.
+    Foreign,
     /// A token arrived after another claim had been made (rule R3).
     Late,
     /// A worker's last claim is missing from the state under another epoch (rule R7).
@@ -32,10 +34,11 @@ pub enum Doubt {
 pub struct Doubts(BTreeSet<Doubt>);
 
 impl Doubt {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Clock,
         Self::ColdStart,
         Self::Epoch,
+        Self::Foreign,
         Self::Late,
         Self::LostClaim,
         Self::Rewound,
@@ -49,6 +52,7 @@ impl Doubt {
             Self::Clock => "clock",
             Self::ColdStart => "cold_start",
             Self::Epoch => "epoch",
+            Self::Foreign => "foreign",
             Self::Late => "late",
             Self::LostClaim => "lost_claim",
             Self::Rewound => "rewound",
@@ -67,6 +71,11 @@ impl Doubts {
     /// Whether `doubt` is among the reasons.
     pub fn contains(&self, doubt: Doubt) -> bool {
         self.0.contains(&doubt)
+    }
+
+    /// Whether somebody else's refresh is the one reason.
+    pub fn is_foreign_alone(&self) -> bool {
+        self.0.len() == 1 && self.contains(Doubt::Foreign)
     }
 
     /// The reasons.
@@ -123,7 +132,7 @@ mod tests {
     #[test]
     fn doubts_are_written_and_read_in_the_order_of_their_names() {
         let all: Doubts = Doubt::ALL.into_iter().rev().collect();
-        let text = "clock,cold_start,epoch,late,lost_claim,rewound,takeover,unknown";
+        let text = "clock,cold_start,epoch,foreign,late,lost_claim,rewound,takeover,unknown";
         assert_eq!(all.to_string(), text);
         assert_eq!(text.parse::<Doubts>(), Ok(all));
         assert!("".parse::<Doubts>().is_ok_and(|none| none.is_empty()));

@@ -41,6 +41,8 @@ pub struct Keeper {
     /// Since when this unit waits to be settled after a change of epoch, and its turn once it has one.
     unsettled_from: Option<Boot>,
     turn: Option<Boot>,
+    /// When the token is tried against the upstream.
+    probe_at: Option<Boot>,
     /// The last own claim is superseded by one above this, made in the same epoch.
     own_below: u64,
     explained: Explained,
@@ -51,6 +53,7 @@ pub struct Keeper {
 enum Work {
     Read,
     Keep,
+    Probe,
     Refresh,
 }
 
@@ -117,6 +120,8 @@ pub enum Action {
     Read,
     /// Look after the reader's key.
     Keep,
+    /// Try the token against the upstream.
+    Probe,
     /// Ask for a turn to settle a change of epoch; see [`Keeper::is_urgent`] for whose comes first.
     Queue,
     /// Try to refresh.
@@ -166,6 +171,9 @@ impl Keeper {
             self.seen.as_ref().filter(|seen| source == Source::Told && seen.now_ms <= now_ms);
         let at = before.map_or(at, |seen| at.min(seen.boot_of(now_ms)));
         self.witness(&state, now_ms, source, at);
+        if self.seen.as_ref().is_some_and(|seen| seen.state.generation != state.generation) {
+            self.probe_at = None;
+        }
         self.read_from = None;
         self.not_before = None;
         self.seen = Some(Seen { state, now_ms, at });
@@ -224,6 +232,16 @@ impl Keeper {
         self.turn = Some(turn);
     }
 
+    /// Whether nobody has said yet when this token is to be tried against the upstream.
+    pub const fn needs_a_probe(&self) -> bool {
+        self.probe_at.is_none()
+    }
+
+    /// The token is to be tried against the upstream at `at`, if this worker is the unit's first then.
+    pub const fn probe_at(&mut self, at: Boot) {
+        self.probe_at = Some(at);
+    }
+
     /// Remembers this worker's last claim, also one whose reply was lost (fence 0).
     pub fn claimed(&mut self, own: OwnClaim) {
         self.memory.remembered = self.memory.remembered.max(own.fence);
@@ -242,7 +260,7 @@ impl Keeper {
         match self.work.take() {
             Some(Work::Read) => self.read_from = Some(not_before),
             Some(Work::Keep) => self.keep_from = Some(not_before),
-            Some(Work::Refresh) | None => {}
+            Some(Work::Probe | Work::Refresh) | None => {}
         }
         self.not_before = Some(not_before);
     }
@@ -259,7 +277,7 @@ impl Keeper {
         Some(seen.state.outlook(now_ms, &self.viewer(around), around.rules))
     }
 
-    /// What to do now. A read, a keep or a refresh is under way until [`Self::done`] or [`Self::failed`].
+    /// What to do now. A read, a keep, a probe or a refresh is under way until [`Self::done`] or [`Self::failed`].
     pub fn next(&mut self, around: &Surroundings<'_>) -> Action {
         let now = around.now;
         if self.work.is_some() {
@@ -288,7 +306,7 @@ impl Keeper {
         }
         let behind = place(around.rank, STEP) + LAG;
         match outlook {
-            Outlook::Newer { .. } => {}
+            Outlook::Newer { .. } | Outlook::Paused => {}
             Outlook::Held { until_ms: ms } | Outlook::NotOwed { look_at_ms: ms } => {
                 has_come(self.instant_of(ms, now) + behind);
             }
@@ -318,6 +336,11 @@ impl Keeper {
             self.work = Some(Work::Keep);
             return Action::Keep;
         }
+        if self.probe_at.filter(|_| self.may_probe(around)).is_some_and(&mut has_come) {
+            self.probe_at = None;
+            self.work = Some(Work::Probe);
+            return Action::Probe;
+        }
         Action::Rest(wake_at)
     }
 
@@ -343,6 +366,16 @@ impl Keeper {
     fn sweep_at(&self, around: &Surroundings<'_>) -> Option<Boot> {
         let seen = self.seen.as_ref().filter(|_| around.rank == 0)?;
         Some(seen.at + SWEEP)
+    }
+
+    /// Whether a probe could say something new: of a token that is in use, and about to be replaced by nobody.
+    fn may_probe(&self, around: &Surroundings<'_>) -> bool {
+        let first = around.rank == 0;
+        self.seen.as_ref().is_some_and(|seen| {
+            let Seen { state, .. } = seen;
+            let now_ms = seen.store_now_ms(around.now);
+            first && state.usable(now_ms) && !state.intent && state.rejected.is_none()
+        })
     }
 
     /// Whether a change to `epoch` may have lost this unit's last claim.

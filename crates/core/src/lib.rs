@@ -21,7 +21,7 @@
 //! 2. [`timing`], [`nature`]: the times of a unit and which of them contradict each other; how an upstream treats old tokens.
 //! 3. [`state`], [`doubt`], [`refusal`]: what the store knows of a unit.
 //! 4. [`outlook`]: is a refresh owed, and when may it run.
-//! 5. [`claim`], [`commit`], [`abandon`], [`keep`], [`report`]: the transitions.
+//! 5. [`claim`], [`commit`], [`abandon`], [`keep`], [`report`], [`force`], [`pause`]: the transitions.
 //! 6. [`policy`], [`codes`]: jitter, backoff, what each upstream error leads to.
 //! 7. [`keeper`], [`order`]: what one worker does next about one unit, and which worker begins.
 //! 8. [`ports`]: what the adapters must provide.
@@ -33,11 +33,13 @@ pub mod codes;
 pub mod commit;
 pub mod credential;
 pub mod doubt;
+pub mod force;
 pub mod keep;
 pub mod keeper;
 pub mod nature;
 pub mod order;
 pub mod outlook;
+pub mod pause;
 pub mod policy;
 pub mod ports;
 pub mod refusal;

@@ -65,6 +65,8 @@ pub enum Outlook {
         /// When its lease ends.
         until_ms: u64,
     },
+    /// An operator paused the unit: no refresh, whoever asks.
+    Paused,
     /// Nothing to do before `look_at_ms`.
     NotOwed {
         /// When the next refresh is due.
@@ -156,7 +158,7 @@ impl State {
             _ => 0,
         };
         let draining = !self.doubt.is_empty() && self.drains_at_ms > now_ms;
-        if !draining || rules.nature.is_idempotent() {
+        if !draining || rules.nature.is_idempotent() && self.invalidating == 0 {
             return spaced_ms;
         }
         // One clean fetch after the drain instead of two, as long as readers can live with what they have.
@@ -177,12 +179,17 @@ impl State {
         if self.claim_is_current(now_ms) {
             return Outlook::Held { until_ms: self.until_ms() };
         }
+        if self.is_paused() {
+            return Outlook::Paused;
+        }
         let dead = self.holder_is_dead(now_ms);
+        // What somebody else's refresh killed is marked, and that mark has a time of its own.
+        let foreign = self.rejected.is_some() && self.doubt.is_foreign_alone();
         let reason = if !self.usable(now_ms) {
             Some(Reason::Missing)
         } else if dead {
             Some(Reason::Takeover)
-        } else if !self.doubt.is_empty() || self.clock_went_back(now_ms) {
+        } else if !self.doubt.is_empty() && !foreign || self.clock_went_back(now_ms) {
             Some(Reason::Doubt)
         } else if now_ms >= self.refresh_at_ms {
             Some(Reason::Due)
@@ -199,8 +206,9 @@ impl State {
         });
         let marked = self.rejected.map(|mark| {
             let reason = match mark {
+                Mark::Reported if foreign => Reason::Doubt,
                 Mark::Reported => Reason::Reported,
-                Mark::Forced => Reason::Forced,
+                Mark::Forced | Mark::Invalidated => Reason::Forced,
             };
             (reason, self.rejected_from_ms)
         });
@@ -403,6 +411,7 @@ mod tests {
             at_ms: NOW,
             retry_at_ms: NOW + 60_000,
             count: 1,
+            by: "w#1".to_owned(),
         });
         check(&refused, &owed(Reason::Due, NOW + 60_000));
         let other = Viewer { identity: "w#2".to_owned(), ..viewer() };

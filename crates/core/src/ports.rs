@@ -12,8 +12,9 @@ use crate::commit::CommitRequest;
 use crate::credential::{Unit, Worker};
 use crate::keep::KeepAnswer;
 use crate::outlook::Rules;
+use crate::report::{Probed, ReportAnswer, ReportRequest};
 use crate::state::{Alive, State};
-use crate::token::Token;
+use crate::token::{Fingerprint, Token};
 
 /// Where units' states, locks and tokens live. Every call may be repeated without harm (rule R11).
 #[async_trait]
@@ -44,11 +45,34 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Marks the token as to be replaced, whatever the status.
     async fn force(&self, unit: &Unit, rules: &Rules) -> Result<Observed, StoreError>;
 
+    /// Records word that a token was rejected.
+    async fn report(
+        &self,
+        unit: &Unit,
+        request: &ReportRequest,
+    ) -> Result<(ReportAnswer, Observed), StoreError>;
+
     /// The states of `units`, in their order, and the epoch in which they were read.
     async fn read(&self, units: &[Unit]) -> Result<Reading, StoreError>;
 
     /// The token that readers find, and what is left of its life.
-    async fn token(&self, unit: &Unit) -> Result<Option<(Token, Duration)>, StoreError>;
+    async fn token(&self, unit: &Unit) -> Result<Option<Published>, StoreError>;
+
+    /// Reports that readers left in the store, oldest first, to be served by `worker`; waits a moment for the first.
+    ///
+    /// # Cancel safety
+    /// A dropped call may have taken some: they stay `worker`'s, and come with [`Self::adopt_reports`] once it is dead.
+    async fn take_reports(&self, worker: &Worker) -> Result<Vec<LeftReport>, StoreError>;
+
+    /// Reports that were taken by workers that are not among `living`, to be served by `worker` from now on.
+    async fn adopt_reports(
+        &self,
+        worker: &Worker,
+        living: &[String],
+    ) -> Result<Vec<LeftReport>, StoreError>;
+
+    /// A report that readers left was served: it is gone.
+    async fn finish_report(&self, entry: &str) -> Result<(), StoreError>;
 
     /// Says that `worker` lives, and tells which identities do.
     async fn beat(&self, worker: &Worker) -> Result<Vec<String>, StoreError>;
@@ -70,7 +94,36 @@ pub trait Upstream: fmt::Debug + Send + Sync {
     async fn reread_secret(&self) -> bool;
 
     /// Sends one request, once, no later than `send_by` (rules R6, R9), and waits at most `timeout` for its answer.
-    async fn fetch(&self, send_by: Boot, timeout: Duration) -> Fetched;
+    /// With `invalidate`, an idempotent upstream replaces its token and kills the old one at once.
+    async fn fetch(&self, send_by: Boot, timeout: Duration, invalidate: bool) -> Fetched;
+
+    /// Whether there is a call that changes nothing, and tells a token that works from one that does not.
+    fn has_probe(&self) -> bool;
+
+    /// Tries `token`, and waits at most `timeout` for the answer.
+    async fn probe(&self, token: &Token, timeout: Duration) -> Probed;
+}
+
+/// A token that readers find.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The token.
+    pub token: Token,
+    /// What is left of its life; zero if it is to be repaired: somebody wrote it by hand.
+    pub left: Duration,
+    /// When its life ends, in milliseconds since 1970 by the store's clock.
+    pub expires_at_ms: u64,
+    /// Its number; 0 if it is none of the cluster's.
+    pub generation: u64,
+}
+
+/// A report that a reader left in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftReport {
+    /// Names it in the store.
+    pub entry: String,
+    /// The unit and the rejected token; none if that cannot be read.
+    pub report: Option<(Unit, Fingerprint)>,
 }
 
 /// A unit's state without its token, and the store's time at which it was that.

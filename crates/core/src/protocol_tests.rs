@@ -8,7 +8,7 @@ use crate::doubt::Doubt;
 use crate::nature::Nature;
 use crate::outlook::{Reason, Rules, Viewer, WECHAT};
 use crate::refusal::{Scope, Status};
-use crate::report::{Probed, ReportRequest};
+use crate::report::{Evidence, Probed, ReportRequest};
 use crate::state::{Alive, Memory, OwnClaim, State};
 use crate::token::Token;
 
@@ -297,8 +297,12 @@ fn a_sure_token_is_not_replaced_within_the_spacing() {
 fn three_hundred_reports_during_a_refresh_cause_no_second_one() {
     let mut story = Story::settled();
     let fingerprint = story.state.fingerprint.clone().unwrap();
-    let report =
-        ReportRequest { fingerprint, probed: Probed::Dead, spacing_ms: 30_000, budget: 100 };
+    let report = ReportRequest {
+        fingerprint,
+        evidence: Evidence::Checked(Probed::CannotTell),
+        spacing_ms: 30_000,
+        budget: 100,
+    };
     story.state.report(story.now_ms, &report);
     let claim = story.claims("a", "n3");
     for _ in 0..300 {

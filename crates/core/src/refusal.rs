@@ -36,6 +36,8 @@ pub enum Status {
     /// There was no attempt yet.
     #[default]
     Pending,
+    /// An operator paused it: no refresh, whoever asks.
+    Paused,
     /// The last attempt failed in a way that passes by itself.
     Retrying,
     /// A quota is spent.
@@ -72,6 +74,9 @@ pub struct Refusal {
     pub retry_at_ms: u64,
     /// How often in a row it was met.
     pub count: u32,
+    /// Identity of the worker that met it last.
+    #[serde(default)]
+    pub by: String,
 }
 
 impl Scope {
@@ -93,9 +98,10 @@ impl Scope {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ok,
         Self::Pending,
+        Self::Paused,
         Self::Retrying,
         Self::Throttled,
         Self::IpNotAllowed,
@@ -110,6 +116,7 @@ impl Status {
         match self {
             Self::Ok => "ok",
             Self::Pending => "pending",
+            Self::Paused => "paused",
             Self::Retrying => "retrying",
             Self::Throttled => "throttled",
             Self::IpNotAllowed => "ip_not_allowed",
@@ -147,7 +154,7 @@ impl State {
 
     /// Records `refusal` in the place of an earlier one of the same scope and key.
     pub(crate) fn refuse(&mut self, refusal: Refusal) {
-        self.status = refusal.status;
+        self.end_as(refusal.status);
         self.error_code = refusal.code;
         self.error_message.clone_from(&refusal.message);
         self.retry_at_ms = refusal.retry_at_ms;
@@ -198,6 +205,7 @@ mod tests {
             at_ms: 0,
             retry_at_ms,
             count: 1,
+            by: String::new(),
         }
     }
 

@@ -1,6 +1,10 @@
-//! Report and force: a mark on the current token, which a commit of another token clears.
+//! Report: a reader's word, or the probe's, that the current token is rejected ("passive refresh").
+//!
+//! A report of an older token changes nothing. One of the current token is checked with the provider's probe before it
+//! costs a refresh; then the token is marked, and a commit of another token clears the mark. Marks that come again and
+//! again are served further and further apart: somebody else may be refreshing with the same secret.
 
-use crate::outlook::Rules;
+use crate::doubt::Doubt;
 use crate::state::{Mark, State};
 use crate::token::Fingerprint;
 
@@ -8,6 +12,12 @@ use crate::token::Fingerprint;
 pub const DAY_OFFSET_MS: u64 = 8 * 3_600_000;
 /// One day, in milliseconds.
 pub const DAY_MS: u64 = 24 * 3_600_000;
+/// The longest that spacing grows to while marks repeat, in milliseconds.
+pub const STRAINED_SPACING_MAX_MS: u64 = 600_000;
+/// So much of the spacing does an answer of the probe hold for further reports: enough for a herd, too little to hide a death.
+pub const ALIVE_HOLDS: u64 = 10;
+/// Doublings of the spacing, at most: more than any configured spacing needs to reach its longest.
+pub const STRAIN_MAX: u32 = 32;
 
 /// What the provider's probe says of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +30,27 @@ pub enum Probed {
     CannotTell,
 }
 
-/// A reader's word that a token was rejected.
+/// What speaks against the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// A reader's word, and nothing else so far. Whoever says so may probe, and take `probe_ms` for it.
+    Word {
+        /// The longest that the probe takes.
+        probe_ms: u64,
+    },
+    /// A reader's word, and what the probe says to it.
+    Checked(Probed),
+    /// No reader's: the probe was tried in its own time, and found the token dead.
+    Found,
+}
+
+/// Word that a token was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportRequest {
     /// The rejected token.
     pub fingerprint: Fingerprint,
-    /// What the probe says of it.
-    pub probed: Probed,
+    /// What speaks against it.
+    pub evidence: Evidence,
     /// The unit's spacing.
     pub spacing_ms: u64,
     /// Refreshes a day that reports may cause.
@@ -42,63 +66,127 @@ pub enum ReportAnswer {
     StillValid,
     /// A claim is current: its outcome is the answer.
     UnderWay,
+    /// The caller is to try the probe, and to say what that says.
+    Probe,
+    /// Somebody else tries the probe; asked again at `until_ms` at the latest, the answer is there.
+    Probing {
+        /// When that probe has ended.
+        until_ms: u64,
+    },
     /// The token is marked, and a refresh owed from `from_ms`.
     Marked {
         /// When it is served.
         from_ms: u64,
+        /// Nothing of the cluster's own explains its death: somebody else refreshed. Told once.
+        foreign: bool,
     },
 }
 
 impl State {
     /// Applies a report at the store's time `now_ms`.
     pub fn report(&mut self, now_ms: u64, request: &ReportRequest) -> ReportAnswer {
-        if self.fingerprint.as_ref() != Some(&request.fingerprint) {
+        let ReportRequest { fingerprint, evidence, spacing_ms, budget } = request;
+        if self.fingerprint.as_ref() != Some(fingerprint) {
             return ReportAnswer::AlreadyNewer;
         }
         if self.claim_is_current(now_ms) {
             return ReportAnswer::UnderWay;
         }
+        let found = *evidence == Evidence::Found;
         if self.rejected.is_some() {
-            return ReportAnswer::Marked { from_ms: self.rejected_from_ms };
+            let foreign = found && self.doubt_foreign(now_ms);
+            if found {
+                // Sure knowledge is served before what only readers say, whose budget may be spent.
+                let from_ms = self.served_from_ms(now_ms, self.strained_spacing_ms(*spacing_ms));
+                self.rejected_from_ms = self.rejected_from_ms.min(from_ms);
+            }
+            return ReportAnswer::Marked { from_ms: self.rejected_from_ms, foreign };
         }
-        let before = self.reported.as_ref() == Some(&request.fingerprint);
-        if !before {
-            self.reported = Some(request.fingerprint.clone());
+        if !found && self.reported.as_ref() != Some(fingerprint) {
+            self.reported = Some(fingerprint.clone());
             self.reported_at_ms = now_ms;
         }
-        let insisted = before && now_ms >= self.reported_at_ms.saturating_add(request.spacing_ms);
-        if request.probed == Probed::Alive && !insisted {
+        let insisted =
+            now_ms >= self.reported_at_ms.min(now_ms).saturating_add(*spacing_ms) && !found;
+        let dead = match *evidence {
+            Evidence::Found | Evidence::Checked(Probed::Dead) => true,
+            Evidence::Checked(Probed::CannotTell) => false,
+            Evidence::Checked(Probed::Alive) => {
+                self.alive_at_ms = now_ms;
+                self.probing_until_ms = 0;
+                if !insisted {
+                    return ReportAnswer::StillValid;
+                }
+                false
+            }
+            Evidence::Word { probe_ms } => {
+                if !insisted && probe_ms > 0 {
+                    return self.check_first(now_ms, probe_ms, *spacing_ms);
+                }
+                false
+            }
+        };
+        self.probing_until_ms = 0;
+        let foreign = dead && self.doubt_foreign(now_ms);
+        let from_ms = self.mark(now_ms, *spacing_ms, (!found).then_some(*budget));
+        ReportAnswer::Marked { from_ms, foreign }
+    }
+
+    /// A reader that reports a good token must not cost a refresh; and a herd of readers costs one probe.
+    fn check_first(&mut self, now_ms: u64, probe_ms: u64, spacing_ms: u64) -> ReportAnswer {
+        let answered = self.alive_at_ms > 0 && self.alive_at_ms <= now_ms;
+        if answered && now_ms < self.alive_at_ms.saturating_add(spacing_ms / ALIVE_HOLDS) {
             return ReportAnswer::StillValid;
         }
+        // One that ends further ahead than a probe takes was begun before the clock went back.
+        if (now_ms + 1..=now_ms + probe_ms).contains(&self.probing_until_ms) {
+            return ReportAnswer::Probing { until_ms: self.probing_until_ms };
+        }
+        self.probing_until_ms = now_ms + probe_ms;
+        ReportAnswer::Probe
+    }
+
+    /// The token is dead. Unless a doubt explains that already, somebody else's refresh killed it.
+    fn doubt_foreign(&mut self, now_ms: u64) -> bool {
+        let foreign = self.doubt.is_empty();
+        if foreign {
+            // Processed already, so only a claim that is made from now on is sure to be later.
+            self.raise(Doubt::Foreign, now_ms, self.drain_ms);
+        }
+        foreign
+    }
+
+    /// Marks the current token; `budget` is that of reports, where it counts. Returns from when the mark is served.
+    fn mark(&mut self, now_ms: u64, spacing_ms: u64, budget: Option<u32>) -> u64 {
         let day = day_of(now_ms);
         if self.report_day != day {
             self.report_day = day;
             self.report_count = 0;
         }
-        let from_ms = if self.report_count >= request.budget {
+        let from_ms = if budget.is_some_and(|budget| self.report_count >= budget) {
             (day + 1) * DAY_MS - DAY_OFFSET_MS
         } else {
-            self.report_count += 1;
-            self.served_from_ms(now_ms, request.spacing_ms)
+            self.report_count += u32::from(budget.is_some());
+            let quiet_ms = self.marked_at_ms.min(now_ms);
+            let quiet_ms = quiet_ms.saturating_add(2 * self.strained_spacing_ms(spacing_ms));
+            let again = self.marked_at_ms > 0 && now_ms < quiet_ms;
+            self.strain = if again { STRAIN_MAX.min(self.strain + 1) } else { 0 };
+            self.marked_at_ms = now_ms;
+            self.served_from_ms(now_ms, self.strained_spacing_ms(spacing_ms))
         };
         self.rejected = Some(Mark::Reported);
         self.rejected_from_ms = from_ms;
-        ReportAnswer::Marked { from_ms }
+        from_ms
     }
 
-    /// Marks the current token as to be replaced, whatever the status: refusals no longer bar anybody. Spacing is waited out.
-    ///
-    /// Returns from when the mark is served.
-    pub fn force(&mut self, now_ms: u64, rules: &Rules) -> u64 {
-        self.rejected = Some(Mark::Forced);
-        self.rejected_from_ms = self.served_from_ms(now_ms, rules.spacing_ms);
-        self.refusals.clear();
-        self.retry_at_ms = 0;
-        self.failures = 0;
-        self.rejected_from_ms
+    /// The spacing, doubled for every mark that came soon after the one before.
+    fn strained_spacing_ms(&self, spacing_ms: u64) -> u64 {
+        let doubled = spacing_ms.saturating_mul(2_u64.saturating_pow(self.strain.min(STRAIN_MAX)));
+        doubled.min(spacing_ms.max(STRAINED_SPACING_MAX_MS))
     }
 
-    fn served_from_ms(&self, now_ms: u64, spacing_ms: u64) -> u64 {
+    /// From when a mark is served: spacing is waited out, unless no usable token is left.
+    pub(crate) fn served_from_ms(&self, now_ms: u64, spacing_ms: u64) -> u64 {
         if self.spaced_from_ms == 0 || !self.usable(now_ms) {
             now_ms
         } else {
@@ -117,6 +205,10 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1_795_380_778_000;
+    const WORD: Evidence = Evidence::Word { probe_ms: 5_000 };
+    const ALIVE: Evidence = Evidence::Checked(Probed::Alive);
+    const DEAD: Evidence = Evidence::Checked(Probed::Dead);
+    const CANNOT_TELL: Evidence = Evidence::Checked(Probed::CannotTell);
 
     fn with_a_token() -> State {
         State {
@@ -129,56 +221,134 @@ mod tests {
         }
     }
 
-    fn request(token: &str, probed: Probed) -> ReportRequest {
+    fn request(token: &str, evidence: Evidence) -> ReportRequest {
         let fingerprint = Fingerprint::of(token);
-        ReportRequest { fingerprint, probed, spacing_ms: 30_000, budget: 2 }
+        ReportRequest { fingerprint, evidence, spacing_ms: 30_000, budget: 2 }
+    }
+
+    const fn marked(from_ms: u64) -> ReportAnswer {
+        ReportAnswer::Marked { from_ms, foreign: false }
+    }
+
+    /// The next token comes at `at_ms`, as a commit leaves it.
+    fn replaced(state: &mut State, at_ms: u64) {
+        state.rejected = None;
+        state.doubt.clear();
+        state.spaced_from_ms = at_ms;
+        state.reported = None;
     }
 
     #[test]
     fn a_report_of_an_older_token_changes_nothing() {
         let mut state = with_a_token();
-        let answer = state.report(NOW, &request("T0", Probed::Dead));
+        let answer = state.report(NOW, &request("T0", DEAD));
         assert_eq!((answer, state), (ReportAnswer::AlreadyNewer, with_a_token()));
     }
 
     #[test]
-    fn three_hundred_reports_of_one_dead_token_are_one_mark() {
+    fn three_hundred_reports_of_one_dead_token_are_one_probe_and_one_mark() {
         let mut state = with_a_token();
-        for _ in 0..300 {
-            let answer = state.report(NOW, &request("T", Probed::Dead));
-            assert_eq!(answer, ReportAnswer::Marked { from_ms: NOW });
+        assert_eq!(state.report(NOW, &request("T", WORD)), ReportAnswer::Probe);
+        for _ in 0..299 {
+            let answer = state.report(NOW + 1, &request("T", WORD));
+            assert_eq!(answer, ReportAnswer::Probing { until_ms: NOW + 5_000 });
+        }
+        let answer = state.report(NOW + 90, &request("T", DEAD));
+        assert_eq!(answer, ReportAnswer::Marked { from_ms: NOW + 90, foreign: true });
+        for _ in 0..299 {
+            assert_eq!(state.report(NOW + 91, &request("T", WORD)), marked(NOW + 90));
         }
         assert_eq!(state.report_count, 1);
     }
 
     #[test]
+    fn a_probe_that_nobody_answers_for_is_tried_by_the_next() {
+        let mut state = with_a_token();
+        assert_eq!(state.report(NOW, &request("T", WORD)), ReportAnswer::Probe);
+        assert_eq!(state.report(NOW + 5_000, &request("T", WORD)), ReportAnswer::Probe);
+    }
+
+    #[test]
+    fn without_a_probe_a_readers_word_is_enough() {
+        let mut state = with_a_token();
+        let word = request("T", Evidence::Word { probe_ms: 0 });
+        assert_eq!(state.report(NOW, &word), marked(NOW));
+        assert!(state.doubt.is_empty());
+        let mut state = with_a_token();
+        assert_eq!(state.report(NOW, &request("T", CANNOT_TELL)), marked(NOW));
+    }
+
+    #[test]
     fn a_token_that_the_upstream_accepts_is_marked_only_if_reported_again_after_the_spacing() {
         let mut state = with_a_token();
-        let alive = request("T", Probed::Alive);
+        let alive = request("T", ALIVE);
         assert_eq!(state.report(NOW, &alive), ReportAnswer::StillValid);
+        assert_eq!(state.report(NOW + 2_999, &request("T", WORD)), ReportAnswer::StillValid);
+        assert_eq!(state.report(NOW + 3_000, &request("T", WORD)), ReportAnswer::Probe);
         assert_eq!(state.report(NOW + 29_999, &alive), ReportAnswer::StillValid);
-        let marked = ReportAnswer::Marked { from_ms: NOW + 30_000 };
-        assert_eq!(state.report(NOW + 30_000, &alive), marked);
+        assert_eq!(state.report(NOW + 30_000, &request("T", WORD)), marked(NOW + 30_000));
     }
 
     #[test]
     fn a_mark_within_the_spacing_or_past_the_budget_is_served_when_its_time_comes() {
         let mut spaced = State { spaced_from_ms: NOW - 10_000, ..with_a_token() };
-        let answer = spaced.report(NOW, &request("T", Probed::Dead));
-        assert_eq!(answer, ReportAnswer::Marked { from_ms: NOW + 20_000 });
+        let answer = spaced.report(NOW, &request("T", CANNOT_TELL));
+        assert_eq!(answer, marked(NOW + 20_000));
 
         let day = day_of(NOW);
         let mut spent = State { report_day: day, report_count: 2, ..with_a_token() };
-        let answer = spent.report(NOW, &request("T", Probed::Dead));
+        let answer = spent.report(NOW, &request("T", CANNOT_TELL));
         let midnight_ms = (day + 1) * DAY_MS - DAY_OFFSET_MS;
-        assert_eq!(answer, ReportAnswer::Marked { from_ms: midnight_ms });
+        assert_eq!(answer, marked(midnight_ms));
     }
 
     #[test]
-    fn force_lifts_every_bar_and_waits_the_spacing_out() {
-        let mut state =
-            State { spaced_from_ms: NOW - 10_000, retry_at_ms: NOW + 9, ..with_a_token() };
-        assert_eq!(state.force(NOW, &crate::outlook::WECHAT), NOW + 20_000);
-        assert_eq!((state.rejected, state.retry_at_ms), (Some(Mark::Forced), 0));
+    fn what_the_probe_finds_by_itself_needs_no_budget_and_does_not_wait_for_the_next_day() {
+        let day = day_of(NOW);
+        let mut spent = State { report_day: day, report_count: 2, ..with_a_token() };
+        spent.report(NOW, &request("T", CANNOT_TELL));
+        let answer = spent.report(NOW + 1, &request("T", Evidence::Found));
+        assert_eq!(answer, ReportAnswer::Marked { from_ms: NOW + 1, foreign: true });
+        assert_eq!(spent.report_count, 2);
+    }
+
+    #[test]
+    fn a_dead_token_is_a_strangers_doing_unless_a_doubt_explains_it() {
+        let mut state = with_a_token();
+        let answer = state.report(NOW, &request("T", DEAD));
+        assert_eq!(answer, ReportAnswer::Marked { from_ms: NOW, foreign: true });
+        assert!(state.doubt.contains(Doubt::Foreign) && state.drains_at_ms == NOW);
+
+        let mut doubted = with_a_token();
+        doubted.raise(Doubt::Unknown, NOW + 60_000, 60_000);
+        assert_eq!(doubted.report(NOW, &request("T", DEAD)), marked(NOW));
+        assert!(!doubted.doubt.contains(Doubt::Foreign));
+    }
+
+    #[test]
+    fn spacing_doubles_up_to_ten_minutes_while_marks_repeat_and_is_forgotten_when_they_stop() {
+        let mut state = with_a_token();
+        let mut at_ms = NOW;
+        for expected_s in [30, 60, 120, 240, 480, 600, 600] {
+            state.spaced_from_ms = at_ms;
+            let mut word = request("T", CANNOT_TELL);
+            word.budget = 100;
+            assert_eq!(state.report(at_ms, &word), marked(at_ms + expected_s * 1_000));
+            at_ms += expected_s * 1_000;
+            replaced(&mut state, at_ms);
+        }
+        at_ms += 1_200_000;
+        let mut word = request("T", CANNOT_TELL);
+        word.budget = 100;
+        state.spaced_from_ms = at_ms;
+        assert_eq!(state.report(at_ms, &word), marked(at_ms + 30_000));
+    }
+
+    #[test]
+    fn a_report_under_a_current_claim_waits_for_its_outcome() {
+        let mut state = with_a_token();
+        (state.intent, state.claimed_at_ms, state.lease_ms) = (true, NOW, 8_000);
+        assert_eq!(state.report(NOW, &request("T", DEAD)), ReportAnswer::UnderWay);
+        assert_eq!(state.rejected, None);
     }
 }

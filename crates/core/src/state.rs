@@ -91,6 +91,23 @@ pub struct State {
     pub report_day: u64,
     /// Refreshes that reports caused on that day.
     pub report_count: u32,
+    /// When the probe last accepted the token, on behalf of a report.
+    pub alive_at_ms: u64,
+    /// Somebody tries the probe on behalf of a report, and has ended by then.
+    pub probing_until_ms: u64,
+    /// When the last mark was made that was no operator's.
+    pub marked_at_ms: u64,
+    /// Such marks that came soon one after the other: each doubles the spacing before the next is served.
+    pub strain: u32,
+
+    /// The claim that may have asked an idempotent upstream to kill its token; 0 once its request can have no more effect.
+    pub invalidating: u64,
+    /// When the last invalidation is served.
+    pub invalidated_at_ms: u64,
+    /// The day (of +08:00, since 1970) to which `invalidate_count` belongs.
+    pub invalidate_day: u64,
+    /// Invalidations of that day.
+    pub invalidate_count: u32,
 
     /// How the last attempt ended.
     pub status: Status,
@@ -113,6 +130,8 @@ pub enum Mark {
     Reported,
     /// An operator forces a refresh.
     Forced,
+    /// An operator wants the token dead at once; a claim that takes this on leaves [`Self::Forced`] behind.
+    Invalidated,
 }
 
 /// What a worker knows of its own earlier claims of a unit, and so what a state must show (rule R7).
@@ -150,6 +169,7 @@ impl Mark {
         match self {
             Self::Reported => "reported",
             Self::Forced => "forced",
+            Self::Invalidated => "invalidated",
         }
     }
 
@@ -157,6 +177,7 @@ impl Mark {
         match text {
             "reported" => Some(Self::Reported),
             "forced" => Some(Self::Forced),
+            "invalidated" => Some(Self::Invalidated),
             _ => None,
         }
     }
@@ -267,6 +288,14 @@ impl State {
         put("reported_at_ms", self.reported_at_ms.to_string());
         put("report_day", self.report_day.to_string());
         put("report_count", self.report_count.to_string());
+        put("alive_at_ms", self.alive_at_ms.to_string());
+        put("probing_until_ms", self.probing_until_ms.to_string());
+        put("marked_at_ms", self.marked_at_ms.to_string());
+        put("strain", self.strain.to_string());
+        put("invalidating", self.invalidating.to_string());
+        put("invalidated_at_ms", self.invalidated_at_ms.to_string());
+        put("invalidate_day", self.invalidate_day.to_string());
+        put("invalidate_count", self.invalidate_count.to_string());
         put("status", if self.exists() { self.status.as_str().to_owned() } else { String::new() });
         put("error_code", self.error_code.map_or(String::new(), |code| code.to_string()));
         put("error_message", self.error_message.clone());
@@ -319,6 +348,14 @@ impl State {
             reported_at_ms: number("reported_at_ms"),
             report_day: number("report_day"),
             report_count: count("report_count"),
+            alive_at_ms: number("alive_at_ms"),
+            probing_until_ms: number("probing_until_ms"),
+            marked_at_ms: number("marked_at_ms"),
+            strain: count("strain"),
+            invalidating: number("invalidating"),
+            invalidated_at_ms: number("invalidated_at_ms"),
+            invalidate_day: number("invalidate_day"),
+            invalidate_count: count("invalidate_count"),
             status: text("status").parse().unwrap_or_default(),
             error_code: text("error_code").parse().ok(),
             error_message: text("error_message").to_owned(),
@@ -374,6 +411,7 @@ mod tests {
                 at_ms: 5,
                 retry_at_ms: 6,
                 count: 1,
+                by: "w#1".to_owned(),
             }],
             ..State::default()
         };

@@ -35,6 +35,11 @@ impl Keys {
         format!("{}:events", self.prefix)
     }
 
+    /// The stream in which readers leave reports.
+    pub fn reports(&self) -> String {
+        format!("{}:reports", self.prefix)
+    }
+
     /// A sorted set: identities of living workers by the store's time of their last beat.
     pub fn workers(&self) -> String {
         format!("{}:workers", self.prefix)

@@ -7,10 +7,12 @@
 //! - `link`: one connection, which is replaced when it breaks and never repairs itself behind a command's back.
 //! - `lanes`: connections for claims, each used by one at a time.
 //! - `store`: the port that the core crate asks for.
+//! - `inbox`: the stream in which readers leave reports.
 //! - `listen`: events and key tracking on a connection of their own.
 //! - `facts`: what kind of Redis this is, for people.
 
 mod facts;
+mod inbox;
 mod keys;
 mod lanes;
 mod link;

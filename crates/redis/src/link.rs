@@ -51,6 +51,7 @@ pub struct RedisSettings {
 #[derive(Debug)]
 pub(crate) struct Link {
     client: Client,
+    response_timeout: Duration,
     slot: Mutex<Slot>,
 }
 
@@ -88,7 +89,12 @@ impl RedisSettings {
 
 impl Link {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, slot: Mutex::default() }
+        Self::patient(client, RESPONSE_TIMEOUT)
+    }
+
+    /// One on which an answer may take so long.
+    pub(crate) fn patient(client: Client, response_timeout: Duration) -> Self {
+        Self { client, response_timeout, slot: Mutex::default() }
     }
 
     /// A connection, and its number.
@@ -101,7 +107,7 @@ impl Link {
         if slot.not_before.is_some_and(|instant| Instant::now() < instant) {
             return Err(StoreError::Unavailable(slot.last_error.clone()));
         }
-        let config = timeouts();
+        let config = timeouts().set_response_timeout(Some(self.response_timeout));
         match self.client.get_multiplexed_async_connection_with_config(&config).await {
             Ok(connection) => {
                 let serial = slot.serial + 1;

@@ -55,6 +55,17 @@ impl Reply {
         redis::from_redis_value(value).map_err(|_| strange("an answer that is no text"))
     }
 
+    /// What a script says first; an error if a newer version wrote the state, which is left alone then.
+    pub(crate) fn verdict_unless_newer(&mut self) -> Result<String, StoreError> {
+        let verdict = self.text()?;
+        if verdict != "newer" {
+            return Ok(verdict);
+        }
+        let v = self.text()?;
+        let text = format!("the state is of version {v}, newer than this worker");
+        Err(StoreError::Refused(text))
+    }
+
     pub(crate) fn skip(&mut self, values: usize) {
         self.0.by_ref().take(values).for_each(drop);
     }

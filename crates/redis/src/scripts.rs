@@ -27,6 +27,10 @@ pub(crate) static COMMIT: LazyLock<Operation> = operation!("commit");
 pub(crate) static ABANDON: LazyLock<Operation> = operation!("abandon");
 pub(crate) static KEEP: LazyLock<Operation> = operation!("keep");
 pub(crate) static FORCE: LazyLock<Operation> = operation!("force");
+pub(crate) static INVALIDATE: LazyLock<Operation> = operation!("invalidate");
+pub(crate) static REPORT: LazyLock<Operation> = operation!("report");
+pub(crate) static PAUSE: LazyLock<Operation> = operation!("pause");
+pub(crate) static FORGET: LazyLock<Operation> = operation!("forget");
 
 impl Operation {
     fn new(name: &'static str, body: &str) -> Self {

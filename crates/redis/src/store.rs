@@ -7,22 +7,32 @@ use async_trait::async_trait;
 use redis::{Client, Cmd, RedisResult, Value};
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
+use zhongkong_core::clock::millis;
 use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::{Unit, Worker};
+use zhongkong_core::force::{INVALIDATION_SPACING_MS, INVALIDATIONS_A_DAY, InvalidateAnswer};
 use zhongkong_core::keep::KeepAnswer;
 use zhongkong_core::nature::Nature;
 use zhongkong_core::outlook::Rules;
-use zhongkong_core::ports::{Claimed, Committed, Notice, Observed, Reading, Store, StoreError};
+use zhongkong_core::ports::{
+    Claimed, Committed, LeftReport, Notice, Observed, Published, Reading, Store, StoreError,
+};
+use zhongkong_core::report::{
+    ALIVE_HOLDS, Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX, STRAINED_SPACING_MAX_MS,
+};
 use zhongkong_core::state::{Alive, OwnClaim, State};
 use zhongkong_core::token::Token;
 
 use crate::facts::{self, Facts};
+use crate::inbox::Inbox;
 use crate::keys::Keys;
 use crate::lanes::Lanes;
 use crate::link::{Link, RedisSettings, settled};
 use crate::listen::Listener;
 use crate::reply::{Reply, strange};
-use crate::scripts::{ABANDON, CLAIM, COMMIT, FORCE, KEEP, Operation};
+use crate::scripts::{
+    ABANDON, CLAIM, COMMIT, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
+};
 
 /// Below the response time-out, so that too few acknowledgements are an answer.
 const WAIT_TIMEOUT_MS: u64 = 500;
@@ -49,6 +59,7 @@ pub struct RedisStore {
     highest_known: AtomicBool,
     claims: Lanes,
     commands: Link,
+    inbox: Inbox,
 }
 
 impl RedisStore {
@@ -60,13 +71,14 @@ impl RedisStore {
     ) -> Result<Self, StoreError> {
         let client = settings.client()?;
         Ok(Self {
-            keys,
             replicas,
             highest: AtomicU32::new(0),
             highest_known: AtomicBool::new(false),
             claims: Lanes::new(client.clone()),
             commands: Link::new(client.clone()),
+            inbox: Inbox::new(client.clone(), keys.reports()),
             client,
+            keys,
         })
     }
 
@@ -104,6 +116,52 @@ impl RedisStore {
         list.arg(self.keys.workers()).arg(oldest_ms).arg("+inf");
         let living = self.ask("living", list).await?;
         redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))
+    }
+
+    /// Marks the token as to be killed: an idempotent upstream replaces it at once, and without overlap.
+    pub async fn invalidate(
+        &self,
+        unit: &Unit,
+        rules: &Rules,
+    ) -> Result<(InvalidateAnswer, Observed), StoreError> {
+        let arguments = [
+            rules.spacing_ms.to_string(),
+            INVALIDATIONS_A_DAY.to_string(),
+            INVALIDATION_SPACING_MS.to_string(),
+        ];
+        let mut reply = self.run(&INVALIDATE, unit, &arguments).await?;
+        let answer = match reply.verdict_unless_newer()?.as_str() {
+            "spent" => {
+                reply.skip(1);
+                InvalidateAnswer::Spent
+            }
+            _ => InvalidateAnswer::Marked { from_ms: reply.parsed()? },
+        };
+        Ok((answer, reply.observed()?))
+    }
+
+    /// Pauses the unit: no refresh, whoever asks.
+    pub async fn pause(&self, unit: &Unit) -> Result<Observed, StoreError> {
+        self.pause_or_resume(unit, "pause").await
+    }
+
+    /// Lets the unit be refreshed again.
+    pub async fn resume(&self, unit: &Unit) -> Result<Observed, StoreError> {
+        self.pause_or_resume(unit, "resume").await
+    }
+
+    async fn pause_or_resume(&self, unit: &Unit, what: &str) -> Result<Observed, StoreError> {
+        let mut reply = self.run(&PAUSE, unit, &[what.to_owned()]).await?;
+        reply.verdict_unless_newer()?;
+        reply.skip(1);
+        reply.observed()
+    }
+
+    /// Removes the unit's keys. Returns how many there were.
+    pub async fn forget(&self, unit: &Unit) -> Result<u32, StoreError> {
+        let mut reply = self.run(&FORGET, unit, &[]).await?;
+        reply.skip(1);
+        reply.parsed()
     }
 
     /// One command, and its answer.
@@ -189,10 +247,15 @@ impl Store for RedisStore {
             Some(Err(_)) | None => 0,
         };
         let verdict = reply.text()?;
-        let answer = match verdict.as_str() {
+        let mut answer = match verdict.as_str() {
             "claimed" => {
                 let (fence, reason) = (reply.parsed()?, reply.reason()?);
-                ClaimAnswer::Claimed { fence, reason, raised: reply.parsed()? }
+                let raised = reply.parsed()?;
+                ClaimAnswer::Claimed { fence, reason, raised, invalidate: false }
+            }
+            "paused" => {
+                reply.skip(1);
+                ClaimAnswer::Paused
             }
             "held" => ClaimAnswer::Held { until_ms: reply.parsed()? },
             "not_owed" => ClaimAnswer::NotOwed { look_at_ms: reply.parsed()? },
@@ -206,6 +269,9 @@ impl Store for RedisStore {
         let epoch = reply.text()?;
         let connected = reply.parsed()?;
         let observed = reply.observed()?;
+        if let ClaimAnswer::Claimed { fence, invalidate, .. } = &mut answer {
+            *invalidate = observed.state.invalidating == *fence;
+        }
         // A number that could not be remembered is seen again at the next claim.
         self.remember(connected).await.ok();
         Ok(Claimed { answer, observed, epoch, acknowledged, required })
@@ -282,13 +348,30 @@ impl Store for RedisStore {
 
     async fn force(&self, unit: &Unit, rules: &Rules) -> Result<Observed, StoreError> {
         let mut reply = self.run(&FORCE, unit, &[rules.spacing_ms.to_string()]).await?;
-        let verdict = reply.text()?;
-        let detail = reply.text()?;
-        if verdict == "newer" {
-            let text = format!("the state is of version {detail}, newer than this worker");
-            return Err(StoreError::Refused(text));
-        }
+        reply.verdict_unless_newer()?;
+        reply.skip(1);
         reply.observed()
+    }
+
+    async fn report(
+        &self,
+        unit: &Unit,
+        request: &ReportRequest,
+    ) -> Result<(ReportAnswer, Observed), StoreError> {
+        let mut reply = self.run(&REPORT, unit, &report_arguments(request)).await?;
+        let verdict = reply.verdict_unless_newer()?;
+        let (detail, foreign) = (reply.text()?, reply.text()? == "1");
+        let at_ms = || detail.parse().map_err(|_| strange("an instant that is none"));
+        let answer = match verdict.as_str() {
+            "already_newer" => ReportAnswer::AlreadyNewer,
+            "still_valid" => ReportAnswer::StillValid,
+            "under_way" => ReportAnswer::UnderWay,
+            "probe" => ReportAnswer::Probe,
+            "probing" => ReportAnswer::Probing { until_ms: at_ms()? },
+            "marked" => ReportAnswer::Marked { from_ms: at_ms()?, foreign },
+            _ => return Err(strange("an unknown verdict")),
+        };
+        Ok((answer, reply.observed()?))
     }
 
     async fn read(&self, units: &[Unit]) -> Result<Reading, StoreError> {
@@ -307,17 +390,40 @@ impl Store for RedisStore {
         Ok(Reading { epoch, now_ms, units: read })
     }
 
-    async fn token(&self, unit: &Unit) -> Result<Option<(Token, Duration)>, StoreError> {
+    async fn token(&self, unit: &Unit) -> Result<Option<Published>, StoreError> {
         let key = self.keys.reader(unit);
         let mut pipe = redis::pipe();
-        pipe.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
-        let mut results = self.commands.send("token", &mut pipe).await?.into_iter();
-        let token: Option<String> = redis::from_redis_value(settled(results.next())?)
-            .map_err(|_| strange("a token that is no text"))?;
-        let ttl_ms: i64 = redis::from_redis_value(settled(results.next())?).unwrap_or(-2);
+        // In one transaction, so that the number is this token's.
+        pipe.cmd("MULTI").cmd("GET").arg(&key).cmd("PTTL").arg(&key);
+        pipe.cmd("HMGET").arg(self.keys.state(unit)).arg(&["fingerprint", "generation"]);
+        pipe.cmd("TIME").cmd("EXEC");
+        let answer = settled(self.commands.send("token", &mut pipe).await?.pop())?;
+        let (token, ttl_ms, state, time): (Option<String>, i64, Vec<Option<String>>, Value) =
+            redis::from_redis_value(answer).map_err(|_| strange("a token that is no text"))?;
+        let Some(token) = token.and_then(|text| Token::new(text).ok()) else { return Ok(None) };
+        let [fingerprint, generation] = state.try_into().unwrap_or_default();
+        let own = fingerprint.is_some_and(|own| own == token.fingerprint().as_str());
+        let generation = generation.filter(|_| own).and_then(|number| number.parse().ok());
         let left = Duration::from_millis(u64::try_from(ttl_ms).unwrap_or(0));
-        let token = token.and_then(|text| Token::new(text).ok());
-        Ok(token.map(|token| (token, left)))
+        let now_ms = millis_of(time).unwrap_or_default();
+        let expires_at_ms = now_ms.saturating_add(millis(left));
+        Ok(Some(Published { token, left, expires_at_ms, generation: generation.unwrap_or(0) }))
+    }
+
+    async fn take_reports(&self, worker: &Worker) -> Result<Vec<LeftReport>, StoreError> {
+        self.inbox.take(&worker.identity).await
+    }
+
+    async fn adopt_reports(
+        &self,
+        worker: &Worker,
+        living: &[String],
+    ) -> Result<Vec<LeftReport>, StoreError> {
+        self.inbox.adopt(&self.commands, &worker.identity, living).await
+    }
+
+    async fn finish_report(&self, entry: &str) -> Result<(), StoreError> {
+        self.inbox.finish(&self.commands, entry).await
     }
 
     async fn beat(&self, worker: &Worker) -> Result<Vec<String>, StoreError> {
@@ -384,6 +490,27 @@ fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
         alive_fence,
         alive_for,
         viewer.epoch.clone(),
+    ]
+}
+
+fn report_arguments(request: &ReportRequest) -> Vec<String> {
+    let ReportRequest { fingerprint, evidence, spacing_ms, budget } = request;
+    let (evidence, probe_ms) = match *evidence {
+        Evidence::Word { probe_ms } => ("word", probe_ms),
+        Evidence::Checked(Probed::Alive) => ("alive", 0),
+        Evidence::Checked(Probed::Dead) => ("dead", 0),
+        Evidence::Checked(Probed::CannotTell) => ("cannot_tell", 0),
+        Evidence::Found => ("found", 0),
+    };
+    vec![
+        fingerprint.to_string(),
+        evidence.to_owned(),
+        probe_ms.to_string(),
+        spacing_ms.to_string(),
+        budget.to_string(),
+        STRAINED_SPACING_MAX_MS.to_string(),
+        ALIVE_HOLDS.to_string(),
+        STRAIN_MAX.to_string(),
     ]
 }
 

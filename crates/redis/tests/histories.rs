@@ -15,8 +15,9 @@ use zhongkong_core::nature::Nature;
 use zhongkong_core::outlook::{Rules, Viewer};
 use zhongkong_core::ports::{Store, StoreError};
 use zhongkong_core::refusal::{Scope, Status};
+use zhongkong_core::report::{Evidence, Probed, ReportRequest};
 use zhongkong_core::state::{Alive, Memory, OwnClaim, State};
-use zhongkong_core::token::Token;
+use zhongkong_core::token::{Fingerprint, Token};
 use zhongkong_redis::{Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
 use zhongkong_testkit::RedisServer;
 
@@ -60,6 +61,15 @@ enum Step {
         for_ms: u64,
     },
     Force,
+    Invalidate,
+    Pause {
+        resume: bool,
+    },
+    Report {
+        token: u8,
+        evidence: u8,
+        budget: u32,
+    },
     Pass {
         ms: i64,
     },
@@ -94,6 +104,10 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(claim, how, retry_in_ms)| Step::Abandon { claim, how, retry_in_ms }),
         2 => (any::<bool>(), 0..60_000_u64).prop_map(|(knows, for_ms)| Step::Keep { knows, for_ms }),
         1 => Just(Step::Force),
+        1 => Just(Step::Invalidate),
+        1 => any::<bool>().prop_map(|resume| Step::Pause { resume }),
+        5 => (0..5_u8, 0..6_u8, 0..3_u32)
+            .prop_map(|(token, evidence, budget)| Step::Report { token, evidence, budget }),
         8 => prop_oneof![
             6 => 0..3_000_i64, 3 => 3_000..40_000_i64, 1 => Just(-3_600_000_i64), 1 => Just(3_600_000_i64),
         ].prop_map(|ms| Step::Pass { ms }),
@@ -188,6 +202,20 @@ impl Both {
                 let from_ms = self.model.force(self.now_us / 1_000, &rules);
                 assert_eq!(observed.state.rejected_from_ms, from_ms);
             }
+            Step::Invalidate => {
+                let rules = rules(self.nature);
+                let (answer, _) = self.store.invalidate(&self.unit, &rules).await.unwrap();
+                assert_eq!(answer, self.model.invalidate(self.now_us / 1_000, &rules));
+            }
+            Step::Pause { resume: false } => {
+                self.store.pause(&self.unit).await.unwrap();
+                self.model.pause();
+            }
+            Step::Pause { resume: true } => {
+                self.store.resume(&self.unit).await.unwrap();
+                self.model.resume();
+            }
+            Step::Report { token, evidence, budget } => self.report(token, evidence, budget).await,
             Step::Pass { .. }
             | Step::DeleteReader
             | Step::OverwriteReader
@@ -262,6 +290,23 @@ impl Both {
         let request = AbandonRequest { fence, nonce, drain_ms: 10_000, outcome };
         let (answer, _) = self.store.abandon(&self.unit, &request).await.unwrap();
         assert_eq!(answer, self.model.abandon(self.now_us / 1_000, &request));
+    }
+
+    async fn report(&mut self, token: u8, evidence: u8, budget: u32) {
+        // Mostly the current token: the others are answered alike.
+        let current = self.model.fingerprint.clone().filter(|_| token < 4);
+        let fingerprint = current.unwrap_or_else(|| Fingerprint::of(&format!("token-{token}")));
+        let evidence = match evidence {
+            0 | 1 => Evidence::Word { probe_ms: 1_000 * u64::from(evidence) },
+            2 => Evidence::Checked(Probed::Alive),
+            3 => Evidence::Checked(Probed::Dead),
+            4 => Evidence::Checked(Probed::CannotTell),
+            _ => Evidence::Found,
+        };
+        let spacing_ms = rules(self.nature).spacing_ms;
+        let request = ReportRequest { fingerprint, evidence, spacing_ms, budget };
+        let (answer, _) = self.store.report(&self.unit, &request).await.unwrap();
+        assert_eq!(answer, self.model.report(self.now_us / 1_000, &request));
     }
 
     async fn keep(&mut self, knows: bool, for_ms: u64) {

@@ -82,7 +82,7 @@ impl UnitReport {
         language: Language,
     ) -> Self {
         let valid = state.usable(now_ms);
-        let failed = !matches!(state.status, Status::Ok | Status::Pending);
+        let failed = !matches!(state.status, Status::Ok | Status::Pending | Status::Paused);
         Self {
             id: unit.id.to_string(),
             kind: unit.kind.as_str(),
@@ -152,7 +152,7 @@ impl RefusalReport {
 /// Seconds until the next refresh, by what the state means for somebody.
 pub(crate) const fn next_refresh(outlook: &Outlook, now_ms: u64) -> u64 {
     match outlook {
-        Outlook::Newer { .. } => 0,
+        Outlook::Newer { .. } | Outlook::Paused => 0,
         Outlook::Held { until_ms: at_ms }
         | Outlook::NotOwed { look_at_ms: at_ms }
         | Outlook::Owed { at_ms, .. } => seconds_until(*at_ms, now_ms),
@@ -179,6 +179,7 @@ mod tests {
             at_ms: 0,
             retry_at_ms: 61_500,
             count: 1,
+            by: "worker-2#0000abcd".to_owned(),
         };
         let report = RefusalReport::new(&refusal, 500, Language::English);
         assert_eq!(report.worker.as_deref(), Some("worker-2"));

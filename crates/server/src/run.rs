@@ -215,6 +215,8 @@ fn changed_for_the_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
         ("http.listen", old.http.listen != new.http.listen),
         ("upstream.max_concurrent", old.upstream.max_concurrent != new.upstream.max_concurrent),
         ("refresh.human_poll", old.refresh.human_poll != new.refresh.human_poll),
+        ("refresh.report_budget", old.refresh.report_budget != new.refresh.report_budget),
+        ("refresh.probe_interval", old.refresh.probe_interval != new.refresh.probe_interval),
         ("refresh.reconcile_rate", old.refresh.reconcile_rate != new.refresh.reconcile_rate),
     ]
     .into_iter()

@@ -89,6 +89,9 @@ pub(crate) fn coordinator(
     CoordinatorSettings {
         worker: Worker::new(name, rand::random()),
         max_concurrent: config.upstream.max_concurrent,
+        probe_interval: Some(config.refresh.probe_interval).filter(|every| !every.is_zero()),
+        report_budget: config.refresh.report_budget,
+        spacing: config.refresh.spacing,
         reconcile_rate: config.refresh.reconcile_rate,
         human_poll: config.refresh.human_poll,
         name_credentials: config.credentials.len() <= NAMED_CREDENTIALS_MAX,

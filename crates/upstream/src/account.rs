@@ -10,12 +10,14 @@ use sha2::Sha256;
 use url::Url;
 use zhongkong_core::clock::Boot;
 use zhongkong_core::ports::{Fetched, Upstream};
+use zhongkong_core::report::Probed;
+use zhongkong_core::token::Token;
 
 use crate::provider::Provider;
 use crate::scrub::Scrub;
 use crate::secret::Secret;
 use crate::transport::{Exchange, Transport};
-use crate::{answer, wechat, wechat_stable};
+use crate::{answer, probe, quota, wechat, wechat_stable};
 
 /// Hex digits of a configuration's hash: enough to tell configurations apart, too few to learn from.
 const CONFIGURATION_DIGITS: usize = 12;
@@ -39,10 +41,42 @@ pub struct WeChat {
     transport: Transport,
 }
 
+/// Why an account's quotas were not cleared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClearQuotaError {
+    /// The upstream refused.
+    #[error("refused: {message} ({code})")]
+    Refused {
+        /// Its code.
+        code: i64,
+        /// Its words, without a secret.
+        message: String,
+    },
+    /// Nothing was sent.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// It may or may not have been done.
+    #[error("no clear answer: {0}")]
+    Unknown(String),
+}
+
 impl WeChat {
     /// The upstream of `account`, reached through `transport`.
     pub fn new(account: Account, transport: Transport) -> Self {
         Self { account, transport }
+    }
+
+    /// Sets the account's daily quotas of all calls to zero used. WeChat allows this ten times a month.
+    pub async fn clear_quota(&self, timeout: Duration) -> Result<(), ClearQuotaError> {
+        let Account { app_id, base_url, secret, .. } = &self.account;
+        let secret = secret.current();
+        let scrub = Scrub::new(&secret);
+        let request = quota::request(base_url, app_id, &secret);
+        match self.transport.send_now(request, timeout).await {
+            Exchange::NotSent { why } => Err(ClearQuotaError::NotSent(scrub.text(&why))),
+            Exchange::Lost { why } => Err(ClearQuotaError::Unknown(scrub.text(&why))),
+            Exchange::Answered { status, body, .. } => answer::cleared(status, &body, &scrub),
+        }
     }
 }
 
@@ -56,12 +90,12 @@ impl Upstream for WeChat {
         self.account.secret.reread().await
     }
 
-    async fn fetch(&self, send_by: Boot, timeout: Duration) -> Fetched {
+    async fn fetch(&self, send_by: Boot, timeout: Duration, invalidate: bool) -> Fetched {
         let Account { provider, app_id, base_url, secret } = &self.account;
         let secret = secret.current();
         let request = match provider {
             Provider::WeChat => wechat::request(base_url, app_id, &secret),
-            Provider::WeChatStable => wechat_stable::request(base_url, app_id, &secret),
+            Provider::WeChatStable => wechat_stable::request(base_url, app_id, &secret, invalidate),
         };
         let scrub = Scrub::new(&secret);
         match self.transport.send(request, send_by, timeout).await {
@@ -70,6 +104,18 @@ impl Upstream for WeChat {
             Exchange::Answered { status, body, sent_at } => {
                 answer::read(status, &body, sent_at, &scrub)
             }
+        }
+    }
+
+    fn has_probe(&self) -> bool {
+        true
+    }
+
+    async fn probe(&self, token: &Token, timeout: Duration) -> Probed {
+        let request = probe::request(&self.account.base_url, token);
+        match self.transport.send_now(request, timeout).await {
+            Exchange::Answered { status, body, .. } => answer::probed(status, &body),
+            Exchange::NotSent { .. } | Exchange::Lost { .. } => Probed::CannotTell,
         }
     }
 }

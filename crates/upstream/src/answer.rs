@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use zhongkong_core::clock::Boot;
-use zhongkong_core::codes::SYSTEM_BUSY;
+use zhongkong_core::codes::{SYSTEM_BUSY, token_is_dead};
 use zhongkong_core::ports::Fetched;
+use zhongkong_core::report::Probed;
 use zhongkong_core::token::Token;
 
+use crate::account::ClearQuotaError;
 use crate::scrub::Scrub;
 
 /// The longest life that is believed. WeChat's tokens live two hours.
@@ -45,6 +47,35 @@ pub(crate) fn read(status: u16, body: &[u8], sent_at: Boot, scrub: &Scrub) -> Fe
         },
         Err(why) if (200..=299).contains(&status) => unknown(why),
         Err(_) => unknown(format!("HTTP {status}")),
+    }
+}
+
+/// What an answer to the probe says. Only three codes speak of the token; any other is about something else.
+pub(crate) fn probed(status: u16, body: &[u8]) -> Probed {
+    let readable = matches!(status, 200..=299 | 400..=499);
+    let Some(object) = readable.then(|| parse(body).ok()).flatten() else {
+        return Probed::CannotTell;
+    };
+    match code(&object) {
+        Code::Some(code) if token_is_dead(code) => Probed::Dead,
+        Code::None if object.get("ip_list").is_some_and(Value::is_array) => Probed::Alive,
+        Code::Some(_) | Code::None | Code::Unreadable => Probed::CannotTell,
+    }
+}
+
+/// What an answer to `clear_quota` says: success is the code 0, and nothing else.
+pub(crate) fn cleared(status: u16, body: &[u8], scrub: &Scrub) -> Result<(), ClearQuotaError> {
+    let unclear = || ClearQuotaError::Unknown(format!("HTTP {status}"));
+    let object = parse(body).map_err(|_| unclear())?;
+    match code(&object) {
+        Code::Some(SYSTEM_BUSY) => {
+            Err(ClearQuotaError::Unknown("the upstream is busy (-1)".to_owned()))
+        }
+        Code::Some(code) => {
+            Err(ClearQuotaError::Refused { code, message: message(&object, scrub) })
+        }
+        Code::None if object.contains_key("errcode") => Ok(()),
+        Code::None | Code::Unreadable => Err(unclear()),
     }
 }
 
@@ -205,6 +236,35 @@ mod tests {
         for token in [String::new(), "a b".to_owned(), "中".to_owned(), "x".repeat(4097)] {
             let body = format!(r#"{{"access_token":"{token}","expires_in":7200}}"#);
             is_unknown(200, body, "a token must be 1 to 4096 visible ASCII characters");
+        }
+    }
+
+    #[test]
+    fn only_three_codes_of_the_probe_speak_of_the_token() {
+        for code in [40001, 40014, 42001] {
+            let body = format!(r#"{{"errcode":{code},"errmsg":"x"}}"#);
+            assert_eq!(probed(200, body.as_bytes()), Probed::Dead);
+        }
+        assert_eq!(probed(200, br#"{"ip_list":["1.2.3.4"]}"#), Probed::Alive);
+        for body in
+            [r#"{"errcode":40164}"#, r#"{"errcode":-1}"#, "{}", "<html>", r#"{"errcode":"x"}"#]
+        {
+            assert_eq!(probed(200, body.as_bytes()), Probed::CannotTell, "{body}");
+        }
+        assert_eq!(probed(502, br#"{"errcode":40001}"#), Probed::CannotTell);
+        assert_eq!(probed(302, br#"{"ip_list":[]}"#), Probed::CannotTell);
+    }
+
+    #[test]
+    fn quotas_are_cleared_if_the_upstream_says_so_and_not_otherwise() {
+        let scrub = Scrub::new(&"s3cret".into());
+        let cleared = |body: &str| cleared(200, body.as_bytes(), &scrub);
+        assert_eq!(cleared(r#"{"errcode":0,"errmsg":"ok"}"#), Ok(()));
+        let message = "no s3cret".to_owned().replace("s3cret", "[removed]");
+        let refused = ClearQuotaError::Refused { code: 48006, message };
+        assert_eq!(cleared(r#"{"errcode":48006,"errmsg":"no s3cret"}"#), Err(refused));
+        for body in ["{}", "", r#"{"errcode":-1}"#] {
+            assert!(matches!(cleared(body), Err(ClearQuotaError::Unknown(_))), "{body}");
         }
     }
 

@@ -174,6 +174,23 @@ impl Transport {
         self.conclude(answer, passage.sent_at(), timeout)
     }
 
+    /// Sends `request` at once, for a call that is no fetch: connecting and the answer each take at most `timeout`.
+    pub(crate) async fn send_now(&self, request: Request, timeout: Duration) -> Exchange {
+        let send_by = self.clock.now() + timeout;
+        let transport = self.without_hook();
+        transport.send(request, send_by, timeout).await
+    }
+
+    #[cfg(feature = "failpoints")]
+    fn without_hook(&self) -> Self {
+        Self { hook: None, ..self.clone() }
+    }
+
+    #[cfg(not(feature = "failpoints"))]
+    fn without_hook(&self) -> Self {
+        self.clone()
+    }
+
     fn conclude(&self, answer: Answer, sent_at: Option<Boot>, timeout: Duration) -> Exchange {
         let Some(sent_at) = sent_at else {
             return match answer {

@@ -9,9 +9,13 @@ use zhongkong_core::outlook::Outlook;
 use zhongkong_core::ports::Observed;
 use zhongkong_core::state::State;
 
+use super::reports::Reporter;
 use super::{Asked, Coordinator, Done, Sighting};
-use crate::handle::{CommandError, Order, RefreshAnswer, UnitView, Waiting};
+use crate::handle::{Asking, CommandError, Order, RefreshAnswer, UnitView, Waiting};
 use crate::units::{Slot, Waiter};
+
+/// When to ask again about a unit that an operator paused: nobody knows.
+const PAUSED_FOR: Duration = Duration::from_mins(1);
 
 impl Coordinator {
     pub(super) fn obey(&mut self, order: Order) {
@@ -27,6 +31,9 @@ impl Coordinator {
                 self.resync.wanted = true;
             }
             Order::Refresh { unit, force, answer } => self.asked(unit, force, answer),
+            Order::Report { unit, fingerprint, answer } => {
+                self.report(unit, fingerprint, Reporter::Caller(answer));
+            }
         }
     }
 
@@ -48,12 +55,7 @@ impl Coordinator {
             .collect()
     }
 
-    fn asked(
-        &mut self,
-        unit: Unit,
-        force: bool,
-        answer: oneshot::Sender<Result<Waiting, CommandError>>,
-    ) {
+    fn asked(&mut self, unit: Unit, force: bool, answer: oneshot::Sender<Asking>) {
         let Some(slot) = self.units.get_mut(&unit) else {
             drop(answer.send(Err(CommandError::Unknown(unit.id))));
             return;
@@ -79,7 +81,7 @@ impl Coordinator {
         &mut self,
         unit: &Unit,
         asked: Asked<Observed>,
-        answer: oneshot::Sender<Result<Waiting, CommandError>>,
+        answer: oneshot::Sender<Asking>,
     ) {
         match asked.answer {
             Ok(observed) => {
@@ -92,7 +94,7 @@ impl Coordinator {
     }
 
     /// What somebody who wants `unit` refreshed has to wait for.
-    fn wait_for(&mut self, unit: &Unit) -> Result<Waiting, CommandError> {
+    pub(super) fn wait_for(&mut self, unit: &Unit) -> Asking {
         let Self { units, world, .. } = self;
         let slot = units.get_mut(unit).ok_or_else(|| CommandError::Unknown(unit.id.clone()))?;
         let (outlook, view) =
@@ -101,15 +103,21 @@ impl Coordinator {
             return Err(CommandError::Store("the state has not been read yet".to_owned()));
         };
         let after = |at_ms: u64| Duration::from_millis(at_ms.saturating_sub(now_ms));
-        let retry_after = match outlook {
+        let waits = match outlook {
             Outlook::NotOwed { .. } => return Ok(Waiting::Now(RefreshAnswer::NotOwed)),
             Outlook::Newer { v } => {
                 let text = format!("the state is of version {v}, newer than this worker");
                 return Err(CommandError::Store(text));
             }
-            Outlook::Held { until_ms } => after(until_ms),
-            Outlook::Owed { at_ms, .. } => after(at_ms),
+            Outlook::Paused => {
+                let retry_after = PAUSED_FOR;
+                return Ok(Waiting::Now(RefreshAnswer::Deferred { retry_after }));
+            }
+            // It ends sooner as a rule.
+            Outlook::Held { until_ms } => (Duration::ZERO, after(until_ms)),
+            Outlook::Owed { at_ms, .. } => (after(at_ms), after(at_ms)),
         };
+        let (not_before, retry_after) = waits;
         let barred_ms = state.barred_until_ms(&world.identity, &slot.configuration);
         if barred_ms > now_ms {
             let (state, retry_after) = (Box::new(state.clone()), after(barred_ms));
@@ -120,6 +128,7 @@ impl Coordinator {
         let fence = fence.saturating_sub(u64::from(intent));
         let (sender, answer) = oneshot::channel();
         slot.wait(Waiter { token_fence, generation, fence, answer: sender });
-        Ok(Waiting::Later { answer, unless: RefreshAnswer::Deferred { retry_after } })
+        let unless = RefreshAnswer::Deferred { retry_after };
+        Ok(Waiting::Later { answer, not_before, unless })
     }
 }

@@ -10,6 +10,7 @@ pub(super) enum Task {
     Refresh,
     Read,
     Keep,
+    Probe,
 }
 
 /// Tasks of which only so many run at once; the others wait their turn.

@@ -34,6 +34,12 @@ impl Coordinator {
             Ok(Done::Beaten(beaten)) => self.beaten(beaten),
             Ok(Done::Forced(unit, asked, answer)) => self.forced(&unit, asked, answer),
             Ok(Done::Reread(unit, configuration)) => self.reconfigured(&unit, configuration),
+            Ok(Done::Probed(unit, found)) => self.probed(&unit, found),
+            Ok(Done::Reported(unit, fingerprint, asked)) => {
+                self.reported(&unit, fingerprint, asked);
+            }
+            Ok(Done::Adopted(adopted)) => self.adopted(adopted),
+            Ok(Done::Finished) => {}
             Err(error) => {
                 // A task that panicked would leave its unit busy for ever: better a new process than a dead keeper.
                 if error.is_panic() {

@@ -8,6 +8,8 @@ use zhongkong_core::ports::StoreError;
 
 use super::{Coordinator, Done};
 
+/// The reports of dead workers are looked after every so many beats, and whenever a worker came or went.
+const ADOPT_EVERY: u64 = 5;
 const STORE_RETRY_BASE: Duration = Duration::from_millis(200);
 const STORE_RETRY_CAP: Duration = Duration::from_secs(5);
 
@@ -27,11 +29,14 @@ impl Coordinator {
             Ok(living) => {
                 self.store_is(true);
                 metrics::gauge!("zhongkong_workers").set(living.len() as f64);
-                if living != self.world.living {
+                let changed = living != self.world.living;
+                if changed {
                     self.world.living = living;
                     self.units.reorder(&self.world);
                     self.decide_all();
                 }
+                self.go_on_serving(changed || self.beats.is_multiple_of(ADOPT_EVERY));
+                self.beats += 1;
             }
             Err(error) => self.tell_unreachable(&error),
         }

@@ -30,17 +30,17 @@ local function refuse(scope, key, status, code)
   end
   kept[#kept + 1] = {
     scope = scope, key = key, status = status, code = code, message = message,
-    at_ms = now, retry_at_ms = now + retry_in, count = count + 1,
+    at_ms = now, retry_at_ms = now + retry_in, count = count + 1, by = s.holder,
   }
   keep_only_the_last_to_end(kept)
   set_refusals(kept)
-  set('status', status)
+  end_as(status)
   set('error_code', code)
   set('error_message', message)
   set('retry_at_ms', now + retry_in)
 end
 
-local own = exists() and num('fence') == fence and s.nonce == nonce
+local own = fence > 0 and num('fence') == fence and s.nonce == nonce
 if not own or not s.intent then
   local event
   if outcome == 'unknown' and not own then
@@ -53,6 +53,10 @@ end
 
 set('intent', nil)
 set('drained', nil)
+if num('invalidating') == fence and outcome ~= 'unknown' then
+  set('invalidating', nil)
+  if s.rejected == 'forced' then set('rejected', 'invalidated') end
+end
 local kind_of_event = 'released'
 if outcome == 'unknown' then
   kind_of_event = 'doubted'

@@ -8,7 +8,7 @@
 -- ARGV[18] fence of the token whose life the worker knows (0 = none)     [19] that life in ms
 -- ARGV[20] epoch as the worker knows it, for where INFO is refused
 -- Returns {'claimed', fence, reason, raised doubts} | {'held', until, '', ''} | {'not_owed', look at, '', ''}
--- | {'newer', v, '', ''}, each followed by epoch, connected replicas, view.
+-- | {'paused', '', '', ''} | {'newer', v, '', ''}, each followed by epoch, connected replicas, view.
 
 local name, identity, nonce, configuration = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local lease, drain, spacing = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -57,7 +57,9 @@ local function may_run_at()
   local spaced = 0
   if sure and num('spaced_from_ms') > 0 then spaced = num('spaced_from_ms') + spacing end
   local drains_at = num('drains_at_ms')
-  if s.doubt == nil or drains_at <= now or idempotent then return spaced end
+  if s.doubt == nil or drains_at <= now or (idempotent and num('invalidating') == 0) then
+    return spaced
+  end
   -- One clean fetch after the drain instead of two, as long as readers can live with what they have.
   if (sure and sure > drains_at + 2 * request_timeout) or num('unknowns') == 0 then
     return math.max(drains_at, spaced)
@@ -78,9 +80,11 @@ end
 -- Why a refresh is owed, and from when it may run; nil if none is.
 local function owed()
   local reason
+  -- What somebody else's refresh killed is marked, and that mark has a time of its own.
+  local foreign = s.rejected ~= nil and s.doubt == 'foreign'
   if not usable() then reason = 'missing'
   elseif holder_is_dead() then reason = 'takeover'
-  elseif s.doubt ~= nil or clock_went_back() then reason = 'doubt'
+  elseif (s.doubt ~= nil and not foreign) or clock_went_back() then reason = 'doubt'
   elseif now >= num('refresh_at_ms') then reason = 'due'
   elseif is_of_another() or remembered > num('fence') or own_claim_is_lost() then reason = 'epoch'
   end
@@ -91,6 +95,8 @@ local function owed()
   end
   if s.rejected and not (reason and at <= num('rejected_from_ms')) then
     reason, at = s.rejected, num('rejected_from_ms')
+    if reason == 'invalidated' then reason = 'forced' end
+    if reason == 'reported' and foreign then reason = 'doubt' end
   end
   if reason then at = math.max(at, barred_until()) end
   return reason, at
@@ -121,6 +127,10 @@ if claim_is_current() then
   save()
   return answer('held', int(num('claimed_at_ms') + num('lease_ms')), view('claimed'))
 end
+if is_paused() then
+  save()
+  return answer('paused', '', view('paused'))
+end
 local reason, at = owed()
 if not reason or at > now then
   save()
@@ -133,7 +143,8 @@ if clock_went_back() then
   forget_future_instants()
   raise('clock', now + drain, drain)
 end
-if not exists() then
+-- A unit that was paused before its first claim has a state, and no history.
+if num('fence') == 0 then
   raise('cold_start', now + drain, drain)
 elseif is_of_another() then
   raise('epoch', now + drain, drain)
@@ -158,6 +169,11 @@ set('configuration', configuration)
 set('claimed_at_ms', now)
 set('lease_ms', lease)
 set('intent', true)
+if s.rejected == 'invalidated' then
+  -- One claim takes it on: whatever becomes of that, no second request kills the token that replaced it.
+  set('rejected', 'forced')
+  if idempotent and num('invalidating') == 0 then set('invalidating', fence) end
+end
 save()
 redis.call('SET', KEYS[2], int(fence) .. ':' .. name, 'PX', int(lease))
 local raised = {}

@@ -10,7 +10,7 @@ local fence, nonce, token, fingerprint = tonumber(ARGV[4]), ARGV[5], ARGV[6], AR
 local age, life, ahead = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local idempotent = ARGV[12] == '1'
 
-local own = exists() and num('fence') == fence and s.nonce == nonce
+local own = fence > 0 and num('fence') == fence and s.nonce == nonce
 if own and not s.intent and num('token_fence') == fence then
   return {'committed', s.generation, '', view('refreshed')}
 end
@@ -25,8 +25,13 @@ local changed = s.fingerprint ~= fingerprint
 if changed then
   set('generation', num('generation') + 1)
   set('issued_at_ms', math.max(0, now - age))
+  for _, field in ipairs({'reported', 'reported_at_ms', 'alive_at_ms', 'probing_until_ms'}) do
+    set(field, nil)
+  end
 end
-if changed or idempotent then
+if s.rejected == 'invalidated' then
+  -- Made after this claim, which did not take it on: it is still to be served.
+elseif changed or idempotent then
   set('rejected', nil)
   set('rejected_from_ms', nil)
 elseif s.rejected then
@@ -42,7 +47,10 @@ set('refresh_at_ms', math.max(0, num('expires_at_ms') - ahead))
 set('assumed', ARGV[11] == '1')
 set('lost', nil)
 set('spaced_from_ms', num('claimed_at_ms'))
-if s.drained or idempotent then
+-- A request to kill the token may still be under way, from another claim.
+local killing = num('invalidating') > 0 and num('invalidating') ~= fence
+if not killing or s.drained then set('invalidating', nil) end
+if s.drained or (idempotent and not killing) then
   for _, field in ipairs({'doubt', 'drains_at_ms', 'drain_ms', 'unknowns_before', 'unsure_from_ms'}) do
     set(field, nil)
   end
@@ -54,7 +62,7 @@ set('unknowns', nil)
 set('drained', nil)
 
 -- What was refused to this worker, to this configuration or to all is over.
-set('status', 'ok')
+end_as('ok')
 for _, field in ipairs({'error_code', 'error_message', 'retry_at_ms', 'failures'}) do
   set(field, nil)
 end

@@ -1,16 +1,14 @@
 -- Force: mark the token as to be replaced, whatever the status; refusals no longer bar anybody, spacing is waited out.
--- The twin of core's report.rs.
+-- The twin of core's force.rs.
 --
 -- ARGV[4] spacing ms
 -- Returns {'marked', from when it is served, view} | {'newer', v, view}.
 
 if num('v') > VERSION then return {'newer', s.v, view('forced')} end
-local from = now
-if num('spaced_from_ms') > 0 and usable() then
-  from = math.max(now, math.min(num('spaced_from_ms'), now) + tonumber(ARGV[4]))
+if s.rejected ~= 'invalidated' then
+  set('rejected', 'forced')
+  set('rejected_from_ms', served_from(tonumber(ARGV[4])))
 end
-set('rejected', 'forced')
-set('rejected_from_ms', from)
-for _, field in ipairs({'refusals', 'retry_at_ms', 'failures'}) do set(field, nil) end
+lift_refusals()
 save()
-return {'marked', int(from), publish('forced')}
+return {'marked', int(num('rejected_from_ms')), publish('forced')}

@@ -29,7 +29,9 @@ for name, value in pairs(s) do found[name] = value end
 for name, value in pairs(found) do
   if value == '' or value == '0' then s[name] = nil end
 end
-if s.rejected ~= 'reported' and s.rejected ~= 'forced' then s.rejected = nil end
+if s.rejected ~= 'reported' and s.rejected ~= 'forced' and s.rejected ~= 'invalidated' then
+  s.rejected = nil
+end
 
 local function num(name)
   return tonumber(s[name]) or 0
@@ -103,6 +105,29 @@ end
 
 local function holder_is_dead()
   return s.intent ~= nil and not claim_is_current()
+end
+
+local function is_paused() return s.status == 'paused' end
+
+-- How an attempt ended, which a pause outlasts.
+local function end_as(status)
+  if not is_paused() then set('status', status) end
+end
+
+-- The day of +08:00 to which now belongs, counted from 1970.
+local DAY, DAY_OFFSET = 86400000, 28800000
+local function today()
+  return math.floor((now + DAY_OFFSET) / DAY)
+end
+
+-- From when a mark is served: spacing is waited out, unless no usable token is left.
+local function served_from(spacing)
+  if num('spaced_from_ms') == 0 or not usable() then return now end
+  return math.max(now, math.min(num('spaced_from_ms'), now) + spacing)
+end
+
+local function lift_refusals()
+  for _, field in ipairs({'refusals', 'retry_at_ms', 'failures'}) do set(field, nil) end
 end
 
 local function refusals()

@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use zhongkong_coordinator::{RefreshAnswer, UnitView};
 use zhongkong_core::credential::{CredentialId, Kind, Unit};
+use zhongkong_core::ports::Published;
 
 use super::Api;
 use super::problem::Problem;
@@ -87,7 +88,10 @@ pub(super) async fn refresh(
     let answer = api.handle.refresh(unit.clone(), force, REFRESH_WAIT).await?;
     let (refreshed, outcome, retry_after) = match answer {
         RefreshAnswer::Refreshed => (true, "refreshed", None),
-        RefreshAnswer::NotOwed | RefreshAnswer::Unchanged => (false, "still_valid", None),
+        RefreshAnswer::AlreadyNewer => (false, "already_newer", None),
+        RefreshAnswer::NotOwed | RefreshAnswer::Unchanged | RefreshAnswer::StillValid => {
+            (false, "still_valid", None)
+        }
         RefreshAnswer::Deferred { retry_after } => (false, "deferred", Some(retry_after)),
         RefreshAnswer::Failed { state, retry_after } => {
             let now_ms =
@@ -104,18 +108,16 @@ pub(super) async fn refresh(
     };
     let token = api.store.token(&unit).await;
     let token = token.map_err(|error| Problem::store_unavailable(error.to_string()))?;
-    let Some((token, left)) = token else {
+    let Some(Published { token, left, generation, expires_at_ms }) = token else {
         return Err(Problem::no_valid_token(&unit.id, retry_after.unwrap_or_default()));
     };
-    let views = api.handle.views(Some(unit.id.clone())).await?;
-    let state = views.iter().find(|view| view.unit == unit).and_then(|view| view.state.as_ref());
     let body = RefreshedToken {
         id: &unit.id,
         kind,
         token: token.expose(),
         expires_in: left.as_secs(),
-        expires_at: state.map_or(0, |state| state.expires_at_ms / 1_000),
-        generation: state.map_or(0, |state| state.generation),
+        expires_at: expires_at_ms / 1_000,
+        generation,
         refreshed,
         outcome,
         retry_after: retry_after.map(|wait| wait.as_secs().max(1)),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use zhongkong_core::credential::{CredentialId, Kind, Unit};
-use zhongkong_core::ports::Store;
+use zhongkong_core::ports::{Published, Store};
 
 use crate::config::Config;
 use crate::terminal::{Exit, answer, complain};
@@ -17,16 +17,18 @@ pub(crate) async fn get(
     let unit = Unit { id, kind };
     let store = wiring::store(&config.redis)?;
     match store.token(&unit).await {
-        Ok(Some((token, left))) if as_json => {
+        Ok(Some(Published { token, left, generation, .. })) if as_json => {
             let expires_in = left.as_secs();
             let Unit { id, kind } = unit;
             let token = token.expose();
-            let object =
-                json!({ "id": id, "kind": kind, "token": token, "expires_in": expires_in });
+            let object = json!({
+                "id": id, "kind": kind, "token": token, "expires_in": expires_in,
+                "generation": generation,
+            });
             answer(&object.to_string());
             Ok(Exit::Done)
         }
-        Ok(Some((token, _))) => {
+        Ok(Some(Published { token, .. })) => {
             answer(token.expose());
             Ok(Exit::Done)
         }

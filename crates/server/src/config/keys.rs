@@ -48,10 +48,11 @@ pub(super) const REFRESH: Keys = Keys {
         "lease",
         "drain",
         "spacing",
+        "report_budget",
+        "probe_interval",
         "reconcile_rate",
         "human_poll",
     ],
-    later: &["report_budget", "probe_interval"],
     ..NONE
 };
 pub(super) const CREDENTIAL: Keys = Keys {

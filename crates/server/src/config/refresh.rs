@@ -8,6 +8,7 @@ use zhongkong_upstream::Provider;
 
 use super::error::Place;
 use super::section::Section;
+use super::value::Raw;
 
 /// WeChat's time between a token's issue and the death of the one before.
 pub(super) const OVERLAP: Duration = Provider::WeChat.default_overlap();
@@ -29,6 +30,10 @@ pub struct RefreshConfig {
     pub drain: Duration,
     /// The least time between two fetches while a usable token is left.
     pub spacing: Duration,
+    /// Refreshes a day and credential that reports may cause.
+    pub report_budget: u32,
+    /// How often a token is tried against the upstream; zero = never.
+    pub probe_interval: Duration,
     /// Doubts settled a second and upstream host after a change of epoch.
     pub reconcile_rate: u32,
     /// The first wait after a refusal that a person must lift.
@@ -43,6 +48,10 @@ pub(super) fn read(section: &Section<'_>) -> RefreshConfig {
         lease: time("lease", Duration::from_secs(8)),
         drain: time("drain", Duration::from_mins(1)),
         spacing: time("spacing", Duration::from_secs(30)),
+        report_budget: section.read("report_budget", |raw| raw.number(0..=100_000)).unwrap_or(100),
+        probe_interval: section
+            .read("probe_interval", Raw::duration)
+            .unwrap_or(Duration::from_mins(5)),
         reconcile_rate: section.read("reconcile_rate", |raw| raw.number(1..=10_000)).unwrap_or(50),
         human_poll: time("human_poll", Duration::from_mins(1)),
     };
@@ -116,7 +125,7 @@ fn blame(error: &TimingError, section: &Section<'_>, credential: Option<&Section
 
 #[cfg(test)]
 mod tests {
-    use crate::config::testing::{ACCOUNT, refused, refused_with, warned};
+    use crate::config::testing::{ACCOUNT, loaded, refused, refused_with, warned};
 
     #[test]
     fn a_contradiction_names_both_values_and_what_would_do() {
@@ -183,10 +192,11 @@ mod tests {
                 &["zhongkong.toml:1: refresh.lease: ", part],
             );
         }
-        refused("refresh.probe_interval = \"5m\"", &["probe_interval", "is not in this version"]);
+        let never = loaded(&format!("[refresh]\nprobe_interval = \"0s\"\n{ACCOUNT}"));
+        assert!(never.config.refresh.probe_interval.is_zero());
         refused("refresh.human_poll = \"0s\"", &["refresh.human_poll: must be more than zero"]);
         refused("refresh.reconcile_rate = 0", &["must be a whole number, 1 to 10000"]);
-        refused("refresh.report_budget = 100", &["report_budget", "is not in this version"]);
+        refused("refresh.report_budget = -1", &["must be a whole number, 0 to 100000"]);
     }
 
     #[test]

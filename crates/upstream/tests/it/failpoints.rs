@@ -29,7 +29,7 @@ async fn a_fetch_that_is_answered_reaches_every_point_once() {
     let server = Server::start(Script::Answer(ok(r#"{"access_token":"abc"}"#))).await;
     let (hook, reached) = recording();
     let wechat = wechat(server.url(), transport().with_hook(hook));
-    let fetched = wechat.fetch(TestClock::at(LONG), LONG).await;
+    let fetched = wechat.fetch(TestClock::at(LONG), LONG, false).await;
     assert!(matches!(fetched, Fetched::Token { .. }), "{fetched:?}");
     let expected = [HookPoint::AfterCheck, HookPoint::AfterSend, HookPoint::AfterAnswer];
     assert_eq!(*reached.lock().unwrap(), expected);
@@ -41,7 +41,7 @@ async fn a_fetch_without_an_answer_reaches_no_point_after_it() {
     let server = Server::start(Script::Stall(Vec::new())).await;
     let (hook, reached) = recording();
     let wechat = wechat(server.url(), transport().with_hook(hook));
-    check_unknown(&wechat.fetch(TestClock::at(LONG), SHORT).await, "no answer");
+    check_unknown(&wechat.fetch(TestClock::at(LONG), SHORT, false).await, "no answer");
     assert_eq!(*reached.lock().unwrap(), [HookPoint::AfterCheck, HookPoint::AfterSend]);
 }
 
@@ -58,7 +58,7 @@ async fn the_request_is_out_when_the_point_after_sending_is_reached() {
         }
     });
     let wechat = wechat(server.url(), transport().with_hook(hook));
-    check_unknown(&wechat.fetch(TestClock::at(LONG), SHORT).await, "no answer");
+    check_unknown(&wechat.fetch(TestClock::at(LONG), SHORT, false).await, "no answer");
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn a_stall_between_the_check_and_the_sending_sends_late() {
     let clock = TestClock::new();
     let transport = Transport::new(&settings(), Arc::<TestClock>::clone(&clock)).unwrap();
     let wechat = wechat(server.url(), transport.with_hook(hook));
-    let fetched = wechat.fetch(clock.now() + 2 * SHORT, SHORT).await;
+    let fetched = wechat.fetch(clock.now() + 2 * SHORT, SHORT, false).await;
     assert!(matches!(fetched, Fetched::Token { .. }), "{fetched:?}");
     check_one_request(&server.received().await);
 }

@@ -47,7 +47,7 @@ async fn a_token_is_fetched_with_one_get() {
 async fn a_stable_token_is_fetched_with_one_post_that_forces_nothing() {
     let server = Server::start(Script::Answer(ok(TOKEN))).await;
     let wechat = WeChat::new(account(Provider::WeChatStable, server.url()), transport());
-    check_token(&wechat.fetch(TestClock::at(LONG), LONG).await);
+    check_token(&wechat.fetch(TestClock::at(LONG), LONG, false).await);
     let received = server.received().await;
     check_one_request(&received);
     assert!(received[0].starts_with("POST /cgi-bin/stable_token HTTP/1.1\r\n"), "{received:?}");
@@ -61,7 +61,7 @@ async fn every_fetch_has_a_connection_of_its_own() {
     let server = Server::start(Script::Stall(ok(TOKEN))).await;
     let wechat = WeChat::new(account(Provider::WeChat, server.url()), transport());
     for _ in 0..3 {
-        check_token(&wechat.fetch(TestClock::at(LONG), LONG).await);
+        check_token(&wechat.fetch(TestClock::at(LONG), LONG, false).await);
     }
     assert_eq!(server.received().await.len(), 3);
 }
@@ -161,7 +161,7 @@ async fn an_echoed_secret_is_taken_out_of_the_refusal() {
     for provider in Provider::ALL {
         let server = Server::start(Script::Echo).await;
         let wechat = WeChat::new(account(provider, server.url()), transport());
-        let fetched = wechat.fetch(TestClock::at(LONG), LONG).await;
+        let fetched = wechat.fetch(TestClock::at(LONG), LONG, false).await;
         let Fetched::Refused { code: 40013, message } = &fetched else { panic!("{fetched:?}") };
         check_text(message, "HTTP/1.1");
         check_text(&format!("{wechat:?} {fetched:?}"), "Refused");

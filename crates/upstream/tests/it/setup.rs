@@ -68,7 +68,7 @@ pub(crate) fn wechat(base_url: Url, transport: Transport) -> WeChat {
 
 /// One fetch that has time enough to be sent.
 pub(crate) async fn fetch(base_url: Url, timeout: Duration) -> Fetched {
-    wechat(base_url, transport()).fetch(TestClock::at(LONG), timeout).await
+    wechat(base_url, transport()).fetch(TestClock::at(LONG), timeout, false).await
 }
 
 /// The text is about what is expected, and has no secret.

@@ -23,7 +23,7 @@ async fn a_deadline_that_has_passed_opens_no_connection() {
     let clock = TestClock::new();
     let transport = Transport::new(&settings(), clock).unwrap();
     let past = TestClock::at(Duration::ZERO).before(Duration::from_millis(1));
-    let fetched = wechat(server.url(), transport).fetch(past, LONG).await;
+    let fetched = wechat(server.url(), transport).fetch(past, LONG, false).await;
     check_not_sent(&fetched, "the deadline passed");
     assert!(server.received().await.is_empty());
 }
@@ -32,7 +32,7 @@ async fn a_deadline_that_has_passed_opens_no_connection() {
 async fn a_worker_that_was_paused_while_it_connected_sends_nothing() {
     let server = Server::start(Script::Answer(ok(TOKEN))).await;
     let transport = Transport::new(&settings(), TestClock::jumping(2 * LONG)).unwrap();
-    let fetched = wechat(server.url(), transport).fetch(TestClock::at(LONG), LONG).await;
+    let fetched = wechat(server.url(), transport).fetch(TestClock::at(LONG), LONG, false).await;
     check_not_sent(&fetched, "the deadline passed");
     assert_eq!(server.received().await, [""]);
 }
@@ -43,7 +43,7 @@ async fn a_handshake_that_never_ends_is_given_up_at_the_deadline() {
     let clock = TestClock::new();
     let transport = Transport::new(&settings(), Arc::<TestClock>::clone(&clock)).unwrap();
     let wechat = wechat(server.url_of("https"), transport);
-    let fetched = wechat.fetch(clock.now() + SHORT, LONG).await;
+    let fetched = wechat.fetch(clock.now() + SHORT, LONG, false).await;
     check_not_sent(&fetched, "the deadline passed");
     let received = server.received().await;
     assert!(received.len() == 1 && !received[0].contains("cgi-bin"), "{received:?}");
@@ -55,7 +55,7 @@ async fn a_connection_that_takes_longer_than_a_request_may_is_the_ways_fault() {
     let settings = TransportSettings { request_timeout: SHORT, ..settings() };
     let transport = Transport::new(&settings, TestClock::new()).unwrap();
     let wechat = wechat(server.url_of("https"), transport);
-    let fetched = wechat.fetch(TestClock::at(LONG), SHORT).await;
+    let fetched = wechat.fetch(TestClock::at(LONG), SHORT, false).await;
     check_not_sent(&fetched, "no connection within 200ms");
 }
 
@@ -94,7 +94,7 @@ async fn everything_goes_through_the_proxy() {
     let settings = TransportSettings { proxy: Some(proxy.url()), ..settings() };
     let transport = Transport::new(&settings, TestClock::new()).unwrap();
     let upstream = Url::parse("http://upstream.invalid").unwrap();
-    let fetched = wechat(upstream, transport).fetch(TestClock::at(LONG), LONG).await;
+    let fetched = wechat(upstream, transport).fetch(TestClock::at(LONG), LONG, false).await;
     assert!(matches!(fetched, Fetched::Token { .. }), "{fetched:?}");
     let received = proxy.received().await;
     check_one_request(&received);
@@ -107,7 +107,7 @@ async fn a_proxy_that_opens_no_tunnel_never_sees_the_request() {
     let settings = TransportSettings { proxy: Some(proxy.url()), ..settings() };
     let transport = Transport::new(&settings, TestClock::new()).unwrap();
     let upstream = Url::parse("https://upstream.invalid").unwrap();
-    let fetched = wechat(upstream, transport).fetch(TestClock::at(LONG), LONG).await;
+    let fetched = wechat(upstream, transport).fetch(TestClock::at(LONG), LONG, false).await;
     check_not_sent(&fetched, "no connection: ");
     let received = proxy.received().await;
     assert_eq!(received.len(), 1);
@@ -152,7 +152,7 @@ async fn a_fetch_that_is_dropped_closes_its_connection() {
     let requested = Arc::clone(&server.requested);
     let wechat = wechat(server.url(), transport());
     tokio::select! {
-        fetched = wechat.fetch(TestClock::at(LONG), LONG) => panic!("{fetched:?}"),
+        fetched = wechat.fetch(TestClock::at(LONG), LONG, false) => panic!("{fetched:?}"),
         () = requested.notified() => {}
     }
     check_one_request(&server.received().await);

@@ -1,0 +1,363 @@
+//! Reports: word that a token was rejected, from callers and from the store's stream.
+//!
+//! However many say the same of the same token, they share one question to the store, and one probe.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use zhongkong_core::clock::{Clock, millis};
+use zhongkong_core::credential::{Unit, Worker};
+use zhongkong_core::ports::{LeftReport, Observed, Store, StoreError};
+use zhongkong_core::report::{Evidence, Probed, ReportAnswer, ReportRequest};
+use zhongkong_core::token::Fingerprint;
+
+use super::{Asked, Coordinator, Done, Sighting, presence};
+use crate::handle::{Asking, CommandError, RefreshAnswer, Waiting};
+use crate::settings::{CoordinatorSettings, CredentialSettings};
+use crate::telemetry;
+
+/// Different tokens whose reports are under way at once, at most.
+const OPEN_MAX: usize = 256;
+/// Entries of the stream that may wait for the loop.
+pub(super) const LEFT: usize = 64;
+/// Callers that may share one report.
+const REPORTERS_MAX: usize = 4_096;
+/// How often a worker looks whether another's probe has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Beyond the longest that connecting and the answer may take.
+const PROBE_GRACE: Duration = Duration::from_secs(1);
+
+/// Who reported.
+#[derive(Debug)]
+pub(super) enum Reporter {
+    /// A caller, who waits.
+    Caller(oneshot::Sender<Asking>),
+    /// An entry of the stream, by its name: nobody waits, and it is finished once the report is recorded.
+    Entry(String),
+}
+
+/// The reports under way.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    open: HashMap<(Unit, Fingerprint), Vec<Reporter>>,
+    /// Entries that the store did not take the report of: they are served when it answers again.
+    later: Vec<LeftReport>,
+    pub(super) adopting: bool,
+}
+
+/// One report, on its way to what it comes to.
+struct Report {
+    unit: Unit,
+    fingerprint: Fingerprint,
+    /// None if this worker lacks the credential: it records the report, and cannot probe.
+    credential: Option<Arc<CredentialSettings>>,
+    settings: Arc<CoordinatorSettings>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    probes: Arc<Semaphore>,
+}
+
+impl Reports {
+    /// Whether entries of the stream may be taken on. Callers may use what is left beyond that.
+    pub(super) fn have_room(&self) -> bool {
+        self.open.len() + self.later.len() < OPEN_MAX / 2
+    }
+}
+
+impl Coordinator {
+    /// Takes on a report that a reader left in the store.
+    pub(super) fn serve(&mut self, left: LeftReport) {
+        let LeftReport { entry, report } = left;
+        if let Some((unit, fingerprint)) = report {
+            self.report(unit, fingerprint, Reporter::Entry(entry));
+        } else {
+            tracing::warn!(
+                entry,
+                "a report in the stream cannot be read, and is dropped: it needs id, and fingerprint or token"
+            );
+            telemetry::reported("dropped");
+            self.finish_entry(entry);
+        }
+    }
+
+    /// Takes on a report, or joins it to the same one under way.
+    pub(super) fn report(&mut self, unit: Unit, fingerprint: Fingerprint, reporter: Reporter) {
+        let key = (unit, fingerprint);
+        let full = self.reports.open.len() >= OPEN_MAX;
+        if let Some(reporters) = self.reports.open.get_mut(&key) {
+            match reporter {
+                Reporter::Caller(answer) if reporters.len() >= REPORTERS_MAX => {
+                    drop(answer.send(Err(CommandError::Busy)));
+                }
+                reporter => reporters.push(reporter),
+            }
+            return;
+        }
+        if let Reporter::Caller(answer) = reporter {
+            if full {
+                drop(answer.send(Err(CommandError::Busy)));
+                return;
+            }
+            self.reports.open.insert(key.clone(), vec![Reporter::Caller(answer)]);
+        } else {
+            self.reports.open.insert(key.clone(), vec![reporter]);
+        }
+        let (unit, fingerprint) = key;
+        let credential = self.units.get_mut(&unit).map(|slot| Arc::clone(&slot.credential));
+        let report = Report {
+            unit: unit.clone(),
+            fingerprint: fingerprint.clone(),
+            credential,
+            settings: Arc::clone(&self.settings),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            probes: Arc::clone(&self.probes),
+        };
+        self.tasks.spawn(async move {
+            let clock = Arc::clone(&report.clock);
+            let asked = Asked::the(clock, report.run()).await;
+            Done::Reported(unit, fingerprint, asked)
+        });
+    }
+
+    /// What a report came to: everybody who shares it is told.
+    pub(super) fn reported(
+        &mut self,
+        unit: &Unit,
+        fingerprint: Fingerprint,
+        asked: Asked<(ReportAnswer, Observed)>,
+    ) {
+        let key = (unit.clone(), fingerprint);
+        let reporters = self.reports.open.remove(&key).unwrap_or_default();
+        let (unit, fingerprint) = key;
+        let (answer, observed) = match asked.answer {
+            Ok(answered) => answered,
+            Err(error) => {
+                self.unrecorded(&unit, &fingerprint, reporters, &error);
+                return;
+            }
+        };
+        let known = self.units.get_mut(&unit).is_some() || observed.state.exists();
+        let waits = match answer {
+            ReportAnswer::Marked { from_ms, .. } => from_ms.saturating_sub(observed.now_ms),
+            _ => 0,
+        };
+        self.telemetry.marked(&unit, answer);
+        self.observe(&unit, observed, Sighting::read(asked.at));
+        for reporter in reporters {
+            match reporter {
+                Reporter::Caller(caller) => {
+                    let asking = if known {
+                        self.answer_to(&unit, &fingerprint, answer, Duration::from_millis(waits))
+                    } else {
+                        Err(CommandError::Unknown(unit.id.clone()))
+                    };
+                    // Whoever no longer waits needs no answer.
+                    drop(caller.send(asking));
+                }
+                Reporter::Entry(entry) => {
+                    telemetry::reported(match answer {
+                        _ if !known => "dropped",
+                        ReportAnswer::AlreadyNewer => "already_newer",
+                        ReportAnswer::StillValid => "still_valid",
+                        _ => "deferred",
+                    });
+                    if !known {
+                        tracing::warn!(
+                            credential.id = %unit.id, kind = %unit.kind, entry,
+                            "a report in the stream names a credential that nobody knows, and is dropped"
+                        );
+                    }
+                    self.finish_entry(entry);
+                }
+            }
+        }
+        self.decide(&unit);
+    }
+
+    /// What a caller is told, or has to wait for.
+    fn answer_to(
+        &mut self,
+        unit: &Unit,
+        fingerprint: &Fingerprint,
+        answer: ReportAnswer,
+        retry_after: Duration,
+    ) -> Asking {
+        let now = |answer| Ok(Waiting::Now(answer));
+        match answer {
+            ReportAnswer::AlreadyNewer => return now(RefreshAnswer::AlreadyNewer),
+            ReportAnswer::StillValid => return now(RefreshAnswer::StillValid),
+            _ => {}
+        }
+        let Some(slot) = self.units.get_mut(unit) else {
+            // Another worker serves it.
+            return now(RefreshAnswer::Deferred { retry_after });
+        };
+        // It may have been replaced since the store answered.
+        let seen =
+            slot.keeper.view(self.world.now).and_then(|(state, _)| state.fingerprint.as_ref());
+        if seen.is_some_and(|seen| seen != fingerprint) {
+            return now(RefreshAnswer::AlreadyNewer);
+        }
+        self.wait_for(unit)
+    }
+
+    fn unrecorded(
+        &mut self,
+        unit: &Unit,
+        fingerprint: &Fingerprint,
+        reporters: Vec<Reporter>,
+        error: &StoreError,
+    ) {
+        tracing::debug!(credential.id = %unit.id, kind = %unit.kind, %error, "a report was not recorded");
+        for reporter in reporters {
+            match reporter {
+                Reporter::Caller(caller) => {
+                    drop(caller.send(Err(CommandError::Store(error.to_string()))));
+                }
+                Reporter::Entry(entry) => {
+                    let report = Some((unit.clone(), fingerprint.clone()));
+                    self.reports.later.push(LeftReport { entry, report });
+                }
+            }
+        }
+    }
+
+    /// The store answers: entries that it did not take the report of are served again, and those of dead workers, too.
+    pub(super) fn go_on_serving(&mut self, adopt: bool) {
+        for left in std::mem::take(&mut self.reports.later) {
+            self.serve(left);
+        }
+        if adopt && !self.reports.adopting && self.reports.have_room() {
+            self.reports.adopting = true;
+            let (store, worker) = (Arc::clone(&self.store), self.settings.worker.clone());
+            let living = self.world.living.clone();
+            self.tasks
+                .spawn(async move { Done::Adopted(store.adopt_reports(&worker, &living).await) });
+        }
+    }
+
+    pub(super) fn adopted(&mut self, adopted: Result<Vec<LeftReport>, StoreError>) {
+        self.reports.adopting = false;
+        match adopted {
+            Ok(adopted) => adopted.into_iter().for_each(|left| self.serve(left)),
+            Err(error) => {
+                tracing::debug!(%error, "the reports of dead workers were not looked after")
+            }
+        }
+    }
+
+    /// The entry was served. If the store does not hear of it, it is served once more after this worker's end.
+    fn finish_entry(&mut self, entry: String) {
+        let store = Arc::clone(&self.store);
+        self.tasks.spawn(async move {
+            if let Err(error) = store.finish_report(&entry).await {
+                tracing::debug!(%error, "a served report was not removed");
+            }
+            Done::Finished
+        });
+    }
+}
+
+impl Report {
+    async fn run(self) -> Result<(ReportAnswer, Observed), StoreError> {
+        self.settings.reach("before_report").await;
+        let first = Evidence::Word { probe_ms: self.probe_ms() };
+        let mut evidence = first;
+        loop {
+            let (answer, observed) = self.record(evidence).await?;
+            match answer {
+                ReportAnswer::Probe => evidence = Evidence::Checked(self.probe().await),
+                ReportAnswer::Probing { until_ms } => {
+                    let left = Duration::from_millis(until_ms.saturating_sub(observed.now_ms));
+                    tokio::time::sleep(left.min(LOOK_EVERY)).await;
+                    evidence = first;
+                }
+                ReportAnswer::AlreadyNewer
+                | ReportAnswer::StillValid
+                | ReportAnswer::UnderWay
+                | ReportAnswer::Marked { .. } => {
+                    self.settings.reach("after_report").await;
+                    return Ok((answer, observed));
+                }
+            }
+        }
+    }
+
+    async fn record(&self, evidence: Evidence) -> Result<(ReportAnswer, Observed), StoreError> {
+        let times = self.credential.as_ref().map(|credential| credential.timing.times());
+        let request = ReportRequest {
+            fingerprint: self.fingerprint.clone(),
+            evidence,
+            spacing_ms: millis(times.map_or(self.settings.spacing, |times| times.spacing)),
+            budget: self.settings.report_budget,
+        };
+        self.store.report(&self.unit, &request).await
+    }
+
+    /// The longest that a probe takes; 0 where there is none.
+    fn probe_ms(&self) -> u64 {
+        match &self.credential {
+            Some(credential) if credential.upstream.has_probe() => {
+                millis(2 * credential.timing.times().request_timeout + PROBE_GRACE)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Tries the token that was reported, if it is still the one that readers find.
+    async fn probe(&self) -> Probed {
+        let Some(credential) = &self.credential else { return Probed::CannotTell };
+        probe(&*self.store, &self.unit, credential, &self.probes, Some(&self.fingerprint))
+            .await
+            .map_or(Probed::CannotTell, |(probed, _)| probed)
+    }
+}
+
+/// Tries the token that readers find, if it is `wanted`; what came of it, and which token it was.
+pub(super) async fn probe(
+    store: &dyn Store,
+    unit: &Unit,
+    credential: &CredentialSettings,
+    probes: &Semaphore,
+    wanted: Option<&Fingerprint>,
+) -> Option<(Probed, Fingerprint)> {
+    // Fails only if the semaphore is closed, which nobody does.
+    let _permit = probes.acquire().await.ok()?;
+    let published = store.token(unit).await.ok()??;
+    let fingerprint = published.token.fingerprint();
+    if wanted.is_some_and(|wanted| *wanted != fingerprint) {
+        return None;
+    }
+    let timeout = credential.timing.times().request_timeout;
+    Some((credential.upstream.probe(&published.token, timeout).await, fingerprint))
+}
+
+/// Takes entries from the store's stream, as many as the loop takes on.
+pub(super) async fn take(store: Arc<dyn Store>, worker: Worker, entries: mpsc::Sender<LeftReport>) {
+    let mut failures = 0;
+    loop {
+        match store.take_reports(&worker).await {
+            Ok(taken) => {
+                failures = 0;
+                for left in taken {
+                    if entries.send(left).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                if failures == 0 && matches!(error, StoreError::Refused(_)) {
+                    tracing::warn!(
+                        %error,
+                        "redis refuses the stream of reports: what readers leave there is not served by this worker. \
+                         Grant its user the stream, see `zhongkong check`"
+                    );
+                }
+                tokio::time::sleep(presence::store_backoff(&mut failures)).await;
+            }
+        }
+    }
+}
