@@ -23,7 +23,7 @@ async fn commands(cluster: &Cluster) -> [u64; 4] {
 
 /// Calls of every command but those with which a worker, not a unit, says that it lives and looks how many replicas there are.
 async fn all_commands(cluster: &Cluster) -> BTreeMap<String, u64> {
-    const OF_WORKERS: [&str; 9] = [
+    const OF_WORKERS: [&str; 11] = [
         "time",
         "info",
         "get",
@@ -33,6 +33,8 @@ async fn all_commands(cluster: &Cluster) -> BTreeMap<String, u64> {
         "ping",
         "hello",
         "client|setinfo",
+        "xreadgroup",
+        "xinfo|consumers",
     ];
     let info: String = cluster.redis.command(&["INFO", "commandstats"]).await;
     let counted = info.lines().filter_map(|line| {

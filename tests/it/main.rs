@@ -7,6 +7,7 @@
 //! - `answers`: replies get lost or come late.
 //! - `store`: Redis is lost, wiped, edited by hand, or its clock is stepped.
 //! - `refusals`: the upstream refuses.
+//! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `cost`: what a refresh and an idle unit cost.
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `secrecy`: no secret and no token leaves.
@@ -20,6 +21,7 @@ mod cost;
 mod death;
 mod life;
 mod refusals;
+mod reports;
 mod schedule;
 mod secrecy;
 mod setup;

@@ -54,6 +54,13 @@ impl Telemetry {
             Ending::Committed { reason, changed, assumed, .. } => {
                 count(*reason, if *changed { "refreshed" } else { "unchanged" });
                 tell_committed(unit, state, *reason, *changed);
+                if !*changed && *reason == Reason::Reported {
+                    tracing::warn!(
+                        credential.id = %id, %kind,
+                        "readers report this token as rejected, and the upstream goes on handing it out. \
+                         If calls with it fail, `zhongkong refresh {id} --invalidate` has it replaced"
+                    );
+                }
                 if *assumed {
                     tracing::warn!(
                         credential.id = %id, %kind,

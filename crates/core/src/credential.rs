@@ -74,6 +74,9 @@ impl WorkerName {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 1] = [Self::AccessToken];
+
     /// The kind as it stands in Redis keys, events and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

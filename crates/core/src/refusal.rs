@@ -152,6 +152,19 @@ impl State {
         same.map_or(0, |refusal| refusal.count)
     }
 
+    /// Leaves out, for people, what was refused to workers that live no more: nobody waits for it.
+    ///
+    /// What was refused to a configuration stays until its time is over: others may have the same one.
+    #[must_use]
+    pub fn without_refusals_of_the_dead(mut self, now_ms: u64, living: &[String]) -> Self {
+        self.refusals.retain(|refusal| match refusal.scope {
+            Scope::Worker => living.contains(&refusal.key),
+            Scope::Configuration => refusal.retry_at_ms > now_ms || living.contains(&refusal.by),
+            Scope::Account | Scope::Transient => true,
+        });
+        self
+    }
+
     /// Records `refusal` in the place of an earlier one of the same scope and key.
     pub(crate) fn refuse(&mut self, refusal: Refusal) {
         self.end_as(refusal.status);
@@ -219,6 +232,21 @@ mod tests {
         assert_eq!(state.barred_until_ms("w2#1", "cfg-new"), 0);
         state.refuse(refusal(Scope::Account, "", 300));
         assert_eq!(state.barred_until_ms("w2#1", "cfg-new"), 300);
+    }
+
+    #[test]
+    fn people_are_not_told_of_workers_that_are_gone() {
+        let mut state = State::default();
+        state.refuse(refusal(Scope::Worker, "w1#1", 100));
+        state.refuse(refusal(Scope::Worker, "w2#1", 100));
+        state.refuse(refusal(Scope::Configuration, "cfg", 100));
+        state.refuse(refusal(Scope::Account, "", 100));
+        let shown = |now_ms| {
+            let state = state.clone().without_refusals_of_the_dead(now_ms, &["w2#1".to_owned()]);
+            state.refusals.into_iter().map(|refusal| refusal.key).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(99), ["w2#1", "cfg", ""]);
+        assert_eq!(shown(100), ["w2#1", ""]);
     }
 
     #[test]

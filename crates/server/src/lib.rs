@@ -6,13 +6,14 @@
 //! - `run`: a worker, from its start to its orderly end; `wiring` builds its parts, `logging` and `clock` serve it.
 //! - `api`: the worker's HTTP face.
 //! - `commands`: what is asked of Redis from the command line.
-//! - `report`: a unit's status in words, for both.
+//! - `report`, `event`: a unit's status, and what happens to it, in words, for both.
 
 mod api;
 mod cli;
 mod clock;
 mod commands;
 pub mod config;
+mod event;
 #[cfg(feature = "failpoints")]
 mod failpoint;
 mod language;

@@ -60,7 +60,7 @@ pub(crate) struct Failure {
 pub(crate) struct RefusalReport {
     pub(crate) scope: Scope,
     pub(crate) status: Status,
-    /// The worker that it concerns, where it concerns one.
+    /// The worker that it concerns, or of those with the same configuration the one that met it last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) worker: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,8 +117,13 @@ impl UnitReport {
 
 impl RefusalReport {
     fn new(refusal: &Refusal, now_ms: u64, language: Language) -> Self {
-        let worker =
-            (refusal.scope == Scope::Worker).then(|| Worker::name_of(&refusal.key).to_owned());
+        let named =
+            |identity: &str| (!identity.is_empty()).then(|| Worker::name_of(identity).to_owned());
+        let worker = match refusal.scope {
+            Scope::Worker => named(&refusal.key),
+            Scope::Configuration => named(&refusal.by),
+            Scope::Account | Scope::Transient => None,
+        };
         let (meaning, advice) = match refusal.code {
             Some(code) => {
                 let ruling = ruling(code);
@@ -147,6 +152,40 @@ impl RefusalReport {
             advice,
         }
     }
+}
+
+impl RefusalReport {
+    /// Whom it concerns, what it means, what the upstream said, when it is tried again, and what to do.
+    pub(crate) fn in_words(&self, language: Language) -> String {
+        let Self { scope, worker, code, message, retry_in, meaning, advice, .. } = self;
+        let who = match (scope, worker, language) {
+            (Scope::Worker, Some(worker), _) => format!(" {worker}:"),
+            (Scope::Configuration, Some(worker), Language::English) => {
+                format!(" {worker} and every worker with the same secret:")
+            }
+            (Scope::Configuration, Some(worker), Language::Chinese) => {
+                format!(" {worker} 及密钥相同的所有 worker：")
+            }
+            (Scope::Worker | Scope::Configuration, None, _) => String::new(),
+            (Scope::Account | Scope::Transient, _, _) => {
+                language.say(" all workers:", " 所有 worker：").to_owned()
+            }
+        };
+        let code = code.map_or_else(String::new, |code| format!(" ({code})"));
+        let retry = match (language, *retry_in) {
+            (Language::English, 0) => "may try again now".to_owned(),
+            (Language::English, seconds) => format!("next try in {}", span(seconds)),
+            (Language::Chinese, 0) => "现在可以重试".to_owned(),
+            (Language::Chinese, seconds) => format!("{} 后重试", span(seconds)),
+        };
+        let todo = language.say("what to do", "处理办法");
+        format!("{who} {meaning}{code}\n  {message}\n  {retry}; {todo}: {advice}")
+    }
+}
+
+/// Seconds, as people say them.
+pub(crate) fn span(seconds: u64) -> String {
+    humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
 }
 
 /// Seconds until the next refresh, by what the state means for somebody.

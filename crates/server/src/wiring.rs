@@ -56,28 +56,36 @@ pub(crate) fn credentials(
     transport: &Transport,
 ) -> anyhow::Result<Vec<CredentialSettings>> {
     let credential = |credential: &config::CredentialConfig| {
-        let secret = match &credential.secret {
-            SecretSource::File(path) => Secret::from_file(path),
-            SecretSource::Environment { value, .. } | SecretSource::Plain(value) => {
-                Secret::fixed(value.expose_secret())
-            }
-        };
-        let account = Account {
-            provider: credential.provider,
-            app_id: credential.app_id.clone(),
-            base_url: credential.base_url.clone(),
-            secret: secret.with_context(|| format!("credential {}", credential.id))?,
-        };
         Ok(CredentialSettings {
             id: credential.id.clone(),
             provider: credential.provider.name(),
             host: credential.base_url.host_str().unwrap_or_default().to_owned(),
             nature: credential.provider.nature(),
             timing: credential.timing,
-            upstream: Arc::new(WeChat::new(account, transport.clone())),
+            upstream: Arc::new(upstream(credential, transport)?),
         })
     };
     config.credentials.iter().map(credential).collect()
+}
+
+/// The upstream of one credential.
+pub(crate) fn upstream(
+    credential: &config::CredentialConfig,
+    transport: &Transport,
+) -> anyhow::Result<WeChat> {
+    let secret = match &credential.secret {
+        SecretSource::File(path) => Secret::from_file(path),
+        SecretSource::Environment { value, .. } | SecretSource::Plain(value) => {
+            Secret::fixed(value.expose_secret())
+        }
+    };
+    let account = Account {
+        provider: credential.provider,
+        app_id: credential.app_id.clone(),
+        base_url: credential.base_url.clone(),
+        secret: secret.with_context(|| format!("credential {}", credential.id))?,
+    };
+    Ok(WeChat::new(account, transport.clone()))
 }
 
 /// What the coordinator is and may do, as the worker `name`.

@@ -47,7 +47,9 @@ impl Coordinator {
                 UnitView {
                     unit: slot.unit.clone(),
                     provider: slot.credential.provider,
-                    state: view.map(|(state, _)| state.clone()),
+                    state: view.map(|(state, now_ms)| {
+                        state.clone().without_refusals_of_the_dead(now_ms, &self.world.living)
+                    }),
                     now_ms: view.map_or(0, |(_, now_ms)| now_ms),
                     outlook: slot.keeper.outlook(&slot.around(&self.world)),
                 }

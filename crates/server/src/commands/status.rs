@@ -2,13 +2,13 @@
 
 use comfy_table::{ContentArrangement, Table};
 use zhongkong_core::credential::{CredentialId, Unit};
-use zhongkong_core::outlook::{Rules, Viewer};
+use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::Store;
-use zhongkong_core::state::Memory;
 
+use super::target::anybody;
 use crate::config::Config;
 use crate::language::Language;
-use crate::report::{RefusalReport, UnitReport, next_refresh};
+use crate::report::{UnitReport, next_refresh, span};
 use crate::terminal::{Exit, answer, complain};
 use crate::wiring;
 
@@ -26,6 +26,13 @@ pub(crate) async fn status(
     let ids = id.map_or_else(|| configured.clone(), |id| vec![id]);
     let units: Vec<Unit> = ids.into_iter().map(Unit::access_token).collect();
     let store = wiring::store(&config.redis)?;
+    let living = match store.living().await {
+        Ok(living) => living,
+        Err(error) => {
+            complain(&error.to_string());
+            return Ok(Exit::Unavailable);
+        }
+    };
     let mut reports = Vec::with_capacity(units.len());
     for chunk in units.chunks(READ_AT_ONCE) {
         let reading = match store.read(chunk).await {
@@ -49,7 +56,9 @@ pub(crate) async fn status(
             }
             let credential = config.credentials.iter().find(|c| c.id == unit.id);
             let provider = credential.map(|credential| credential.provider.name());
-            let mut report = UnitReport::new(unit, provider, state, reading.now_ms, language);
+            let now_ms = reading.now_ms;
+            let shown = state.clone().without_refusals_of_the_dead(now_ms, &living);
+            let mut report = UnitReport::new(unit, provider, &shown, now_ms, language);
             if let Some(credential) = credential {
                 let rules = Rules::new(credential.provider.nature(), &credential.timing);
                 let outlook = state.outlook(reading.now_ms, &anybody(&reading.epoch), &rules);
@@ -68,7 +77,7 @@ pub(crate) async fn status(
         for note in reports.iter().flat_map(|report| notes(report, language)) {
             answer(&note);
         }
-        if store.living().await.is_ok_and(|living| living.is_empty()) {
+        if living.is_empty() {
             answer(language.say(
                 "\nno worker lives, so nothing is refreshed: start one with `zhongkong run`",
                 "\n没有存活的 worker，不会刷新任何 token：请用 `zhongkong run` 启动",
@@ -76,16 +85,6 @@ pub(crate) async fn status(
         }
     }
     Ok(Exit::Done)
-}
-
-/// Somebody who remembers nothing, and whom only those refusals concern that concern all.
-fn anybody(epoch: &str) -> Viewer {
-    Viewer {
-        identity: String::new(),
-        configuration: String::new(),
-        epoch: epoch.to_owned(),
-        memory: Memory::default(),
-    }
 }
 
 fn table(reports: &[UnitReport], language: Language) -> String {
@@ -133,29 +132,7 @@ fn table(reports: &[UnitReport], language: Language) -> String {
 }
 
 /// What a person should know beyond the row: each refusal, whom it concerns, and what to do.
-fn notes(report: &UnitReport, language: Language) -> Vec<String> {
-    report
-        .refusals
-        .iter()
-        .map(|refusal| {
-            let RefusalReport { worker, code, message, retry_in, meaning, advice, .. } = refusal;
-            let who = worker.as_ref().map_or_else(String::new, |worker| format!(" {worker}:"));
-            let code = code.map_or_else(String::new, |code| format!(" ({code})"));
-            let retry = match (language, *retry_in) {
-                (Language::English, 0) => "may try again now".to_owned(),
-                (Language::English, seconds) => format!("next try in {}", span(seconds)),
-                (Language::Chinese, 0) => "现在可以重试".to_owned(),
-                (Language::Chinese, seconds) => format!("{} 后重试", span(seconds)),
-            };
-            let todo = language.say("what to do", "处理办法");
-            format!(
-                "\n{}:{who} {meaning}{code}\n  {message}\n  {retry}; {todo}: {advice}",
-                report.id
-            )
-        })
-        .collect()
-}
-
-fn span(seconds: u64) -> String {
-    humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
+fn notes(report: &UnitReport, language: Language) -> impl Iterator<Item = String> {
+    let id = &report.id;
+    report.refusals.iter().map(move |refusal| format!("\n{id}:{}", refusal.in_words(language)))
 }

@@ -1,0 +1,65 @@
+//! `forget`: removes an account's keys from Redis.
+
+use serde_json::json;
+use zhongkong_core::credential::{CredentialId, Kind};
+
+use super::target::Target;
+use crate::config::Config;
+use crate::language::Language;
+use crate::terminal::{Exit, answer, complain, consent};
+use crate::wiring;
+
+pub(crate) async fn forget(
+    config: &Config,
+    id: CredentialId,
+    yes: bool,
+    as_json: bool,
+    language: Language,
+) -> anyhow::Result<Exit> {
+    let store = wiring::store(&config.redis)?;
+    let mut targets = Vec::with_capacity(Kind::ALL.len());
+    for kind in Kind::ALL {
+        match Target::find(&store, config, (id.clone(), kind), language).await {
+            Ok(target) => targets.push(target),
+            Err(exit) => return Ok(exit),
+        }
+    }
+    let configured = targets.iter().any(|target| target.credential.is_some());
+    let mut question = match language {
+        Language::English => format!("Remove the token and all state of {id} from Redis?"),
+        Language::Chinese => format!("从 Redis 中删除 {id} 的 token 与全部状态？"),
+    };
+    question.push_str(if configured {
+        language.say(
+            " It is still in this configuration: workers that have it fetch a new token at once.",
+            "该账号仍在本配置中：持有它的 worker 会立即重新获取 token。",
+        )
+    } else {
+        language.say(
+            " Workers that still have it in their configuration fetch a new token at once.",
+            "仍配置了该账号的 worker 会立即重新获取 token。",
+        )
+    });
+    if let Some(exit) = consent(&question, yes, language) {
+        return Ok(exit);
+    }
+    let mut removed = 0;
+    for target in &targets {
+        match store.forget(&target.unit).await {
+            Ok(keys) => removed += keys,
+            Err(error) => {
+                complain(&error.to_string());
+                return Ok(Exit::Unavailable);
+            }
+        }
+    }
+    answer(&if as_json {
+        json!({ "id": id, "removed": removed }).to_string()
+    } else {
+        match language {
+            Language::English => format!("{id}: {removed} keys removed"),
+            Language::Chinese => format!("{id}：已删除 {removed} 个键"),
+        }
+    });
+    Ok(Exit::Done)
+}

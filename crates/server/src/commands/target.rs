@@ -1,0 +1,96 @@
+//! What a command is about: a unit that is configured here, or that Redis knows.
+
+use zhongkong_core::credential::{CredentialId, Kind, Unit};
+use zhongkong_core::nature::Nature;
+use zhongkong_core::outlook::{Rules, Viewer};
+use zhongkong_core::ports::{Store, StoreError};
+use zhongkong_core::state::{Memory, State};
+use zhongkong_redis::RedisStore;
+use zhongkong_upstream::Provider;
+
+use crate::config::{Config, CredentialConfig};
+use crate::language::Language;
+use crate::terminal::{Exit, complain};
+
+/// A unit, and what is known of it.
+pub(crate) struct Target<'a> {
+    pub(crate) unit: Unit,
+    /// None if this configuration lacks it, and Redis has it.
+    pub(crate) credential: Option<&'a CredentialConfig>,
+    pub(crate) state: State,
+    /// The store's time and epoch when the state was read.
+    pub(crate) now_ms: u64,
+    pub(crate) epoch: String,
+}
+
+impl<'a> Target<'a> {
+    /// Finds the unit; complains, and tells how to end, if there is none or Redis does not answer.
+    pub(crate) async fn find(
+        store: &RedisStore,
+        config: &'a Config,
+        (id, kind): (CredentialId, Kind),
+        language: Language,
+    ) -> Result<Self, Exit> {
+        let unit = Unit { id, kind };
+        let credential = config.credentials.iter().find(|c| c.id == unit.id);
+        let (state, now_ms, epoch) = match read(store, &unit).await {
+            Ok(read) => read,
+            Err(error) => {
+                complain(&error.to_string());
+                return Err(Exit::Unavailable);
+            }
+        };
+        if credential.is_none() && !state.exists() {
+            let unknown = language.say(
+                "is neither in this configuration nor in Redis",
+                "既不在本配置中，也不在 Redis 中",
+            );
+            complain(&format!("{}: {unknown}", unit.id));
+            return Err(Exit::Failed);
+        }
+        Ok(Self { unit, credential, state, now_ms, epoch })
+    }
+
+    /// The unit's rules; of one that is configured elsewhere, those of this configuration.
+    pub(crate) fn rules(&self, config: &Config) -> Rules {
+        if let Some(credential) = self.credential {
+            return Rules::new(credential.provider.nature(), &credential.timing);
+        }
+        let millis = zhongkong_core::clock::millis;
+        let refresh = &config.refresh;
+        Rules {
+            nature: Nature::WECHAT,
+            request_timeout_ms: millis(refresh.request_timeout),
+            lease_ms: millis(refresh.lease),
+            drain_ms: millis(refresh.drain),
+            spacing_ms: millis(refresh.spacing),
+            overlap_ms: millis(Provider::WeChat.default_overlap()),
+        }
+    }
+
+    /// Somebody who remembers nothing, and whom only those refusals concern that concern all.
+    pub(crate) fn anybody(&self) -> Viewer {
+        anybody(&self.epoch)
+    }
+}
+
+/// A unit's state, and the store's time and epoch.
+pub(crate) async fn read(
+    store: &RedisStore,
+    unit: &Unit,
+) -> Result<(State, u64, String), StoreError> {
+    let mut reading = store.read(std::slice::from_ref(unit)).await?;
+    let none = || Err(StoreError::Unavailable("no answer".to_owned()));
+    let (state, _) = reading.units.pop().unwrap_or_else(none)?;
+    Ok((state, reading.now_ms, reading.epoch))
+}
+
+/// Somebody who remembers nothing, and whom only those refusals concern that concern all.
+pub(crate) fn anybody(epoch: &str) -> Viewer {
+    Viewer {
+        identity: String::new(),
+        configuration: String::new(),
+        epoch: epoch.to_owned(),
+        memory: Memory::default(),
+    }
+}
