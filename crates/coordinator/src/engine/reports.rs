@@ -244,7 +244,7 @@ impl Coordinator {
         match adopted {
             Ok(adopted) => adopted.into_iter().for_each(|left| self.serve(left)),
             Err(error) => {
-                tracing::debug!(%error, "the reports of dead workers were not looked after")
+                tracing::debug!(%error, "the reports of dead workers were not looked after");
             }
         }
     }

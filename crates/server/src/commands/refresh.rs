@@ -47,7 +47,8 @@ pub(crate) struct Options {
 struct Outcome {
     id: String,
     kind: &'static str,
-    outcome: &'static str,
+    #[serde(rename = "outcome")]
+    name: &'static str,
     generation: u64,
     /// Seconds; 0 if there is no valid token.
     expires_in: u64,
@@ -265,19 +266,13 @@ impl Asking<'_> {
         Outcome { retry_in: Some(retry_in), refusals: report.refusals, ..outcome }
     }
 
-    fn outcome(
-        &self,
-        outcome: &'static str,
-        state: &State,
-        now_ms: u64,
-        message: String,
-    ) -> Outcome {
+    fn outcome(&self, name: &'static str, state: &State, now_ms: u64, message: String) -> Outcome {
         let expires_in =
             if state.usable(now_ms) { seconds_until(state.expires_at_ms, now_ms) } else { 0 };
         Outcome {
             id: self.target.unit.id.to_string(),
             kind: self.target.unit.kind.as_str(),
-            outcome,
+            name,
             generation: state.generation,
             expires_in,
             retry_in: None,

@@ -65,7 +65,7 @@ pub(crate) async fn watch(
                 complain(language.say("redis answers again", "Redis 已恢复"));
             }
             Some(Notice::Listening) if std::io::stderr().is_terminal() && !as_json => {
-                complain(language.say("watching; Ctrl-C ends it", "正在监听；按 Ctrl-C 结束"))
+                complain(language.say("watching; Ctrl-C ends it", "正在监听；按 Ctrl-C 结束"));
             }
             Some(Notice::Listening | Notice::Touched { .. } | Notice::Flushed) => {}
             None => return Ok(Exit::Unavailable),
