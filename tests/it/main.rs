@@ -9,6 +9,7 @@
 //! - `refusals`: the upstream refuses.
 //! - `cost`: what a refresh and an idle unit cost.
 //! - `life`: start, configuration, reload and stop of a worker.
+//! - `http`: the interface of a worker: scopes, tokens, bad requests.
 //! - `secrecy`: no secret and no token leaves.
 //! - `architecture`: the shape of the tree.
 
@@ -18,6 +19,7 @@ mod answers;
 mod architecture;
 mod cost;
 mod death;
+mod http;
 mod life;
 mod refusals;
 mod schedule;
