@@ -8,9 +8,7 @@ use zhongkong_simulator::{Point, Scope};
 use zhongkong_testkit::http::Request;
 use zhongkong_testkit::{APP_ID, Cluster};
 
-use crate::setup::{
-    Failpoints, all_good, cluster, force, refresh_at, settled_again, until, watched,
-};
+use crate::setup::{Failpoints, all_good, cluster, force, refresh_at, until, watched};
 
 /// One worker that was never started, with `change` made to its configuration; what it says when it is run.
 async fn run_with(change: impl FnOnce(String) -> String) -> (Cluster, Output) {
@@ -182,21 +180,6 @@ async fn the_api_tells_everything_but_tokens_and_refuses_foreign_pages() {
     let wrong = worker.post(&path, &json!({ "forced": true })).await.unwrap();
     assert_eq!(wrong.status, 400, "{}", wrong.body);
     assert!(wrong.body.contains("invalid_request"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn with_bearer_tokens_each_call_needs_its_scope() {
-    let tokens = "[[http.tokens]]\nname = \"watcher\"\nscope = \"read\"\nsecret = \"a-bearer-token-to-read\"\n";
-    let cluster = cluster().workers(1).toml(tokens).start().await;
-    let worker = &cluster.workers()[0];
-    let url = format!("{}/v1/credentials", worker.http_url());
-    assert_eq!(worker.get("/v1/credentials").await.unwrap().status, 401);
-    let bearer =
-        |request: Request| request.header("authorization", "Bearer a-bearer-token-to-read");
-    assert_eq!(bearer(Request::new("GET", &url)).send().await.unwrap().status, 200);
-    let refresh = bearer(Request::new("POST", &format!("{url}/{APP_ID}/refresh")));
-    assert_eq!(refresh.send().await.unwrap().status, 403);
-    settled_again(&cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

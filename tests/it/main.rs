@@ -10,6 +10,7 @@
 //! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `cost`: what a refresh and an idle unit cost.
 //! - `life`: start, configuration, reload and stop of a worker.
+//! - `http`: the interface of a worker: scopes, tokens, bad requests.
 //! - `secrecy`: no secret and no token leaves.
 //! - `architecture`: the shape of the tree.
 
@@ -19,6 +20,7 @@ mod answers;
 mod architecture;
 mod cost;
 mod death;
+mod http;
 mod life;
 mod refusals;
 mod reports;

@@ -48,6 +48,12 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
     cluster.redis.restart().await;
     settled_again(&cluster).await;
 
+    // Those who may have the token get it, and nobody else hears of it.
+    for worker in cluster.workers() {
+        let answer = worker.get(&format!("/v1/credentials/{APP_ID}/token")).await.unwrap();
+        let token = answer.json()["token"].as_str().unwrap_or_default().to_owned();
+        assert!(cluster.simulator.issued_tokens().contains(&token), "{answer:?}");
+    }
     let mut said = cluster.output();
     for worker in cluster.workers() {
         for path in ["/v1/credentials", "/metrics", "/readyz"] {

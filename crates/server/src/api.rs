@@ -1,37 +1,61 @@
-//! The worker's HTTP face: status and refresh for those who may, health and metrics for everybody.
+//! The worker's HTTP face: status, tokens and refreshes for those who may, health and metrics for everybody.
 //!
 //! - `listen`: connections, so many at once.
+//! - `routes`: which calls there are and what each needs; what holds for all of them.
 //! - `guard`: who may ask what.
+//! - `request`: ids, queries and bodies, read strictly.
+//! - `credentials`, `token`, `report`, `refresh`, `events`, `health`: the calls; `outcome`: what several of them answer.
 //! - `problem`: errors as `application/problem+json` (RFC 9457).
-//! - `routes`: the calls.
+//!
+//! # Errors of every call
+//! Each is a problem with a stable `code`; those of one call alone stand at its function.
+//!
+//! | Status | Code | When |
+//! |---|---|---|
+//! | 400 | `invalid_request` | `Host`, `Origin`, `Authorization`, `Content-Type` or `Sec-Fetch-Site` is repeated; `Host` is malformed, or absent from HTTP/1.1 |
+//! | 401 | `unauthorized` | the call needs a scope, and there is no known bearer token |
+//! | 403 | `forbidden` | the bearer token's scope is too low; without `http.tokens`: `Host` is no loopback name, or a web page of another origin asks |
+//! | 404 | `not_found` | nothing is at this address |
+//! | 405 | `method_not_allowed` | the address does not know the method; `Allow` lists those that it knows |
+//! | 500 | `internal` | a defect of this program; it is logged |
+//! | 503 | `timeout` | the worker took too long |
+//!
+//! A `HEAD` request gets the headers of the `GET` request, and no body. Nothing that is answered may be cached.
+//!
+//! What is no HTTP never comes this far: hyper answers it with 400, or with 431 if there are too many headers or they
+//! are too long, without a body, and closes the connection. Whoever does not finish the headers of a request in time,
+//! or leaves an answer unread, finds the connection closed.
 
+mod credentials;
+mod events;
 mod guard;
+mod health;
 mod listen;
+mod outcome;
 mod problem;
+mod refresh;
+mod report;
+mod request;
 mod routes;
+#[cfg(test)]
+mod routes_tests;
+#[cfg(test)]
+mod testing;
+mod token;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
-use http::StatusCode;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tower_http::timeout::TimeoutLayer;
-use zhongkong_coordinator::Handle;
+use tokio::sync::{Semaphore, watch};
+use zhongkong_coordinator::{Handle, UnitView};
+use zhongkong_core::credential::Unit;
 use zhongkong_core::ports::Store;
 
 use self::guard::Guard;
+use self::listen::Limits;
+use self::problem::Problem;
 use crate::config::HttpConfig;
-
-/// The largest body that is read.
-const BODY_MAX: usize = 64 * 1024;
-/// The longest that a request may take: the longest wait for a refresh, and then some.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// What every call works with; cheap to clone.
 #[derive(Clone, Debug)]
@@ -40,6 +64,8 @@ pub(crate) struct Api {
     store: Arc<dyn Store>,
     metrics: PrometheusMetrics,
     guard: watch::Sender<Arc<Guard>>,
+    /// Places for those who listen to events.
+    listeners: Arc<Semaphore>,
 }
 
 #[derive(Clone)]
@@ -59,7 +85,8 @@ impl Api {
         config: &HttpConfig,
     ) -> Self {
         let guard = watch::Sender::new(Arc::new(Guard::new(config)));
-        Self { handle, store, metrics: PrometheusMetrics(metrics), guard }
+        let listeners = events::places();
+        Self { handle, store, metrics: PrometheusMetrics(metrics), guard, listeners }
     }
 
     /// Takes the bearer tokens of `config` from now on.
@@ -67,29 +94,15 @@ impl Api {
         self.guard.send_replace(Arc::new(Guard::new(config)));
     }
 
-    fn router(self) -> Router {
-        let guarded = Router::new()
-            .route("/v1/credentials", get(routes::credentials))
-            .route("/v1/credentials/{id}", get(routes::credential))
-            .route("/v1/credentials/{id}/refresh", post(routes::refresh))
-            .layer(from_fn_with_state(self.clone(), guard::check));
-        let metrics = Router::new()
-            .route("/metrics", get(routes::metrics))
-            .layer(from_fn_with_state(self.clone(), guard::check_origin));
-        Router::new()
-            .merge(guarded)
-            .route("/healthz", get(routes::live))
-            .route("/readyz", get(routes::ready))
-            .merge(metrics)
-            .fallback(routes::nowhere)
-            .method_not_allowed_fallback(routes::not_so)
-            .layer(DefaultBodyLimit::max(BODY_MAX))
-            .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
-            .with_state(self)
+    /// `unit` as this worker sees it; 404 `unknown_credential` if it is not configured here.
+    async fn view(&self, unit: &Unit) -> Result<UnitView, Problem> {
+        let views = self.handle.views(Some(unit.id.clone())).await?;
+        let view = views.into_iter().find(|view| view.unit == *unit);
+        view.ok_or_else(|| Problem::unknown_credential(&unit.id))
     }
 }
 
 /// Serves until dropped.
 pub(crate) async fn serve(listener: TcpListener, api: Api) {
-    listen::serve(listener, api.router()).await;
+    listen::serve(listener, routes::router(api), Limits::default()).await;
 }

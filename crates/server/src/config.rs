@@ -33,7 +33,6 @@ use self::section::Section;
 
 pub use self::basics::{LogConfig, LogFormat, UpstreamConfig, WorkerConfig};
 pub use self::credentials::CredentialConfig;
-pub(crate) use self::credentials::is_loopback;
 pub use self::environment::Environment;
 pub use self::error::ConfigError;
 pub use self::http::{HttpConfig, HttpToken, Scope};

@@ -1,90 +1,178 @@
 //! Who may ask what: bearer tokens where they are configured, loopback only where they are not.
 
-use axum::extract::{Request, State};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
-use http::{HeaderMap, Method};
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
+use http::request::Parts;
+use http::uri::Authority;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::Api;
 use super::problem::Problem;
-use crate::config::{HttpConfig, Scope, is_loopback};
+use crate::config::{HttpConfig, HttpToken, Scope};
 
-/// The bearer tokens, hashed; none of them means that every scope is open, on loopback only.
+/// Where browsers say whose page asks, also for what they ask without an `Origin`: images, scripts, frames.
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What a call needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Nothing.
+    Anybody,
+    /// Without bearer tokens: that no foreign web page asks. With them: nothing.
+    NoWebPage,
+    /// Without bearer tokens: that no foreign web page asks. With them: one of this scope or a higher one.
+    Scoped(Scope),
+}
+
+/// Who makes a call that needs a scope: the name of the bearer token, or `loopback`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Caller(Arc<str>);
+
+/// The bearer tokens; none of them means that every scope is open, on loopback only.
 #[derive(Debug)]
 pub(super) struct Guard {
-    tokens: Vec<([u8; 32], Scope)>,
+    bearers: Vec<Bearer>,
+}
+
+#[derive(Debug)]
+struct Bearer {
+    /// SHA-256: of one length, so that a comparison says nothing about the token's.
+    hash: [u8; 32],
+    scope: Scope,
+    caller: Caller,
+}
+
+impl Caller {
+    pub(super) fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+/// For calls that need a scope: the guard says who passed.
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get().cloned().ok_or_else(Problem::unauthorized)
+    }
 }
 
 impl Guard {
     pub(super) fn new(config: &HttpConfig) -> Self {
-        let hashed =
-            |token: &crate::config::HttpToken| (hash(token.secret.expose_secret()), token.scope);
-        Self { tokens: config.tokens.iter().map(hashed).collect() }
+        let bearer = |HttpToken { name, scope, secret }: &HttpToken| Bearer {
+            hash: hash(secret.expose_secret()),
+            scope: *scope,
+            caller: Caller(name.as_str().into()),
+        };
+        Self { bearers: config.tokens.iter().map(bearer).collect() }
     }
 
-    /// Whether a request with `headers` may do what needs `scope`.
-    fn admits(&self, headers: &HeaderMap, scope: Scope) -> Result<(), Problem> {
-        if self.tokens.is_empty() {
-            return admits_from_loopback(headers);
+    /// Who asks, where a scope is needed; an error if they may not.
+    fn admits(&self, request: &Request, access: Access) -> Result<Option<Caller>, Problem> {
+        let open = self.bearers.is_empty();
+        if open && access != Access::Anybody {
+            refuse_web_pages(request)?;
         }
-        let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let (scheme, bearer) = header.and_then(|value| value.split_once(' ')).unzip();
-        let bearer = bearer.filter(|_| scheme.is_some_and(|s| s.eq_ignore_ascii_case("bearer")));
-        let given = hash(bearer.ok_or_else(Problem::unauthorized)?);
+        let Access::Scoped(scope) = access else { return Ok(None) };
+        if open {
+            return Ok(Some(Caller("loopback".into())));
+        }
+        let bearer = self.bearer(request.headers()).ok_or_else(Problem::unauthorized)?;
+        if bearer.scope < scope {
+            return Err(Problem::forbidden("this bearer token's scope does not allow the call"));
+        }
+        Ok(Some(bearer.caller.clone()))
+    }
+
+    /// The known bearer token that the headers hold.
+    fn bearer(&self, headers: &HeaderMap) -> Option<&Bearer> {
+        let (scheme, given) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        let given = hash(given);
         // Every token is compared, so that the time taken says nothing.
-        let mut granted = None;
-        for (token, scope) in &self.tokens {
-            if bool::from(token.ct_eq(&given)) {
-                granted = Some(*scope);
+        let mut known = None;
+        for bearer in &self.bearers {
+            if bool::from(bearer.hash.ct_eq(&given)) {
+                known = Some(bearer);
             }
         }
-        match granted {
-            None => Err(Problem::unauthorized()),
-            Some(granted) if granted < scope => {
-                Err(Problem::forbidden("this bearer token's scope does not allow the call"))
-            }
-            Some(_) => Ok(()),
-        }
+        known
     }
 }
 
-/// What needs no bearer token is nothing for web pages, either.
-pub(super) async fn check_origin(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let open = api.guard.borrow().tokens.is_empty();
-    match admits_from_loopback(request.headers()) {
-        Err(problem) if open => problem.into_response(),
-        Ok(()) | Err(_) => next.run(request).await,
-    }
-}
-
-/// Every guarded call passes here.
-pub(super) async fn check(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let scope = if request.method() == Method::POST { Scope::Admin } else { Scope::Read };
-    let guard = api.guard.borrow().clone();
-    match guard.admits(request.headers(), scope) {
-        Ok(()) => next.run(request).await,
+/// Every call of the table passes here.
+pub(super) async fn check(
+    State((api, access)): State<(Api, Access)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let guard = Arc::clone(&api.guard.borrow());
+    match guard.admits(&request, access) {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
 
-/// Web pages must not reach a worker through the browser of somebody on the same machine:
-/// a foreign name in `Host` (DNS rebinding) or in `Origin` is refused.
-fn admits_from_loopback(headers: &HeaderMap) -> Result<(), Problem> {
-    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let named = format!("http://{host}/").parse();
-    if host.is_empty() || !named.is_ok_and(|url| is_loopback(&url)) {
+/// Web pages must not reach a worker through the browser of somebody on the same machine.
+///
+/// A page whose own name was pointed at loopback (DNS rebinding) is known by that name, which the browser sends as
+/// `Host`; any other page by its `Origin`, or by `Sec-Fetch-Site` where there is none.
+fn refuse_web_pages(request: &Request) -> Result<(), Problem> {
+    let headers = request.headers();
+    let host = headers.get(HOST).and_then(|host| authority(host.as_bytes()));
+    // A request that names its target in full (`GET http://…/`) means that name, whatever `Host` says.
+    // Nobody who may come here has two names for a worker, so both have to be right.
+    let names = [host.as_ref(), request.uri().authority().or(host.as_ref())];
+    if !names.into_iter().all(|name| name.is_some_and(is_loopback)) {
         return Err(Problem::forbidden("without http.tokens, Host must be a loopback name"));
     }
-    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
-    let own = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://"));
-    if own.is_some_and(|authority| authority == host) {
+    let own_page = |origin: &str| {
+        let page = origin.strip_prefix("http://").zip(host.as_ref());
+        page.is_some_and(|(page, host)| page.eq_ignore_ascii_case(host.as_str()))
+    };
+    let own_site = |site: &str| matches!(site, "same-origin" | "none");
+    let fits = |name: HeaderName, own: &dyn Fn(&str) -> bool| {
+        headers.get(name).is_none_or(|value| value.to_str().is_ok_and(own))
+    };
+    if fits(ORIGIN, &own_page) && fits(SEC_FETCH_SITE, &own_site) {
         Ok(())
     } else {
         Err(Problem::forbidden("the call comes from a foreign web page"))
+    }
+}
+
+/// A host and perhaps a port. Names of users before it, which `http` would take, have no place in a request.
+pub(super) fn authority(text: &[u8]) -> Option<Authority> {
+    let authority = Authority::try_from(text).ok()?;
+    let port = authority.as_str().strip_prefix(authority.host())?;
+    (port.is_empty() || authority.port_u16().is_some()).then_some(authority)
+}
+
+/// Whether no name server has a say in where this leads. Any other spelling of such a name is refused.
+fn is_loopback(authority: &Authority) -> bool {
+    let host = authority.host();
+    let address = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(host) => host.parse::<Ipv6Addr>().map(IpAddr::from),
+        None => host.parse::<Ipv4Addr>().map(IpAddr::from),
+    };
+    match address {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
     }
 }
 
@@ -94,43 +182,169 @@ fn hash(secret: &str) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
-    use crate::config::HttpToken;
 
-    fn headers(pairs: &[(http::HeaderName, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(n, v)| (n.clone(), http::HeaderValue::from_static(v))).collect()
+    const EVERY: [Access; 3] = [Access::Anybody, Access::NoWebPage, Access::Scoped(Scope::Admin)];
+
+    fn request(target: &str, headers: &[(HeaderName, &str)]) -> Request {
+        let request = headers
+            .iter()
+            .fold(Request::get(target), |request, (name, value)| request.header(name, *value));
+        request.body(Body::empty()).unwrap()
     }
 
-    #[test]
-    fn without_tokens_only_loopback_names_and_no_foreign_page_are_admitted() {
-        let open = Guard { tokens: Vec::new() };
-        let admits = |pairs: &[(http::HeaderName, &'static str)]| {
-            open.admits(&headers(pairs), Scope::Admin).is_ok()
-        };
-        assert!(admits(&[(HOST, "127.0.0.1:8620")]));
-        assert!(admits(&[(HOST, "localhost:8620")]) && admits(&[(HOST, "[::1]:8620")]));
-        assert!(!admits(&[(HOST, "evil.example")]) && !admits(&[]));
-        assert!(!admits(&[(HOST, "localhost.evil.example")]));
-        assert!(!admits(&[(HOST, "127.0.0.1"), (ORIGIN, "https://evil.example")]));
-        assert!(admits(&[(HOST, "localhost:8620"), (ORIGIN, "http://localhost:8620")]));
-        assert!(!admits(&[(HOST, "localhost:8620"), (ORIGIN, "null")]));
-    }
-
-    #[test]
-    fn a_bearer_token_opens_its_scope_and_those_below() {
-        let token = |scope| HttpToken {
-            name: "shop".to_owned(),
+    fn guard(tokens: &[(&str, Scope, &str)]) -> Guard {
+        let token = |&(name, scope, secret): &(&str, Scope, &str)| HttpToken {
+            name: name.to_owned(),
             scope,
-            secret: "a-long-enough-secret".to_owned().into(),
+            secret: secret.to_owned().into(),
         };
-        let guard =
-            |scope| Guard { tokens: vec![(hash(token(scope).secret.expose_secret()), scope)] };
-        let given = headers(&[(AUTHORIZATION, "Bearer a-long-enough-secret")]);
-        assert!(guard(Scope::Admin).admits(&given, Scope::Admin).is_ok());
-        assert!(guard(Scope::Token).admits(&given, Scope::Read).is_ok());
-        assert!(guard(Scope::Read).admits(&given, Scope::Admin).is_err());
-        let wrong = headers(&[(AUTHORIZATION, "Bearer another"), (HOST, "localhost")]);
-        assert!(guard(Scope::Admin).admits(&wrong, Scope::Read).is_err());
-        assert!(guard(Scope::Admin).admits(&headers(&[(HOST, "localhost")]), Scope::Read).is_err());
+        let tokens = tokens.iter().map(token).collect();
+        Guard::new(&HttpConfig { listen: ([127, 0, 0, 1], 0).into(), tokens })
+    }
+
+    /// Whether a guard without tokens lets the request through, to what web pages must not reach.
+    #[track_caller]
+    fn open(target: &str, headers: &[(HeaderName, &str)]) -> bool {
+        let request = request(target, headers);
+        let [anybody, page, scoped] =
+            EVERY.map(|access| guard(&[]).admits(&request, access).is_ok());
+        assert!(anybody && page == scoped);
+        scoped
+    }
+
+    #[test]
+    fn without_tokens_only_loopback_names_are_admitted() {
+        for host in [
+            "127.0.0.1:8620",
+            "127.8.8.8",
+            "localhost:8620",
+            "LocalHost",
+            "[::1]:8620",
+            "[::1]",
+            "[::ffff:127.0.0.1]:80",
+        ] {
+            assert!(open("/", &[(HOST, host)]), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "evil.example:8620",
+            "localhost.",
+            "localhost@evil.example",
+            "evil.example@localhost",
+            "localhost:80@evil.example",
+            "localhost:8620:8620",
+            "localhost:port",
+            "localhost:99999",
+            "localhost/",
+            "localhost#.evil.example",
+            "localhost\\.evil.example",
+            "localhost evil.example",
+            "localhost,evil.example",
+            "%6cocalhost",
+            "0.0.0.0:8620",
+            "0",
+            "127.1",
+            "2130706433",
+            "0x7f.0.0.1",
+            "0177.0.0.1",
+            "10.0.0.1",
+            "::1",
+            "[::]:8620",
+            "[::1",
+            "[::1%25lo]",
+            "[fe80::1]",
+            "[127.0.0.1]",
+        ] {
+            assert!(!open("/", &[(HOST, host)]), "{host}");
+        }
+        assert!(!open("/", &[]));
+    }
+
+    #[test]
+    fn a_target_named_in_full_counts_as_well_as_the_host() {
+        let host = (HOST, "127.0.0.1:8620");
+        assert!(open("http://127.0.0.1:8620/", std::slice::from_ref(&host)));
+        assert!(!open("http://evil.example/", std::slice::from_ref(&host)));
+        assert!(!open("http://evil.example@127.0.0.1/x", &[(HOST, "evil.example")]));
+        assert!(!open("http://127.0.0.1:8620/", &[(HOST, "evil.example")]));
+        assert!(!open("http://127.0.0.1:8620/", &[]));
+    }
+
+    #[test]
+    fn without_tokens_no_foreign_page_is_admitted() {
+        let host = (HOST, "localhost:8620");
+        for own in ["http://localhost:8620", "http://LOCALHOST:8620"] {
+            assert!(open("/", &[host.clone(), (ORIGIN, own)]), "{own}");
+        }
+        for foreign in [
+            "null",
+            "",
+            "https://evil.example",
+            "https://localhost:8620",
+            "http://localhost",
+            "http://localhost:3000",
+            "http://127.0.0.1:8620",
+            "http://localhost:8620.evil.example",
+            "localhost:8620",
+        ] {
+            assert!(!open("/", &[host.clone(), (ORIGIN, foreign)]), "{foreign}");
+        }
+        for (site, admitted) in
+            [("same-origin", true), ("none", true), ("same-site", false), ("cross-site", false)]
+        {
+            assert_eq!(open("/", &[host.clone(), (SEC_FETCH_SITE, site)]), admitted, "{site}");
+        }
+    }
+
+    #[test]
+    fn with_tokens_it_does_not_matter_where_a_call_comes_from() {
+        let guard = guard(&[("shop", Scope::Admin, "a-long-enough-secret")]);
+        let headers = [
+            (HOST, "zhongkong.example"),
+            (ORIGIN, "https://dashboard.example"),
+            (AUTHORIZATION, "Bearer a-long-enough-secret"),
+        ];
+        for access in EVERY {
+            assert!(guard.admits(&request("/", &headers), access).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_bearer_token_opens_its_scope_and_those_below_and_names_the_caller() {
+        let scopes = [Scope::Read, Scope::Token, Scope::Admin];
+        let given = |value: &'static str| request("/", &[(AUTHORIZATION, value)]);
+        for granted in scopes {
+            let other = ("other", Scope::Admin, "another-long-enough-secret");
+            let guard = guard(&[("shop", granted, "a-long-enough-secret"), other]);
+            for needed in scopes {
+                let admitted =
+                    guard.admits(&given("bearer a-long-enough-secret"), Access::Scoped(needed));
+                let expected = (granted >= needed).then_some("shop");
+                let caller = admitted.ok().flatten();
+                assert_eq!(caller.as_ref().map(Caller::name), expected, "{granted:?} {needed:?}");
+                for wrong in [
+                    "",
+                    "Bearer",
+                    "Bearer ",
+                    "Bearer a-long-enough-secre",
+                    "Bearer a-long-enough-secret ",
+                    "Bearer  a-long-enough-secret",
+                    "Bearer A-LONG-ENOUGH-SECRET",
+                    "Basic a-long-enough-secret",
+                    "a-long-enough-secret",
+                ] {
+                    assert!(
+                        guard.admits(&given(wrong), Access::Scoped(needed)).is_err(),
+                        "{wrong}"
+                    );
+                }
+            }
+            assert!(guard.admits(&request("/", &[]), Access::Scoped(Scope::Read)).is_err());
+        }
     }
 }

@@ -8,6 +8,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use zhongkong_coordinator::CommandError;
+use zhongkong_core::clock::millis;
 use zhongkong_core::credential::CredentialId;
 
 use crate::report::RefusalReport;
@@ -40,8 +41,14 @@ impl Problem {
         Self { code, title, status, detail, upstream: None, retry_after: None }
     }
 
-    pub(super) fn unknown_credential(id: &str) -> Self {
-        let detail = format!("no credential {id:?} is configured on this worker");
+    pub(super) fn unknown_credential(id: &CredentialId) -> Self {
+        let detail = format!("no credential {id} is configured on this worker");
+        Self::new(StatusCode::NOT_FOUND, "unknown_credential", "Unknown credential", detail)
+    }
+
+    /// What stands in the place of the id can be none, and is not repeated: it may be a token.
+    pub(super) fn impossible_credential() -> Self {
+        let detail = "an id is 1 to 128 characters of A-Z a-z 0-9 . _ -";
         Self::new(StatusCode::NOT_FOUND, "unknown_credential", "Unknown credential", detail)
     }
 
@@ -51,13 +58,34 @@ impl Problem {
     }
 
     pub(super) fn method_not_allowed() -> Self {
-        let detail = "this address does not know the method";
+        let detail = "this address does not know the method; Allow lists those that it knows";
         let status = StatusCode::METHOD_NOT_ALLOWED;
         Self::new(status, "method_not_allowed", "Method not allowed", detail)
     }
 
     pub(super) fn invalid_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", detail)
+    }
+
+    pub(super) fn slow_request(limit: Duration) -> Self {
+        let detail = format!("the body did not come within {} seconds", limit.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "slow_request", "Slow request", detail)
+    }
+
+    pub(super) fn timeout() -> Self {
+        let detail = "the worker took too long";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "Time-out", detail)
+    }
+
+    pub(super) fn overloaded(detail: &str) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let retry_after = Some(10);
+        Self { retry_after, ..Self::new(status, "overloaded", "Overloaded", detail) }
+    }
+
+    pub(super) fn internal() -> Self {
+        let detail = "the worker met a defect of its own; its log has more";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
     }
 
     pub(super) fn unauthorized() -> Self {
@@ -77,7 +105,8 @@ impl Problem {
     pub(super) fn no_valid_token(id: &CredentialId, retry_after: Duration) -> Self {
         let detail = format!("{id} has no valid token now");
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        let retry_after = Some(retry_after.as_secs().max(1));
+        // Rounded up: who comes early comes in vain.
+        let retry_after = Some(millis(retry_after).div_ceil(1_000).max(1));
         Self { retry_after, ..Self::new(status, "no_valid_token", "No valid token", detail) }
     }
 
@@ -94,7 +123,7 @@ impl Problem {
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match &error {
-            CommandError::Unknown(id) => Self::unknown_credential(id.as_str()),
+            CommandError::Unknown(id) => Self::unknown_credential(id),
             CommandError::Store(_) | CommandError::Busy => {
                 Self::store_unavailable(error.to_string())
             }

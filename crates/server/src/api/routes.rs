@@ -1,197 +1,109 @@
-//! The calls.
+//! Which calls there are and what each needs, as a table; and what holds for all of them.
 
+use std::any::Any;
 use std::time::Duration;
 
-use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{Path, State};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
-use serde::{Deserialize, Serialize};
-use zhongkong_coordinator::{RefreshAnswer, UnitView};
-use zhongkong_core::credential::{CredentialId, Kind, Unit};
-use zhongkong_core::ports::Published;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use tower_http::catch_panic::CatchPanicLayer;
 
-use super::Api;
+use super::guard::Access::{Anybody, NoWebPage, Scoped};
+use super::guard::{self, Access};
 use super::problem::Problem;
-use crate::language::Language;
-use crate::report::{UnitReport, next_refresh};
+use super::request::{BODY_MAX, well_formed};
+use super::{Api, credentials, events, health, refresh, report, token};
+use crate::config::Scope::{Admin, Read, Token};
 
-/// The longest wait for a refresh that somebody asked for.
-const REFRESH_WAIT: Duration = Duration::from_secs(10);
+/// The longest that a call may take: a body (10 s), the probe of a reported token (30 s at the very most), the longest
+/// wait for a refresh (30 s), and what is around them. A stream of events has begun long before.
+const CALL_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// A credential and its kinds.
-#[derive(Debug, Serialize)]
-struct CredentialReport {
-    id: String,
-    provider: &'static str,
-    kinds: Vec<UnitReport>,
+/// A call.
+pub(super) struct Route {
+    pub(super) method: MethodFilter,
+    pub(super) path: &'static str,
+    pub(super) access: Access,
+    serve: fn(MethodFilter) -> MethodRouter<Api>,
 }
 
-/// The body of a refresh.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RefreshBody {
-    kind: Option<String>,
-    #[serde(default)]
-    force: bool,
+const fn route(
+    method: MethodFilter,
+    path: &'static str,
+    access: Access,
+    serve: fn(MethodFilter) -> MethodRouter<Api>,
+) -> Route {
+    Route { method, path, access, serve }
 }
 
-/// The token to use now, and what came of the refresh.
-#[derive(Serialize)]
-struct RefreshedToken<'a> {
-    id: &'a CredentialId,
-    kind: Kind,
-    token: &'a str,
-    expires_in: u64,
-    expires_at: u64,
-    generation: u64,
-    refreshed: bool,
-    outcome: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after: Option<u64>,
+const GET: MethodFilter = MethodFilter::GET;
+pub(super) const POST: MethodFilter = MethodFilter::POST;
+
+/// Every call.
+pub(super) const ROUTES: [Route; 9] = [
+    route(GET, "/v1/credentials", Scoped(Read), |m| on(m, credentials::all)),
+    route(GET, "/v1/credentials/{id}", Scoped(Read), |m| on(m, credentials::one)),
+    route(GET, "/v1/credentials/{id}/token", Scoped(Token), |m| on(m, token::token)),
+    route(POST, "/v1/credentials/{id}/report", Scoped(Token), |m| on(m, report::report)),
+    route(POST, "/v1/credentials/{id}/refresh", Scoped(Admin), |m| on(m, refresh::refresh)),
+    route(GET, "/v1/events", Scoped(Read), |m| on(m, events::events)),
+    route(GET, "/healthz", Anybody, |m| on(m, health::live)),
+    route(GET, "/readyz", Anybody, |m| on(m, health::ready)),
+    route(GET, "/metrics", NoWebPage, |m| on(m, health::metrics)),
+];
+
+/// All calls, each behind its guard.
+pub(super) fn router(api: Api) -> Router {
+    let mut router = Router::new();
+    for Route { method, path, access, serve } in ROUTES {
+        let guard = from_fn_with_state((api.clone(), access), guard::check);
+        router = router.route(path, serve(method).layer(guard));
+    }
+    // Unguarded: that an address or a method is unknown says nothing that this file does not say.
+    let router = router
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed());
+    around(router.with_state(api), CALL_TIMEOUT)
 }
 
-/// `GET /v1/credentials`: the status of every credential.
-pub(super) async fn credentials(State(api): State<Api>) -> Result<Response, Problem> {
-    let views = api.handle.views(None).await?;
-    let reports: Vec<CredentialReport> = views.iter().map(report).collect();
-    Ok(Json(reports).into_response())
+/// What holds for every call, known or not; the last layer is the outermost.
+pub(super) fn around(router: Router, timeout: Duration) -> Router {
+    router
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn(refuse_malformed))
+        .layer(CatchPanicLayer::custom(tell_of_panic))
+        .layer(from_fn_with_state(timeout, end_in_time))
+        .layer(map_response(keep_private))
 }
 
-/// `GET /v1/credentials/{id}`: the status of one; 404 `unknown_credential`.
-pub(super) async fn credential(
-    State(api): State<Api>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Problem> {
-    let id = named(id)?;
-    let views = api.handle.views(Some(known(&id)?)).await?;
-    let view = views.first().ok_or_else(|| Problem::unknown_credential(&id))?;
-    Ok(Json(report(view)).into_response())
-}
-
-/// `POST /v1/credentials/{id}/refresh`: refreshes if that is owed, or by `force`; 400, 404, 502 `refused_by_upstream`, 503.
-pub(super) async fn refresh(
-    State(api): State<Api>,
-    id: Result<Path<String>, PathRejection>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Problem> {
-    let id = named(id)?;
-    let body = body.map_err(|error| Problem::invalid_request(error.body_text()))?;
-    let RefreshBody { kind, force } = parse(&headers, &body)?;
-    let kind = kind.map_or(Ok(Kind::AccessToken), |kind| kind.parse());
-    let kind = kind.map_err(|error| Problem::invalid_request(error.to_string()))?;
-    let unit = Unit { id: known(&id)?, kind };
-    let answer = api.handle.refresh(unit.clone(), force, REFRESH_WAIT).await?;
-    let (refreshed, outcome, retry_after) = match answer {
-        RefreshAnswer::Refreshed => (true, "refreshed", None),
-        RefreshAnswer::AlreadyNewer => (false, "already_newer", None),
-        RefreshAnswer::NotOwed | RefreshAnswer::Unchanged | RefreshAnswer::StillValid => {
-            (false, "still_valid", None)
-        }
-        RefreshAnswer::Deferred { retry_after } => (false, "deferred", Some(retry_after)),
-        RefreshAnswer::Failed { state, retry_after } => {
-            let now_ms =
-                state.retry_at_ms.saturating_sub(zhongkong_core::clock::millis(retry_after));
-            let report = UnitReport::new(&unit, None, &state, now_ms, Language::English);
-            let code = state.error_code;
-            match report.refusals.into_iter().rfind(|refusal| refusal.code == code) {
-                Some(refusal) if code.is_some() => {
-                    return Err(Problem::refused_by_upstream(refusal));
-                }
-                _ => (false, "deferred", Some(retry_after)),
-            }
-        }
-    };
-    let token = api.store.token(&unit).await;
-    let token = token.map_err(|error| Problem::store_unavailable(error.to_string()))?;
-    let Some(Published { token, left, generation, expires_at_ms }) = token else {
-        return Err(Problem::no_valid_token(&unit.id, retry_after.unwrap_or_default()));
-    };
-    let body = RefreshedToken {
-        id: &unit.id,
-        kind,
-        token: token.expose(),
-        expires_in: left.as_secs(),
-        expires_at: expires_at_ms / 1_000,
-        generation,
-        refreshed,
-        outcome,
-        retry_after: retry_after.map(|wait| wait.as_secs().max(1)),
-    };
-    Ok(([(CACHE_CONTROL, "no-store")], Json(body)).into_response())
-}
-
-/// `GET /healthz`: the process serves.
-pub(super) async fn live() -> &'static str {
-    "ok\n"
-}
-
-/// `GET /readyz`: Redis answers, and the worker is not about to end.
-pub(super) async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) {
-    let health = api.handle.health();
-    if health.stopping {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-    } else if !health.store_up {
-        (StatusCode::SERVICE_UNAVAILABLE, "redis does not answer\n")
-    } else {
-        (StatusCode::OK, "ready\n")
+async fn refuse_malformed(request: Request, next: Next) -> Response {
+    match well_formed(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
     }
 }
 
-/// `GET /metrics`: Prometheus text.
-pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], api.metrics.0.render())
+/// The runtime's hook has told where; what was said there stays out of the answer.
+fn tell_of_panic(_said: Box<dyn Any + Send>) -> Response {
+    tracing::error!(
+        "a call met a defect of this program and was answered with 500; please report it"
+    );
+    Problem::internal().into_response()
 }
 
-/// Any other address.
-pub(super) async fn nowhere() -> Problem {
-    Problem::not_found()
+async fn end_in_time(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(timeout, next.run(request)).await;
+    answer.unwrap_or_else(|_| Problem::timeout().into_response())
 }
 
-/// A known address, and a method that it does not have.
-pub(super) async fn not_so() -> Problem {
-    Problem::method_not_allowed()
-}
-
-fn named(id: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
-    let Path(id) = id.map_err(|error| Problem::invalid_request(error.body_text()))?;
-    Ok(id)
-}
-
-fn known(id: &str) -> Result<CredentialId, Problem> {
-    id.parse().map_err(|_| Problem::unknown_credential(id))
-}
-
-fn report(view: &UnitView) -> CredentialReport {
-    let state = view.state.clone().unwrap_or_default();
-    let mut kind = UnitReport::new(&view.unit, None, &state, view.now_ms, Language::English);
-    kind.known = view.state.is_some();
-    if let Some(outlook) = &view.outlook {
-        kind.refresh_in = next_refresh(outlook, view.now_ms);
-    }
-    CredentialReport { id: view.unit.id.to_string(), provider: view.provider, kinds: vec![kind] }
-}
-
-/// The body as JSON; no body at all is an empty object.
-fn parse(headers: &HeaderMap, body: &[u8]) -> Result<RefreshBody, Problem> {
-    if body.is_empty() {
-        return Ok(RefreshBody::default());
-    }
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|value| value.split(';').next()).map(str::trim);
-    if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
-        return Err(Problem::invalid_request("the body needs Content-Type: application/json"));
-    }
-    // Where, and not what: a body may hold what should not be repeated.
-    serde_json::from_slice(body).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let detail = format!(
-            "line {line}, column {column}: expected {{\"kind\"?: text, \"force\"?: true or false}}"
-        );
-        Problem::invalid_request(detail)
-    })
+/// No cache keeps an answer, and no browser takes it for anything but what it says it is.
+async fn keep_private(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }

@@ -1,0 +1,66 @@
+//! The answer to those who asked for another token: the one to use now, and what came of it.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use zhongkong_coordinator::RefreshAnswer;
+use zhongkong_core::clock::millis;
+use zhongkong_core::credential::Unit;
+
+use super::Api;
+use super::problem::Problem;
+use super::token::TokenAnswer;
+use crate::language::Language;
+use crate::report::UnitReport;
+
+/// The token to use now, and what came of the refresh.
+#[derive(Serialize)]
+struct RefreshedToken<'a> {
+    #[serde(flatten)]
+    token: TokenAnswer<'a>,
+    refreshed: bool,
+    outcome: &'static str,
+    /// Seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+}
+
+impl Api {
+    /// The answer that `answer` leads to; 502 `refused_by_upstream`, 503 `no_valid_token` or `store_unavailable`.
+    pub(super) async fn outcome(
+        &self,
+        unit: &Unit,
+        answer: RefreshAnswer,
+    ) -> Result<Response, Problem> {
+        let (refreshed, outcome, retry_after) = match answer {
+            RefreshAnswer::Refreshed => (true, "refreshed", None),
+            RefreshAnswer::AlreadyNewer => (false, "already_newer", None),
+            RefreshAnswer::NotOwed | RefreshAnswer::Unchanged | RefreshAnswer::StillValid => {
+                (false, "still_valid", None)
+            }
+            RefreshAnswer::Deferred { retry_after } => (false, "deferred", Some(retry_after)),
+            RefreshAnswer::Failed { state, retry_after } => {
+                let now_ms = state.retry_at_ms.saturating_sub(millis(retry_after));
+                let report = UnitReport::new(unit, None, &state, now_ms, Language::English);
+                let code = state.error_code;
+                match report.refusals.into_iter().rfind(|refusal| refusal.code == code) {
+                    Some(refusal) if code.is_some() => {
+                        return Err(Problem::refused_by_upstream(refusal));
+                    }
+                    _ => (false, "deferred", Some(retry_after)),
+                }
+            }
+        };
+        let published = self.published(unit).await?;
+        let published = published
+            .ok_or_else(|| Problem::no_valid_token(&unit.id, retry_after.unwrap_or_default()))?;
+        let body = RefreshedToken {
+            token: TokenAnswer::new(unit, &published),
+            refreshed,
+            outcome,
+            // Rounded up: who comes early comes in vain.
+            retry_after: retry_after.map(|wait| millis(wait).div_ceil(1_000).max(1)),
+        };
+        Ok(Json(body).into_response())
+    }
+}

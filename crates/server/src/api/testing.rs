@@ -1,0 +1,137 @@
+//! What the tests of the calls share: a worker whose Redis is away, and bodies that misbehave.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderMap, StatusCode};
+use hyper::body::Frame;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+use zhongkong_coordinator::Coordinator;
+use zhongkong_core::clock::Clock;
+
+use super::{Api, routes};
+use crate::clock::BootClock;
+use crate::config::{Config, Environment};
+use crate::wiring;
+
+/// The one credential.
+pub(super) const ID: &str = "wx-test";
+/// Nothing listens on this port, neither a Redis nor an upstream.
+const NOBODY: &str = "127.0.0.1:1";
+
+/// A worker as it is, but for its sockets: calls are made on its router.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) router: Router,
+    _coordinator: JoinSet<()>,
+}
+
+impl Worker {
+    /// A worker whose Redis is away, with `toml` added to its configuration.
+    pub(super) fn without_redis(toml: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("zhongkong.toml");
+        let account = format!(
+            "[redis]\nurl = \"redis://{NOBODY}\"\n{toml}\n[[credentials]]\nprovider = \"wechat\"\n\
+             app_id = {ID:?}\nbase_url = \"http://{NOBODY}\"\nsecret = {{ env = \"WX_SECRET\" }}\n"
+        );
+        std::fs::write(&path, account).unwrap();
+        let environment: Environment = [("WX_SECRET", "s3cret")].into_iter().collect();
+        let config = Config::load(Some(&path), &environment).unwrap().config;
+
+        let clock: Arc<dyn Clock> = Arc::new(BootClock);
+        let store = Arc::new(wiring::store(&config.redis).unwrap());
+        let transport = wiring::transport(&config, Arc::clone(&clock)).unwrap();
+        let credentials = wiring::credentials(&config, &transport).unwrap();
+        let settings = wiring::coordinator(
+            &config,
+            config.worker.name.clone(),
+            #[cfg(feature = "failpoints")]
+            crate::failpoint::for_coordinator(&environment),
+        );
+        let (coordinator, handle) =
+            Coordinator::new(settings, &credentials, Arc::<_>::clone(&store) as _, clock);
+        let mut running = JoinSet::new();
+        running.spawn(coordinator.run(std::future::pending()));
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let router = routes::router(Api::new(handle, store, metrics, &config.http));
+        Self { router, _coordinator: running }
+    }
+
+    pub(super) async fn ask(&self, request: Request) -> Answer {
+        ask(&self.router, request).await
+    }
+}
+
+/// What a call was answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// The `code` of a problem that is one in every way; panics at anything else.
+    #[track_caller]
+    pub(super) fn code(&self) -> String {
+        let content_type = self.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap());
+        assert_eq!(content_type, Some("application/problem+json"), "{self:?}");
+        let problem: Value = serde_json::from_slice(&self.body).unwrap();
+        assert_eq!(problem["status"], self.status.as_u16());
+        assert!(!problem["title"].as_str().unwrap().is_empty());
+        assert!(!problem["detail"].as_str().unwrap().is_empty());
+        problem["code"].as_str().unwrap().to_owned()
+    }
+}
+
+pub(super) async fn ask(router: &Router, request: Request) -> Answer {
+    let Ok(response) = router.clone().oneshot(request).await;
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+/// A request as a caller on this machine makes it.
+pub(super) fn request(method: &str, path: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(path).header(HOST, "localhost:8620")
+}
+
+/// No body.
+pub(super) fn bare(request: http::request::Builder) -> Request {
+    request.body(Body::empty()).unwrap()
+}
+
+/// A body of so many KiB; none: it never comes.
+#[derive(Debug)]
+pub(super) struct Flood {
+    pub(super) kib: Option<usize>,
+    /// So much of it was read.
+    pub(super) read_kib: Arc<AtomicUsize>,
+}
+
+impl hyper::body::Body for Flood {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(kib) = self.kib else { return Poll::Pending };
+        if self.read_kib.fetch_add(1, Ordering::Relaxed) == kib {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b' '; 1024])))))
+    }
+}

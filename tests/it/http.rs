@@ -1,0 +1,254 @@
+//! The HTTP interface of real workers: scopes, the token, bad requests on the wire, and a Redis that is away.
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use zhongkong_simulator::Scope;
+use zhongkong_testkit::http::{Answer, Request};
+use zhongkong_testkit::{APP_ID, Cluster, ClusterBuilder, SECRET};
+
+use crate::setup::{cluster, ms, refresh_at, until};
+
+const READ: &str = "a-bearer-token-to-read";
+const TOKEN: &str = "a-bearer-token-for-tokens";
+const ADMIN: &str = "a-bearer-token-for-all";
+
+const ALL: &str = "/v1/credentials";
+const ONE: &str = "/v1/credentials/wx-test";
+const TOKEN_OF: &str = "/v1/credentials/wx-test/token";
+const REFRESH: &str = "/v1/credentials/wx-test/refresh";
+
+fn with_bearer_tokens() -> ClusterBuilder {
+    let token = |name: &str, scope: &str, secret: &str| {
+        format!("[[http.tokens]]\nname = {name:?}\nscope = {scope:?}\nsecret = {secret:?}\n")
+    };
+    let tokens =
+        [("watcher", "read", READ), ("shop", "token", TOKEN), ("operator", "admin", ADMIN)];
+    let toml = tokens.map(|(name, scope, secret)| token(name, scope, secret)).concat();
+    at_rest().toml(&toml)
+}
+
+/// One worker, whose token falls due after every test's end.
+fn at_rest() -> ClusterBuilder {
+    cluster().workers(1).life(ms(600_000))
+}
+
+async fn ask(
+    cluster: &Cluster,
+    method: &'static str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let url = format!("{}{path}", cluster.workers()[0].http_url());
+    let request = Request::new(method, &url);
+    let request =
+        headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+    request.send().await.unwrap()
+}
+
+/// The answer is a problem with this code.
+#[track_caller]
+fn problem(answer: &Answer, status: u16, code: &str) {
+    assert_eq!((answer.status, &answer.json()["code"]), (status, &code.into()), "{answer:?}");
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_call_needs_its_scope_and_an_admins_call_is_logged_by_name() {
+    let cluster = with_bearer_tokens().env("RUST_LOG", "trace").start().await;
+    cluster.settle().await;
+    let read = [401, 401, 200, 200, 200];
+    let open = [200; 5];
+    for (method, path, expected) in [
+        ("GET", ALL, read),
+        ("GET", ONE, read),
+        ("GET", TOKEN_OF, [401, 401, 403, 200, 200]),
+        ("POST", REFRESH, [401, 401, 403, 403, 200]),
+        ("GET", "/healthz", open),
+        ("GET", "/readyz", open),
+        ("GET", "/metrics", open),
+    ] {
+        let bearers = [None, Some("unknown-bearer-token"), Some(READ), Some(TOKEN), Some(ADMIN)];
+        for (bearer, expected) in bearers.into_iter().zip(expected) {
+            let bearer = bearer.map(|bearer| format!("Bearer {bearer}"));
+            let headers = bearer.as_deref().map(|bearer| ("Authorization", bearer));
+            let answer = ask(&cluster, method, path, headers.as_slice()).await;
+            assert_eq!(answer.status, expected, "{method} {path} {bearer:?}: {answer:?}");
+            match expected {
+                401 => problem(&answer, 401, "unauthorized"),
+                403 => problem(&answer, 403, "forbidden"),
+                _ => {}
+            }
+        }
+    }
+    let said = cluster.output();
+    let asked: Vec<&str> = said.lines().filter(|l| l.contains("asks for a refresh")).collect();
+    assert_eq!(asked.len(), 1, "only who may is heard: {asked:?}");
+    assert!(asked[0].contains("operator") && asked[0].contains(APP_ID), "{asked:?}");
+    for secret in [READ, TOKEN, ADMIN, SECRET, &cluster.token().await.unwrap()] {
+        assert!(!said.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_over_http_is_the_one_in_redis_and_its_tag_the_generation() {
+    let cluster = at_rest().start().await;
+    cluster.settle().await;
+    let answer = ask(&cluster, "GET", TOKEN_OF, &[]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let body = answer.json();
+    let mut fields: Vec<&String> = body.as_object().unwrap().keys().collect();
+    fields.sort();
+    assert_eq!(fields, ["expires_at", "expires_in", "generation", "id", "kind", "token"]);
+    assert_eq!((&body["id"], &body["kind"]), (&APP_ID.into(), &"access_token".into()));
+    assert_eq!(body["token"].as_str().map(str::to_owned), cluster.token().await);
+    assert_eq!(body["generation"], cluster.state_number("generation").await);
+    assert_eq!(body["expires_at"], cluster.state_number("expires_at_ms").await / 1_000);
+    assert!((1..=600).contains(&body["expires_in"].as_u64().unwrap()), "{body}");
+    let tag = answer.header("etag").unwrap().to_owned();
+    assert_eq!(tag, format!("\"{}\"", body["generation"]));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+
+    let known = [("If-None-Match", &*tag)];
+    let unchanged = ask(&cluster, "GET", &format!("{TOKEN_OF}?kind=access_token"), &known).await;
+    assert_eq!((unchanged.status, &*unchanged.body), (304, ""), "{unchanged:?}");
+    assert_eq!(unchanged.header("etag"), Some(&*tag));
+    assert_eq!(unchanged.header("cache-control"), Some("no-store"));
+    let head = format!("HEAD {TOKEN_OF} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    let head = wire(&cluster, head.as_bytes()).await;
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(head.contains(&format!("etag: {tag}\r\n")), "{head}");
+
+    let (status, refreshed) = refresh_at(&cluster, 0, true).await;
+    assert_eq!((status, &refreshed["outcome"]), (200, &"refreshed".into()), "{refreshed}");
+    let another = ask(&cluster, "GET", TOKEN_OF, &known).await;
+    assert_eq!((another.status, &another.json()["token"]), (200, &refreshed["token"]));
+    assert_ne!(another.header("etag"), Some(&*tag));
+
+    let foreign = ask(&cluster, "GET", TOKEN_OF, &[("Host", "evil.example")]).await;
+    problem(&foreign, 403, "forbidden");
+    assert!(!foreign.body.contains(refreshed["token"].as_str().unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_valid_token_the_answer_says_when_to_come_back() {
+    let mut cluster = cluster().workers(1).prepare().await;
+    cluster.simulator.set_outcome(40125, Scope::account(APP_ID));
+    cluster.start_worker(1).wait_ready().await;
+    until(&cluster, "the wait is the refusal's", async || {
+        let state = cluster.state().await;
+        let answer = ask(&cluster, "GET", TOKEN_OF, &[]).await;
+        problem(&answer, 503, "no_valid_token");
+        let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!(wait >= 1 && answer.json()["retry_after"] == wait, "{answer:?}");
+        let (seconds, _micros): (u64, u64) = cluster.redis.command(&["TIME"]).await;
+        let retry_at: u64 = state.get("retry_at_ms").map_or(0, |at| at.parse().unwrap());
+        state.contains_key("refusals")
+            && wait.abs_diff((retry_at / 1_000).saturating_sub(seconds)) <= 1
+    })
+    .await;
+
+    let refused = ask(&cluster, "POST", REFRESH, &[]).await;
+    problem(&refused, 502, "refused_by_upstream");
+    assert_eq!(refused.json()["upstream"]["code"], 40125);
+    assert!(!refused.body.contains(SECRET));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_is_away_there_is_503_and_no_upstream_call() {
+    let mut cluster = at_rest().start().await;
+    cluster.settle().await;
+    let token = cluster.token().await.unwrap();
+    cluster.redis.kill().await;
+    let calls = cluster.simulator.calls(APP_ID);
+    let json = ("content-type", "application/json");
+    for (method, path, body) in [
+        ("GET", TOKEN_OF, None),
+        ("POST", REFRESH, None),
+        ("POST", REFRESH, Some(json!({ "force": false }))),
+        ("POST", REFRESH, Some(json!({ "force": true }))),
+    ] {
+        let url = format!("{}{path}", cluster.workers()[0].http_url());
+        let request = Request::new(method, &url).header(json.0, json.1);
+        let request = request.body(body.map(|body: Value| body.to_string()).unwrap_or_default());
+        let answer = request.send().await.unwrap();
+        problem(&answer, 503, "store_unavailable");
+        assert!(!answer.body.contains(&token), "{answer:?}");
+    }
+    assert_eq!(ask(&cluster, "GET", ONE, &[]).await.status, 200, "status is told from memory");
+    assert_eq!(ask(&cluster, "GET", "/healthz", &[]).await.status, 200);
+    assert_eq!(cluster.simulator.calls(APP_ID), calls, "the upstream was not called");
+    cluster.redis.restart().await;
+    cluster.settle().await;
+    assert_eq!(ask(&cluster, "GET", TOKEN_OF, &[]).await.status, 200);
+}
+
+/// Sends `bytes` as they are, and reads until the worker closes the connection.
+async fn wire(cluster: &Cluster, bytes: &[u8]) -> String {
+    let url = cluster.workers()[0].http_url();
+    let address = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    // A worker that refuses unread bytes may reset the connection behind its answer.
+    stream.read_to_end(&mut answer).await.ok();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_requests_on_the_wire_get_their_problems_and_the_worker_serves_on() {
+    let cluster = at_rest().start().await;
+    cluster.settle().await;
+    let post = |headers: &str, body: &[u8]| {
+        let head = format!(
+            "POST {REFRESH} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             content-type: application/json\r\n{headers}\r\n\r\n"
+        );
+        [head.as_bytes(), body].concat()
+    };
+    let get = |target: &str, headers: &str| {
+        format!("GET {target} HTTP/1.1\r\nconnection: close\r\n{headers}\r\n\r\n").into_bytes()
+    };
+    let length = |body: &[u8]| format!("content-length: {}", body.len());
+    let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 0x1_0000], b"\r\n"].concat();
+    let chunks = [&chunk, b"1\r\n \r\n0\r\n\r\n".as_slice()].concat();
+    let deep = "[".repeat(60_000).into_bytes();
+    for (bytes, status, code) in [
+        (post("content-length: 65537", b""), 400, "invalid_request"),
+        (post("content-length: 9000000000000000000", b"{"), 400, "invalid_request"),
+        (post("transfer-encoding: chunked", &chunks), 400, "invalid_request"),
+        (post("transfer-encoding: chunked", b"what\r\n"), 400, "invalid_request"),
+        (post(&length(&deep), &deep), 400, "invalid_request"),
+        (post("content-length: 2", b"\xff\xfe"), 400, "invalid_request"),
+        (
+            post("content-length: 2\r\ncontent-type: application/json", b"{}"),
+            400,
+            "invalid_request",
+        ),
+        (get(ALL, "host: localhost\r\nhost: localhost"), 400, "invalid_request"),
+        (get(ALL, "host: localhost\r\nHOST: evil.example"), 400, "invalid_request"),
+        (get(ALL, "accept: */*"), 400, "invalid_request"),
+        (get(ALL, "host:"), 400, "invalid_request"),
+        (get(ALL, "host: localhost@evil.example"), 400, "invalid_request"),
+        (get("/v1/credentials/%ff", "host: localhost"), 400, "invalid_request"),
+        (get("http://evil.example/v1/credentials", "host: localhost"), 403, "forbidden"),
+        (get("http://localhost/v1/credentials", "host: evil.example"), 403, "forbidden"),
+        (get(ALL, "host: localhost\r\norigin: null"), 403, "forbidden"),
+        (get(ALL, "host: localhost\r\nsec-fetch-site: cross-site"), 403, "forbidden"),
+        (get("*", "host: localhost"), 404, "not_found"),
+        (get(REFRESH, "host: localhost"), 405, "method_not_allowed"),
+    ] {
+        let calls = cluster.simulator.calls(APP_ID);
+        let answer = wire(&cluster, &bytes).await;
+        let sent = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{sent}\n{answer}");
+        assert!(answer.contains(&format!("\"code\":{code:?}")), "{sent}\n{answer}");
+        assert!(answer.contains("content-type: application/problem+json"), "{sent}\n{answer}");
+        assert_eq!(cluster.simulator.calls(APP_ID), calls, "{sent}");
+    }
+    let whole = wire(&cluster, &get("http://localhost/v1/credentials", "host: localhost")).await;
+    assert!(whole.starts_with("HTTP/1.1 200 "), "{whole}");
+    let pipelined = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(2).into_bytes();
+    let pipelined = [pipelined, get("/readyz", "host: localhost")].concat();
+    assert_eq!(wire(&cluster, &pipelined).await.matches("HTTP/1.1 200 OK").count(), 3);
+}
