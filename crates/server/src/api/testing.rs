@@ -98,6 +98,9 @@ impl Answer {
 pub(super) async fn ask(router: &Router, request: Request) -> Answer {
     let Ok(response) = router.clone().oneshot(request).await;
     let (parts, body) = response.into_parts();
+    // A stream of events has no end.
+    let endless = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+    let body = if endless { Body::empty() } else { body };
     let body = to_bytes(body, usize::MAX).await.unwrap();
     Answer { status: parts.status, headers: parts.headers, body }
 }
