@@ -8,6 +8,7 @@
 //! - `store`: Redis is lost, wiped, edited by hand, or its clock is stepped.
 //! - `refusals`: the upstream refuses.
 //! - `cost`: what a refresh and an idle unit cost.
+//! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `secrecy`: no secret and no token leaves.
 //! - `architecture`: the shape of the tree.
@@ -16,6 +17,7 @@
 
 mod answers;
 mod architecture;
+mod commands;
 mod cost;
 mod death;
 mod life;

@@ -35,6 +35,11 @@ impl Keys {
         format!("{}:events", self.prefix)
     }
 
+    /// The stream of readers that report a rejected token.
+    pub fn reports(&self) -> String {
+        format!("{}:reports", self.prefix)
+    }
+
     /// A sorted set: identities of living workers by the store's time of their last beat.
     pub fn workers(&self) -> String {
         format!("{}:workers", self.prefix)
@@ -43,6 +48,11 @@ impl Keys {
     /// The highest number of replicas that was ever seen; an operator resets it by deleting it.
     pub fn replicas(&self) -> String {
         format!("{}:replicas", self.prefix)
+    }
+
+    /// A pattern that fits all of these names, and no others.
+    pub(crate) fn all(&self) -> String {
+        format!("{}:*", self.prefix)
     }
 
     /// What all keys of all units begin with.

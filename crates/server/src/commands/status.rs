@@ -9,7 +9,7 @@ use zhongkong_core::state::Memory;
 use crate::config::Config;
 use crate::language::Language;
 use crate::report::{RefusalReport, UnitReport, next_refresh};
-use crate::terminal::{Exit, answer, complain};
+use crate::terminal::{Exit, answer, complain, complain_of_redis};
 use crate::wiring;
 
 /// Units read in one pipeline.
@@ -27,19 +27,18 @@ pub(crate) async fn status(
     let units: Vec<Unit> = ids.into_iter().map(Unit::access_token).collect();
     let store = wiring::store(&config.redis)?;
     let mut reports = Vec::with_capacity(units.len());
+    let mut exit = Exit::Done;
     for chunk in units.chunks(READ_AT_ONCE) {
         let reading = match store.read(chunk).await {
             Ok(reading) => reading,
-            Err(error) => {
-                complain(&error.to_string());
-                return Ok(Exit::Unavailable);
-            }
+            Err(error) => return Ok(complain_of_redis(&error, language)),
         };
         for (unit, read) in chunk.iter().zip(&reading.units) {
             let (state, _) = match read {
                 Ok(read) => read,
                 Err(error) => {
                     complain(&format!("{unit}: its state cannot be read: {error}"));
+                    exit = Exit::Failed;
                     continue;
                 }
             };
@@ -75,7 +74,7 @@ pub(crate) async fn status(
             ));
         }
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 /// Somebody who remembers nothing, and whom only those refusals concern that concern all.
