@@ -270,7 +270,7 @@ async fn check_names_what_the_workers_user_may_not_do() {
     let checked = worker.run_command(&["check"]).await;
     let said = String::from_utf8(checked.stdout).unwrap();
     assert_eq!(checked.status.code(), Some(1), "{said}");
-    assert!(said.contains("acl: WRONG: evalsha, info"), "{said}");
+    assert!(said.contains("ACL SETUSER default +evalsha +info\n"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

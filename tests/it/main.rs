@@ -9,6 +9,7 @@
 //! - `refusals`: the upstream refuses.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `cost`: what a refresh and an idle unit cost.
+//! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `http`: the interface of a worker: scopes, tokens, bad requests.
 //! - `secrecy`: no secret and no token leaves.
@@ -18,6 +19,7 @@
 
 mod answers;
 mod architecture;
+mod commands;
 mod cost;
 mod death;
 mod http;

@@ -1,4 +1,5 @@
-//! What each error code of WeChat's token endpoints means, whom it concerns, and what follows from it.
+//! What each error code of WeChat's token endpoints means, whom it concerns, and what follows from it;
+//! and what some codes mean to readers, in their calls with a token.
 //!
 //! The codes and their meanings are the platform's own documentation of `cgi-bin/token` and `cgi-bin/stable_token`,
 //! and for 61004 and 895xx what callers have met.
@@ -23,6 +24,15 @@ pub struct Ruling {
     /// What happened, for people.
     pub meaning: Text,
     /// What a person should do.
+    pub advice: Text,
+}
+
+/// What a code says to a reader. No worker makes the call, so none rules on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// What happened, for people.
+    pub meaning: Text,
+    /// What the reader, or a person, should do.
     pub advice: Text,
 }
 
@@ -79,16 +89,17 @@ impl Wait {
     }
 }
 
-/// Whether `code`, as the answer to a call that carried a token, says that the token is dead.
-///
-/// 40001 and 40014 call it invalid, 42001 expired. At a token endpoint, which takes no token, 40001 is about the secret.
-pub const fn token_is_dead(code: i64) -> bool {
-    matches!(code, 40001 | 40014 | 42001)
-}
-
 /// What the refusal `code` of a token endpoint leads to.
 pub const fn ruling(code: i64) -> Ruling {
-    match code {
+    match known(code) {
+        Some(ruling) => ruling,
+        None => OTHER,
+    }
+}
+
+/// [`ruling`], if the table has the code.
+pub const fn known(code: i64) -> Option<Ruling> {
+    Some(match code {
         40164 | 61004 => IP_NOT_ALLOWED,
         89501..=89505 => AWAITING_ADMIN,
         89506 => BLOCKED_A_DAY,
@@ -100,7 +111,51 @@ pub const fn ruling(code: i64) -> Ruling {
         40013 => WRONG_APP_ID,
         61024 => WRONG_PROVIDER,
         40002 | 41002 | 41004 | 43002 | 44002 | 47001 | 61011 => REJECTED_REQUEST,
-        _ => OTHER,
+        SYSTEM_BUSY => BUSY,
+        _ => return None,
+    })
+}
+
+/// Whether `code`, in a call with a token, says that the upstream accepts the token no more:
+/// it is not the newest, not well-formed, or expired. At a token endpoint 40001 says something else.
+pub const fn token_is_dead(code: i64) -> bool {
+    matches!(code, 40001 | 40014 | 42001)
+}
+
+/// What `code` means in a call with a token, if the table has it.
+pub const fn in_a_call(code: i64) -> Option<Remark> {
+    Some(match code {
+        0 => NO_ERROR,
+        _ if token_is_dead(code) => TOKEN_REJECTED,
+        SYSTEM_BUSY => CALL_BUSY,
+        40164 | 61004 => CALLER_NOT_ALLOWED,
+        41001 => TOKEN_MISSING,
+        45009 => CALL_DAY_QUOTA,
+        45011 => CALL_MINUTE_QUOTA,
+        48001 => NO_PERMISSION,
+        48004 => BANNED,
+        48006 => CLEARINGS_SPENT,
+        _ => return None,
+    })
+}
+
+/// Whom a refusal concerns, for people.
+pub const fn concerned(scope: Scope) -> Text {
+    match scope {
+        Scope::Worker => Text {
+            en: "the worker that met it, by its address; the others carry on",
+            zh: "遇到它的 worker（按其出口 IP）；其他 worker 照常工作",
+        },
+        Scope::Configuration => Text {
+            en: "workers with the same provider, app_id, base_url and secret",
+            zh: "provider、app_id、base_url 和 secret 相同的 worker",
+        },
+        Scope::Account => {
+            Text { en: "the account, and so every worker", zh: "该账号，即所有 worker" }
+        }
+        Scope::Transient => {
+            Text { en: "every worker, briefly", zh: "所有 worker，时间很短" }
+        }
     }
 }
 
@@ -254,6 +309,124 @@ const OTHER: Ruling = Ruling {
     },
 };
 
+const BUSY: Ruling = Ruling {
+    meaning: Text {
+        en: "the platform is busy; whether it issued a token is unknown",
+        zh: "系统繁忙；是否已签发新 token 不得而知",
+    },
+    advice: Text {
+        en: "nothing; the worker asks again, which settles it",
+        zh: "无需处理；worker 会再次获取，从而得到确定的结果",
+    },
+    ..OTHER
+};
+
+const NO_ERROR: Remark = Remark {
+    meaning: Text {
+        en: "no error; token endpoints leave it out",
+        zh: "成功；token 接口成功时不返回该字段",
+    },
+    advice: Text {
+        en: "nothing; a worker takes an answer with 0 for one without a code, and looks for the token in it",
+        zh: "无需处理；worker 将其视为没有错误码，只看回复中是否有 token",
+    },
+};
+
+const TOKEN_REJECTED: Remark = Remark {
+    meaning: Text {
+        en: "the token was rejected: it is not the newest, has expired, or is not a token of this account",
+        zh: "token 被拒绝：它不是最新的、已过期，或不属于该账号",
+    },
+    advice: Text {
+        en: "read the key again and repeat the call once. If the same token is rejected again, report it (`zhongkong keys` shows how): \
+             a worker then looks whether it still lives, and fetches another if not",
+        zh: "请重新读取该键并重试一次；若同一 token 再次被拒绝，请上报（方法见 `zhongkong keys`）：worker 会检查它是否仍有效，失效则重新获取",
+    },
+};
+
+const CALL_BUSY: Remark = Remark {
+    meaning: Text { en: "the platform is busy", zh: "系统繁忙" },
+    advice: Text {
+        en: "repeat the call later; the token is not at fault",
+        zh: "请稍后重试；与 token 无关",
+    },
+};
+
+const CALLER_NOT_ALLOWED: Remark = Remark {
+    meaning: Text {
+        en: "the caller's address is not on the account's IP list",
+        zh: "调用方的 IP 不在公众号的 IP 白名单中",
+    },
+    advice: Text {
+        en: "add the reader's address to the IP list in the account's console; the token is not at fault",
+        zh: "请在公众平台后台把读取方的 IP 加入白名单；与 token 无关",
+    },
+};
+
+const TOKEN_MISSING: Remark = Remark {
+    meaning: Text { en: "the call carries no access_token", zh: "调用中缺少 access_token" },
+    advice: Text {
+        en: "correct the reader: it found no key, or put the token in the wrong place",
+        zh: "请检查读取方：是否未读到该键，或参数位置有误",
+    },
+};
+
+const CALL_DAY_QUOTA: Remark = Remark {
+    meaning: Text {
+        en: "the daily quota of the API that was called is spent",
+        zh: "所调用接口当日的调用次数已用尽",
+    },
+    advice: Text {
+        en: "call it less, or wait for the next day; all quotas of the account can be cleared ten times a month. \
+             The token is not at fault",
+        zh: "请减少调用或等到次日；每月可为该账号清零十次。与 token 无关",
+    },
+};
+
+const CALL_MINUTE_QUOTA: Remark = Remark {
+    meaning: Text {
+        en: "the API that was called is called too often a minute",
+        zh: "所调用接口每分钟的调用次数超限",
+    },
+    advice: Text {
+        en: "repeat the call in the next minute, and call less often; the token is not at fault",
+        zh: "请下一分钟重试，并降低调用频率；与 token 无关",
+    },
+};
+
+const NO_PERMISSION: Remark = Remark {
+    meaning: Text {
+        en: "the account has no permission for the API that was called",
+        zh: "该账号没有所调用接口的权限",
+    },
+    advice: Text {
+        en: "look at the permissions in the account's console; another token would not help",
+        zh: "请在公众平台后台查看接口权限；更换 token 无济于事",
+    },
+};
+
+const BANNED: Remark = Remark {
+    meaning: Text {
+        en: "the account is banned from the API that was called",
+        zh: "该账号的此接口因违规被封禁",
+    },
+    advice: Text {
+        en: "look at the notices in the account's console; another token would not help",
+        zh: "请查看公众平台的站内通知；更换 token 无济于事",
+    },
+};
+
+const CLEARINGS_SPENT: Remark = Remark {
+    meaning: Text {
+        en: "clear_quota: the account's ten clearings of this month are spent",
+        zh: "clear_quota：该账号本月的十次清零机会已用尽",
+    },
+    advice: Text {
+        en: "wait for the quota's own reset, or for the next month",
+        zh: "请等待次日额度恢复，或下个月再清零",
+    },
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,12 +466,47 @@ mod tests {
 
     #[test]
     fn every_ruling_says_what_happened_and_what_to_do_in_both_languages() {
-        for code in [40164, 89503, 89506, 89507, 45009, 45011, 50002, 40125, 40013, 61024, 41004, 1]
-        {
-            let Ruling { meaning, advice, .. } = ruling(code);
-            for text in [meaning, advice] {
-                assert!(text.en.is_ascii() && !text.zh.is_ascii(), "{code}");
-            }
+        let mut rulings = 0;
+        for code in (-1..100_000).filter(|code| known(*code).is_some()).chain([1]) {
+            let Ruling { meaning, advice, scope, .. } = ruling(code);
+            both_languages(code, [meaning, advice, concerned(scope)]);
+            rulings += 1;
+        }
+        assert!(rulings > 25, "only {rulings}");
+    }
+
+    #[test]
+    fn what_a_code_means_to_a_reader_is_said_in_both_languages() {
+        let remarks = (-1..100_000).filter_map(|code| Some((code, in_a_call(code)?)));
+        let codes: Vec<i64> = remarks
+            .map(|(code, Remark { meaning, advice })| {
+                both_languages(code, [meaning, advice]);
+                code
+            })
+            .collect();
+        let expected =
+            [-1, 0, 40001, 40014, 40164, 41001, 42001, 45009, 45011, 48001, 48004, 48006, 61004];
+        assert_eq!(codes, expected);
+    }
+
+    #[track_caller]
+    fn both_languages<const N: usize>(code: i64, texts: [Text; N]) {
+        for text in texts {
+            assert!(text.en.is_ascii() && !text.zh.is_ascii(), "{code}");
+        }
+    }
+
+    #[test]
+    fn three_codes_say_that_a_token_is_dead_and_no_other_does() {
+        let dead: Vec<i64> = (-1..100_000).filter(|code| token_is_dead(*code)).collect();
+        assert_eq!(dead, [40001, 40014, 42001]);
+    }
+
+    #[test]
+    fn what_the_token_endpoint_does_not_answer_is_not_in_its_table() {
+        for code in [0, 1, 40014, 42001, 48001, 48006, 12345] {
+            assert_eq!(known(code), None, "{code}");
+            assert_eq!(ruling(code), OTHER, "{code}");
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What kind of Redis this is, for people.
 
-use redis::{RedisResult, ServerErrorKind, Value};
+use redis::{Pipeline, RedisResult, ServerErrorKind, Value};
+use zhongkong_core::credential::Unit;
+
+use crate::keys::Keys;
 
 /// What `check` and `status` tell of Redis. What could not be learnt is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,19 +26,79 @@ pub struct Facts {
     pub epoch: bool,
     /// The server's clock, in milliseconds since 1970.
     pub now_ms: Option<u64>,
-    /// Commands that the worker needs and its user may not run.
-    pub denied: Vec<&'static str>,
+    /// What the worker needs and its user may not do, as the ACL rules that grant it:
+    /// `+xack`, `~zhongkong:*`, `&zhongkong:events`.
+    pub denied: Option<Vec<String>>,
 }
 
-/// What the worker's user must be allowed, each in a form that changes nothing.
-pub(crate) const PROBES: [(&str, &[&str]); 6] = [
-    ("evalsha", &["EVALSHA", "0000000000000000000000000000000000000000", "0"]),
-    ("eval", &["EVAL", "return 1", "0"]),
-    ("info", &["INFO", "server"]),
-    ("time", &["TIME"]),
-    ("wait", &["WAIT", "0", "1"]),
-    ("client|tracking", &["CLIENT", "TRACKING", "OFF"]),
+/// What the worker does in Redis: each command, whole, and the ACL rule that allows it.
+///
+/// A command is never shortened: asked about one that is too short, Redis may read beyond its end, and crash.
+const NEEDS: [(&str, &str); 34] = [
+    ("+evalsha", "EVALSHA 0000000000000000000000000000000000000000 0"),
+    ("+info", "INFO server replication"),
+    ("+time", "TIME"),
+    ("+ping", "PING"),
+    ("+multi", "MULTI"),
+    ("+exec", "EXEC"),
+    ("+wait", "WAIT 1 500"),
+    ("+client|tracking", "CLIENT TRACKING ON BCAST PREFIX prefix"),
+    (KEYS, "EVAL script 6 $state $lock $reader $workers $replicas $reports"),
+    ("+hgetall", "HGETALL $state"),
+    ("+hmget", "HMGET $state field"),
+    ("+hset", "HSET $state field value"),
+    ("+hdel", "HDEL $state field"),
+    ("+get", "GET $reader"),
+    ("+set", "SET $reader token PX 1"),
+    ("+del", "DEL $lock"),
+    ("+pttl", "PTTL $reader"),
+    ("+type", "TYPE $reader"),
+    ("+exists", "EXISTS $reader"),
+    ("+zadd", "ZADD $workers 1 identity"),
+    ("+zrem", "ZREM $workers identity"),
+    ("+zremrangebyscore", "ZREMRANGEBYSCORE $workers -inf 1"),
+    ("+zrange", "ZRANGE $workers 0 -1"),
+    ("+zrangebyscore", "ZRANGEBYSCORE $workers 1 +inf"),
+    ("+xgroup|create", "XGROUP CREATE $reports group 0 MKSTREAM"),
+    ("+xreadgroup", "XREADGROUP GROUP group worker STREAMS $reports >"),
+    ("+xinfo|consumers", "XINFO CONSUMERS $reports group"),
+    ("+xpending", "XPENDING $reports group - + 1 worker"),
+    ("+xclaim", "XCLAIM $reports group worker 1 0-1"),
+    ("+xgroup|delconsumer", "XGROUP DELCONSUMER $reports group worker"),
+    ("+xack", "XACK $reports group 0-1"),
+    ("+xdel", "XDEL $reports 0-1"),
+    ("+publish", "PUBLISH $events event"),
+    ("+subscribe", "SUBSCRIBE $events"),
 ];
+/// Stands for the rule that allows the keys, which bears their prefix.
+const KEYS: &str = "~";
+
+/// Asks which of the commands in the JSON list `ARGV[1]` the user may not run; none of them is run.
+/// Returns their places in the list, counted from 1.
+const ASK: &str = "
+local denied = {}
+for place, command in ipairs(cjson.decode(ARGV[1])) do
+  local known, allowed = pcall(redis.acl_check_cmd, unpack(command))
+  if not (known and allowed) then denied[#denied + 1] = place end
+end
+return redis.acl_check_cmd and denied or redis.error_reply('ERR it cannot be asked')";
+
+/// Appends the question what the worker's user may not do about `unit`; it changes nothing.
+pub(crate) fn ask_rights(pipe: &mut Pipeline, keys: &Keys, unit: &Unit) {
+    let word = |word: &str| match word {
+        "$state" => keys.state(unit),
+        "$lock" => keys.lock(unit),
+        "$reader" => keys.reader(unit),
+        "$workers" => keys.workers(),
+        "$replicas" => keys.replicas(),
+        "$reports" => keys.reports(),
+        "$events" => keys.events(),
+        word => word.to_owned(),
+    };
+    let commands: Vec<Vec<String>> =
+        NEEDS.iter().map(|(_, command)| command.split(' ').map(word).collect()).collect();
+    pipe.cmd("EVAL").arg(ASK).arg(0).arg(serde_json::json!(commands).to_string());
+}
 
 /// One field of the text that `INFO` returns.
 pub(crate) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
@@ -65,18 +128,65 @@ impl Facts {
         self.epoch = epoch(info).is_some();
     }
 
-    pub(crate) fn read_probes(&mut self, results: impl Iterator<Item = RedisResult<Value>>) {
-        let denied = |result: &RedisResult<Value>| {
-            result.as_ref().is_err_and(|error| error.kind() == ServerErrorKind::NoPerm.into())
+    pub(crate) fn read_rights(&mut self, answer: Option<RedisResult<Value>>, keys: &Keys) {
+        self.denied = match answer {
+            Some(Ok(places)) => {
+                let places: Option<Vec<usize>> = redis::from_redis_value(places).ok();
+                places.map(|places| lacking(&places, keys))
+            }
+            Some(Err(error)) if error.kind() == ServerErrorKind::NoPerm.into() => {
+                Some(vec!["+eval".to_owned()])
+            }
+            Some(Err(_)) | None => None,
         };
-        let probed = PROBES.iter().zip(results);
-        self.denied =
-            probed.filter_map(|((name, _), result)| denied(&result).then_some(*name)).collect();
     }
 
     pub(crate) fn read_save(&mut self, answer: Value) {
         let pairs: Option<std::collections::BTreeMap<String, String>> =
             redis::from_redis_value(answer).ok();
         self.snapshots = pairs.and_then(|p| p.get("save").map(|save| !save.is_empty()));
+    }
+}
+
+/// The rules that grant what is denied in these places of [`NEEDS`], counted from 1.
+fn lacking(places: &[usize], keys: &Keys) -> Vec<String> {
+    let denied = || places.iter().filter_map(|place| NEEDS.get(place.checked_sub(1)?));
+    let all_denied = |rules: &[&str]| {
+        rules.iter().all(|rule| denied().any(|(denied_rule, _)| denied_rule == rule))
+    };
+    // Whoever may not touch the keys is denied every command on them, whether or not the command itself is allowed.
+    let no_keys = all_denied(&[KEYS]);
+    let hidden = |command: &str| no_keys && command.contains('$') && !command.contains("$events");
+    let mut rules: Vec<String> = denied()
+        .filter(|(rule, command)| *rule != KEYS && !hidden(command))
+        .map(|(rule, _)| (*rule).to_owned())
+        .collect();
+    if no_keys {
+        rules.push(format!("~{}", keys.all()));
+    }
+    // The channel is what both have in common.
+    if all_denied(&["+publish", "+subscribe"]) {
+        rules.push(format!("&{}", keys.events()));
+    }
+    rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_of_the_scripts_is_among_the_needs() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/scripts");
+        let mut calls = 0;
+        for script in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(script.unwrap().path()).unwrap();
+            for call in text.split("call('").skip(1) {
+                let name = call.split('\'').next().unwrap().to_lowercase();
+                assert!(NEEDS.iter().any(|(rule, _)| *rule == format!("+{name}")), "{name}");
+                calls += 1;
+            }
+        }
+        assert!(calls > 10, "only {calls} calls");
     }
 }

@@ -50,6 +50,11 @@ impl Keys {
         format!("{}:replicas", self.prefix)
     }
 
+    /// A pattern that fits all of these names, and no others.
+    pub(crate) fn all(&self) -> String {
+        format!("{}:*", self.prefix)
+    }
+
     /// What all keys of all units begin with.
     pub(crate) fn units(&self) -> String {
         format!("{}:{{", self.prefix)

@@ -87,16 +87,14 @@ impl RedisStore {
         &self.keys
     }
 
-    /// What kind of Redis this is.
-    pub async fn facts(&self) -> Result<Facts, StoreError> {
-        // Where it is refused, the probes below tell.
+    /// What kind of Redis this is, and what its user may not do, asked for the keys of `unit`.
+    pub async fn facts(&self, unit: &Unit) -> Result<Facts, StoreError> {
+        // Where it is refused, the rights below tell.
         let required = self.required().await.unwrap_or(0);
         let mut facts = Facts { required, ..Facts::default() };
         let mut pipe = redis::pipe();
         pipe.cmd("INFO").cmd("CONFIG").arg(&["GET", "save"]).cmd("TIME");
-        for (_, probe) in facts::PROBES {
-            pipe.cmd(probe[0]).arg(&probe[1..]);
-        }
+        facts::ask_rights(&mut pipe, &self.keys, unit);
         let mut results = self.commands.send("facts", &mut pipe).await?.into_iter();
         if let Some(Ok(info)) = results.next() {
             facts.read_info(&redis::from_redis_value::<String>(info).unwrap_or_default());
@@ -105,7 +103,7 @@ impl RedisStore {
             facts.read_save(save);
         }
         facts.now_ms = results.next().and_then(|time| settled(Some(time)).ok()).and_then(millis_of);
-        facts.read_probes(results);
+        facts.read_rights(results.next(), &self.keys);
         Ok(facts)
     }
 

@@ -4,14 +4,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use zhongkong_core::credential::{CredentialId, Kind};
 
-use crate::commands::{check, clear_quota, forget, get, pause, refresh, status, watch};
+use crate::commands::explain::CODES;
+use crate::commands::{
+    check, clear_quota, explain, forget, get, keys, manual, pause, refresh, status, watch,
+};
 use crate::config::{Config, Environment, Loaded};
 use crate::language::Language;
 use crate::run;
-use crate::terminal::{Exit, complain};
+use crate::terminal::{Exit, Paint, complain};
 
 /// One token refresher for a whole cluster (中控服务器).
 #[derive(Debug, Parser)]
@@ -19,6 +23,7 @@ use crate::terminal::{Exit, complain};
     name = "zhongkong",
     version,
     about = "One token refresher for a whole cluster (中控服务器)",
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 69 no valid token or Redis unreachable, 78 configuration",
     arg_required_else_help = true
 )]
 struct Arguments {
@@ -31,6 +36,33 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Configured(Configured),
+    /// Say what an error code of the upstream means, and what a worker does about it
+    Explain {
+        /// The code, such as 40001
+        #[arg(allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(CODES))]
+        code: i64,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what makes a shell complete these commands
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual pages, in roff
+    Man {
+        /// Write them into this directory instead, a file for each command
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// The commands that need a configuration.
+#[derive(Debug, Subcommand)]
+enum Configured {
     /// Run a worker
     Run,
     /// Print a token, alone
@@ -124,35 +156,27 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what readers may read in Redis, and how
+    Keys {
+        /// The credential
+        id: CredentialId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// The program. Usage errors end it with 2.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let Arguments { config, command } = Arguments::parse();
     let environment = Environment::of_process();
-    let loaded = match Config::load(arguments.config.as_deref(), &environment) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            complain(&error.to_string());
-            return Exit::Configuration.into();
-        }
+    let language = Language::of(&environment);
+    let ended = match command {
+        Command::Configured(command) => configured(config, command, environment, language),
+        Command::Explain { code, json } => explain::explain(code, json, language),
+        Command::Completions { shell } => Ok(manual::completions(Arguments::command(), shell)),
+        Command::Man { dir } => manual::pages(Arguments::command(), dir.as_deref()),
     };
-    if !matches!(arguments.command, Command::Run) {
-        for warning in &loaded.warnings {
-            complain(&format!("warning: {warning}"));
-        }
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("cannot start: {error}"));
-            return Exit::Failed.into();
-        }
-    };
-    let ended = runtime.block_on(execute(arguments, loaded, environment));
-    // A second signal ends at once, so nothing is waited for here.
-    runtime.shutdown_background();
     match ended {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -162,20 +186,53 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn configured(
+    path: Option<PathBuf>,
+    command: Configured,
+    environment: Environment,
+    language: Language,
+) -> anyhow::Result<Exit> {
+    let loaded = match (Config::load(path.as_deref(), &environment), &command) {
+        (Ok(loaded), _) => loaded,
+        (Err(error), Configured::Check { json }) => {
+            return check::refused(&error, *json, Paint::of(&environment), language);
+        }
+        (Err(error), _) => {
+            complain(&error.to_string());
+            return Ok(Exit::Configuration);
+        }
+    };
+    // A worker logs them, a check has them among its findings, and other answers they would only bury.
+    if matches!(command, Configured::Status { .. }) {
+        for warning in &loaded.warnings {
+            complain(&format!("warning: {warning}"));
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(execute(path, command, loaded, environment, language));
+    // A second signal ends at once, so nothing is waited for here.
+    runtime.shutdown_background();
+    ended
+}
+
 async fn execute(
-    arguments: Arguments,
+    path: Option<PathBuf>,
+    command: Configured,
     loaded: Loaded,
     environment: Environment,
+    language: Language,
 ) -> anyhow::Result<Exit> {
     let Loaded { config, .. } = &loaded;
-    let language = Language::of(&environment);
-    match arguments.command {
-        Command::Run => run::run(arguments.config, loaded, environment).await,
-        Command::Get { id, kind, json } => get::get(config, id, kind, json).await,
-        Command::Status { id, json } => status::status(config, id, json, language).await,
-        Command::Check { json } => check::check(&loaded, json, language).await,
-        Command::Watch { id, json } => watch::watch(config, id, json, language).await,
-        Command::Refresh { id, kind, force, invalidate, wait, json } => {
+    match command {
+        Configured::Run => run::run(path, loaded, environment).await,
+        Configured::Get { id, kind, json } => get::get(config, id, kind, json, language).await,
+        Configured::Status { id, json } => status::status(config, id, json, language).await,
+        Configured::Check { json } => {
+            check::check(&loaded, json, Paint::of(&environment), language).await
+        }
+        Configured::Keys { id, json } => keys::keys(config, id, json, language),
+        Configured::Watch { id, json } => watch::watch(config, id, json, language).await,
+        Configured::Refresh { id, kind, force, invalidate, wait, json } => {
             let wish = match (force, invalidate) {
                 (_, true) => refresh::Wish::Invalidate,
                 (true, false) => refresh::Wish::Force,
@@ -184,11 +241,30 @@ async fn execute(
             let options = refresh::Options { wish, wait, as_json: json };
             refresh::refresh(config, (id, kind), options, language).await
         }
-        Command::Pause { id, json } => pause::pause(config, id, json, language).await,
-        Command::Resume { id, json } => pause::resume(config, id, json, language).await,
-        Command::Forget { id, yes, json } => forget::forget(config, id, yes, json, language).await,
-        Command::ClearQuota { id, yes, json } => {
+        Configured::Pause { id, json } => pause::pause(config, id, json, language).await,
+        Configured::Resume { id, json } => pause::resume(config, id, json, language).await,
+        Configured::Forget { id, yes, json } => {
+            forget::forget(config, id, yes, json, language).await
+        }
+        Configured::ClearQuota { id, yes, json } => {
             clear_quota::clear_quota(config, id, yes, json, language).await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_negative_code_is_a_code_and_no_option() {
+        let parsed = Arguments::try_parse_from(["zhongkong", "explain", "-1", "--json"]).unwrap();
+        assert!(matches!(parsed.command, Command::Explain { code: -1, json: true }));
+        assert!(Arguments::try_parse_from(["zhongkong", "explain", "1000000000"]).is_err());
     }
 }

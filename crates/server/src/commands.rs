@@ -1,9 +1,12 @@
-//! What is asked of Redis from the command line. Nothing here fetches a token.
+//! What is asked from the command line: of Redis, or of nobody. Nothing here fetches a token.
 
 pub(crate) mod check;
 pub(crate) mod clear_quota;
+pub(crate) mod explain;
 pub(crate) mod forget;
 pub(crate) mod get;
+pub(crate) mod keys;
+pub(crate) mod manual;
 pub(crate) mod pause;
 pub(crate) mod refresh;
 pub(crate) mod status;

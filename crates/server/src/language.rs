@@ -29,6 +29,16 @@ impl Language {
         }
     }
 
+    /// What stands between a name and what is said of it.
+    pub(crate) const fn colon(self) -> &'static str {
+        self.say(": ", "：")
+    }
+
+    /// What stands between what is and what to do about it.
+    pub(crate) const fn semicolon(self) -> &'static str {
+        self.say("; ", "；")
+    }
+
     /// Picks between two texts.
     pub(crate) const fn say(self, en: &'static str, zh: &'static str) -> &'static str {
         self.pick(Text { en, zh })

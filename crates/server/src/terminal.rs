@@ -3,6 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use zhongkong_core::ports::StoreError;
+
+use crate::config::Environment;
 use crate::language::Language;
 
 /// How a command ended.
@@ -56,9 +59,42 @@ pub(crate) fn consent(question: &str, yes: bool, language: Language) -> Option<E
     Some(Exit::Failed)
 }
 
+/// Whether answers have colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Paint(bool);
+
+/// A colour, by its number among the terminal's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Colour {
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+}
+
+impl Paint {
+    /// On a terminal, unless `NO_COLOR` is set.
+    pub(crate) fn of(environment: &Environment) -> Self {
+        let plain =
+            environment.get("NO_COLOR").is_some() || environment.get("TERM") == Some("dumb");
+        Self(io::stdout().is_terminal() && !plain)
+    }
+
+    /// `text` in `colour`.
+    pub(crate) fn paint(self, text: &str, colour: Colour) -> String {
+        if self.0 { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
+    }
+}
+
 /// A line on standard error, for the person who typed the command.
 pub(crate) fn complain(text: &str) {
     writeln!(io::stderr(), "{text}").ok();
+}
+
+/// Says that Redis did not give what was asked for, and who knows more.
+pub(crate) fn complain_of_redis(error: &StoreError, language: Language) -> Exit {
+    let more = language.say("`zhongkong check` says what to do", "处理办法见 `zhongkong check`");
+    complain(&format!("{error}{}{more}", language.semicolon()));
+    Exit::Unavailable
 }
 
 /// A line on standard output: the answer. Nobody is left to tell if that is closed, as by `head`.
@@ -70,4 +106,15 @@ pub(crate) fn answer(text: &str) {
 pub(crate) fn answer_while_somebody_listens(text: &str) -> bool {
     let mut output = io::stdout().lock();
     writeln!(output, "{text}").and_then(|()| output.flush()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_surrounds_a_text_or_leaves_it_as_it_is() {
+        assert_eq!(Paint(true).paint("ok", Colour::Green), "\x1b[32mok\x1b[0m");
+        assert_eq!(Paint(false).paint("ok", Colour::Green), "ok");
+    }
 }

@@ -6,17 +6,35 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::net::TcpStream;
 use url::Url;
-use zhongkong_redis::Facts;
+use zhongkong_core::credential::Unit;
+use zhongkong_redis::{Facts, Keys};
 
-use crate::config::{Config, Loaded, RedisConfig, Replicas};
+use crate::config::{Config, ConfigError, Loaded, RedisConfig, Replicas};
 use crate::language::Language;
-use crate::terminal::{Exit, answer};
+use crate::terminal::{Colour, Exit, Paint, answer};
 use crate::wiring;
 
 /// Longest wait for a connection to an upstream.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A difference between this machine's clock and Redis' that is worth a word: nothing depends on it, but logs are hard to read.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
+/// Rights without which a worker works, and says what it then cannot notice.
+const DISPENSABLE: [&str; 3] = ["+info", "+wait", "+client|tracking"];
+
+/// What is looked at; programs may rely on the names in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    Configuration,
+    Redis,
+    Acl,
+    Epoch,
+    Eviction,
+    Persistence,
+    Replicas,
+    Clock,
+    Upstream,
+}
 
 /// How one thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -27,10 +45,10 @@ enum Verdict {
     Wrong,
 }
 
-/// One line.
+/// One line: what is not in order also says what to do.
 #[derive(Clone, Debug, Serialize)]
 struct Finding {
-    what: &'static str,
+    what: What,
     verdict: Verdict,
     text: String,
 }
@@ -38,80 +56,129 @@ struct Finding {
 pub(crate) async fn check(
     loaded: &Loaded,
     as_json: bool,
+    paint: Paint,
     language: Language,
 ) -> anyhow::Result<Exit> {
-    let mut findings = vec![configuration(loaded, language)];
+    let mut findings = configuration(loaded, language);
     findings.extend(redis(&loaded.config, language).await?);
     findings.extend(upstreams(&loaded.config, language).await);
-    if as_json {
-        answer(&serde_json::to_string_pretty(&findings)?);
-    } else {
-        for Finding { what, verdict, text } in &findings {
-            let verdict = match verdict {
-                Verdict::Ok => language.say("ok", "正常"),
-                Verdict::Warning => language.say("warning", "注意"),
-                Verdict::Wrong => language.say("WRONG", "错误"),
-            };
-            answer(&format!("{what}: {verdict}: {text}"));
-        }
-    }
-    let wrong = |what: &str| {
-        findings.iter().any(|finding| finding.verdict == Verdict::Wrong && finding.what == what)
-    };
-    Ok(if wrong("redis") {
+    tell(&findings, as_json, paint, language)?;
+    let wrong = || findings.iter().filter(|finding| finding.verdict == Verdict::Wrong);
+    Ok(if wrong().any(|finding| finding.what == What::Redis) {
         Exit::Unavailable
-    } else if findings.iter().any(|finding| finding.verdict == Verdict::Wrong) {
+    } else if wrong().next().is_some() {
         Exit::Failed
     } else {
         Exit::Done
     })
 }
 
-fn ok(what: &'static str, text: impl Into<String>) -> Finding {
+/// What there is to say where the configuration is wrong, so that nothing else can be looked at.
+pub(crate) fn refused(
+    error: &ConfigError,
+    as_json: bool,
+    paint: Paint,
+    language: Language,
+) -> anyhow::Result<Exit> {
+    let findings: Vec<Finding> =
+        error.problems().iter().map(|problem| wrong(What::Configuration, problem)).collect();
+    tell(&findings, as_json, paint, language)?;
+    Ok(Exit::Configuration)
+}
+
+fn tell(
+    findings: &[Finding],
+    as_json: bool,
+    paint: Paint,
+    language: Language,
+) -> anyhow::Result<()> {
+    if as_json {
+        answer(&serde_json::to_string_pretty(findings)?);
+        return Ok(());
+    }
+    for Finding { what, verdict, text } in findings {
+        let (verdict, colour) = match verdict {
+            Verdict::Ok => (language.say("ok", "正常"), Colour::Green),
+            Verdict::Warning => (language.say("warning", "注意"), Colour::Yellow),
+            Verdict::Wrong => (language.say("WRONG", "错误"), Colour::Red),
+        };
+        let (colon, verdict) = (language.colon(), paint.paint(verdict, colour));
+        answer(&format!("{}{colon}{verdict}{colon}{text}", what.name(language)));
+    }
+    Ok(())
+}
+
+impl What {
+    const fn name(self, language: Language) -> &'static str {
+        match self {
+            Self::Configuration => language.say("configuration", "配置"),
+            Self::Redis => language.say("redis", "Redis"),
+            Self::Acl => language.say("acl", "权限"),
+            Self::Epoch => language.say("epoch", "纪元"),
+            Self::Eviction => language.say("eviction", "淘汰策略"),
+            Self::Persistence => language.say("persistence", "持久化"),
+            Self::Replicas => language.say("replicas", "从节点"),
+            Self::Clock => language.say("clock", "时钟"),
+            Self::Upstream => language.say("upstream", "上游"),
+        }
+    }
+}
+
+fn ok(what: What, text: impl Into<String>) -> Finding {
     Finding { what, verdict: Verdict::Ok, text: text.into() }
 }
 
-fn warning(what: &'static str, text: impl Into<String>) -> Finding {
+fn warning(what: What, text: impl Into<String>) -> Finding {
     Finding { what, verdict: Verdict::Warning, text: text.into() }
 }
 
-fn wrong(what: &'static str, text: impl Into<String>) -> Finding {
+fn wrong(what: What, text: impl Into<String>) -> Finding {
     Finding { what, verdict: Verdict::Wrong, text: text.into() }
 }
 
-fn configuration(loaded: &Loaded, language: Language) -> Finding {
+fn configuration(loaded: &Loaded, language: Language) -> Vec<Finding> {
     let Loaded { config, files, warnings } = loaded;
     let count = config.credentials.len();
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    let text = match language {
-        Language::English => format!("{count} credentials from {}", files.join(", ")),
-        Language::Chinese => format!("{} 中有 {count} 个账号", files.join("、")),
+    let source = match files.as_slice() {
+        [] => language.say("the environment", "环境变量").to_owned(),
+        files => files.join(language.say(", ", "、")),
     };
-    if warnings.is_empty() { ok("configuration", text) } else { warning("configuration", text) }
+    let text = match language {
+        Language::English => {
+            format!("{count} credential{} from {source}", if count == 1 { "" } else { "s" })
+        }
+        Language::Chinese => format!("{source} 中有 {count} 个账号"),
+    };
+    let read = ok(What::Configuration, text);
+    let warnings = warnings.iter().map(|text| warning(What::Configuration, text));
+    std::iter::once(read).chain(warnings).collect()
 }
 
 async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Finding>> {
     let store = wiring::store(&config.redis)?;
-    let facts = match store.facts().await {
+    let id = config.credentials.first().map_or_else(|| "any".parse(), |c| Ok(c.id.clone()))?;
+    let facts = match store.facts(&Unit::access_token(id)).await {
         Ok(facts) => facts,
         Err(error) => {
             let advice = language.say(
-                "start Redis, or correct [redis] in the configuration",
-                "请启动 Redis，或更正配置中的 [redis]",
+                "see that Redis runs there, and that [redis] in the configuration is right",
+                "请确认 Redis 已在该地址运行，且配置中的 [redis] 正确",
             );
-            return Ok(vec![wrong("redis", format!("{error}; {advice}"))]);
+            let semicolon = language.semicolon();
+            return Ok(vec![wrong(What::Redis, format!("{error}{semicolon}{advice}"))]);
         }
     };
-    let mut findings = vec![version(&facts, language), acl(&facts, language)];
+    let mut findings = vec![version(&facts, language), acl(&facts, &config.redis, language)];
     if !facts.epoch {
-        findings.push(warning("epoch", language.say(
+        findings.push(warning(What::Epoch, language.say(
             "INFO is refused: writes that a failover loses go unnoticed. Allow INFO to the worker's user",
             "INFO 被拒绝：故障切换丢失的写入将无法察觉。请允许 worker 用户执行 INFO",
         )));
     }
     match facts.eviction.as_deref() {
-        Some("noeviction") => findings.push(ok("eviction", "noeviction")),
-        Some(policy) => findings.push(warning("eviction", format!("{policy}: {}", language.say(
+        Some("noeviction") => findings.push(ok(What::Eviction, "noeviction")),
+        Some(policy) => findings.push(warning(What::Eviction, format!("{policy}{}{}", language.colon(), language.say(
             "Redis may delete tokens and states when memory runs out; set maxmemory-policy noeviction",
             "内存不足时 Redis 可能删除 token 与状态；请设置 maxmemory-policy noeviction",
         )))),
@@ -123,33 +190,50 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
     Ok(findings)
 }
 
-fn acl(facts: &Facts, language: Language) -> Finding {
-    let denied = facts.denied.join(", ");
-    let advice =
-        language.say("not allowed to the worker's user; grant it", "worker 用户无此权限；请授权");
-    match facts.denied.as_slice() {
-        [] => ok("acl", language.say("the worker may do what it needs", "worker 权限齐全")),
-        // Without these the worker works, and says what it then cannot notice.
-        some if some.iter().all(|name| ["info", "wait", "client|tracking"].contains(name)) => {
-            warning("acl", format!("{denied}: {advice}"))
-        }
-        _ => wrong("acl", format!("{denied}: {advice}")),
+/// What the worker's user lacks, as an administrator would grant it.
+fn acl(facts: &Facts, config: &RedisConfig, language: Language) -> Finding {
+    let Some(denied) = &facts.denied else {
+        return warning(
+            What::Acl,
+            language.say(
+                "unknown: this Redis cannot be asked. Use Redis 7.0 or newer, or Valkey",
+                "未知：此 Redis 无法查询权限。请使用 Redis 7.0 及以上或 Valkey",
+            ),
+        );
+    };
+    if denied.is_empty() {
+        return ok(What::Acl, language.say("the worker may do what it needs", "worker 权限齐全"));
+    }
+    let user = config.username.as_deref().unwrap_or("default");
+    let lacks = language.say(
+        "the worker's user lacks rights; as an administrator, grant them, and check again",
+        "worker 用户权限不足；请以管理员身份授权后再次检查",
+    );
+    let text = format!("{lacks}{}ACL SETUSER {user} {}", language.colon(), denied.join(" "));
+    if denied.iter().all(|rule| DISPENSABLE.contains(&rule.as_str())) {
+        warning(What::Acl, text)
+    } else {
+        wrong(What::Acl, text)
     }
 }
 
 fn version(facts: &Facts, language: Language) -> Finding {
     let Some(version) = facts.version.clone() else {
         return warning(
-            "redis",
-            language.say("version unknown, since INFO is refused", "INFO 被拒绝，版本未知"),
+            What::Redis,
+            language.say(
+                "version unknown, since INFO is refused; allow it to the worker's user",
+                "INFO 被拒绝，版本未知；请允许 worker 用户执行 INFO",
+            ),
         );
     };
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if facts.role.as_deref() == Some("slave") {
         return wrong(
-            "redis",
+            What::Redis,
             format!(
-                "{version}: {}",
+                "{version}{}{}",
+                language.colon(),
                 language.say(
                     "this is a replica; redis.url must name the primary",
                     "这是从节点；redis.url 必须指向主节点",
@@ -159,9 +243,10 @@ fn version(facts: &Facts, language: Language) -> Finding {
     }
     if major.is_some_and(|major| major < 7) {
         return wrong(
-            "redis",
+            What::Redis,
             format!(
-                "{version}: {}",
+                "{version}{}{}",
+                language.colon(),
                 language.say(
                     "too old; Redis 7.0 or newer, or Valkey, is needed",
                     "版本过旧；需要 Redis 7.0 及以上或 Valkey",
@@ -169,31 +254,43 @@ fn version(facts: &Facts, language: Language) -> Finding {
             ),
         );
     }
-    ok("redis", version)
+    ok(What::Redis, version)
 }
 
 fn persistence(facts: &Facts, language: Language) -> Finding {
     match (facts.append_only, facts.snapshots) {
-        (None, _) | (Some(false), None) => warning("persistence", language.say("unknown", "未知")),
-        (Some(true), _) => ok("persistence", "appendonly"),
-        (Some(false), Some(false)) => warning("persistence", language.say(
+        (None, _) | (Some(false), None) => warning(What::Persistence, language.say(
+            "unknown; allow INFO and CONFIG GET to the worker's user, or see to it that appendonly is yes",
+            "未知；请允许 worker 用户执行 INFO 与 CONFIG GET，或自行确认已设置 appendonly yes",
+        )),
+        (Some(true), _) => ok(What::Persistence, "appendonly"),
+        (Some(false), Some(false)) => warning(What::Persistence, language.say(
             "neither an append-only file nor snapshots: after a restart every token is fetched anew. Set appendonly yes",
             "既无 AOF 也无 RDB：重启后所有 token 都要重新获取。建议设置 appendonly yes",
         )),
-        (Some(false), Some(true)) => ok("persistence", "rdb"),
+        (Some(false), Some(true)) => ok(What::Persistence, "rdb"),
     }
 }
 
 fn replicas(facts: &Facts, config: &RedisConfig, language: Language) -> Finding {
-    let (connected, required) = (facts.replicas.unwrap_or(0), facts.required);
+    let required = facts.required;
+    let Some(connected) = facts.replicas else {
+        return warning(
+            What::Replicas,
+            language.say(
+                "unknown, since INFO is refused; allow it to the worker's user",
+                "INFO 被拒绝，数量未知；请允许 worker 用户执行 INFO",
+            ),
+        );
+    };
     let text = match language {
         Language::English => format!("{connected} connected, {required} must acknowledge a claim"),
         Language::Chinese => format!("已连接 {connected} 个，每次 claim 需 {required} 个确认"),
     };
     if connected >= required {
-        return ok("replicas", text);
+        return ok(What::Replicas, text);
     }
-    let key = format!("{}:replicas", config.prefix);
+    let key = Keys::new(config.prefix.clone()).replicas();
     let advice = match (config.replicas, language) {
         (Replicas::Auto, Language::English) => format!(
             "refreshes wait until the replicas are back; if they are gone for good, delete the key {key}"
@@ -208,7 +305,7 @@ fn replicas(facts: &Facts, config: &RedisConfig, language: Language) -> Finding 
             "从节点恢复或调低 redis.replicas 前刷新将等待".to_owned()
         }
     };
-    warning("replicas", format!("{text}; {advice}"))
+    warning(What::Replicas, format!("{text}{}{advice}", language.semicolon()))
 }
 
 fn clock(redis_ms: u64, language: Language) -> Finding {
@@ -217,14 +314,14 @@ fn clock(redis_ms: u64, language: Language) -> Finding {
     if difference > CLOCK_DIFFERENCE {
         let shown = humantime::format_duration(Duration::from_secs(difference.as_secs()));
         return warning(
-            "clock",
-            format!("{shown}: {}", language.say(
+            What::Clock,
+            format!("{shown}{}{}", language.colon(), language.say(
             "this machine's clock and Redis' differ; nothing depends on it, but set them right",
             "本机时钟与 Redis 时钟不一致；不影响工作，但建议校准",
         )),
         );
     }
-    ok("clock", language.say("agrees with Redis'", "与 Redis 一致"))
+    ok(What::Clock, language.say("agrees with Redis'", "与 Redis 一致"))
 }
 
 /// Only connections are tried: a token that is fetched for a test would kill the one in use.
@@ -243,11 +340,13 @@ async fn upstreams(config: &Config, language: Language) -> Vec<Finding> {
             Err(_) => Some(language.say("no answer", "无响应").to_owned()),
         };
         findings.push(match failure {
-            None => ok("upstream", format!("{host}:{port}")),
+            None => ok(What::Upstream, format!("{host}:{port}")),
             Some(failure) => wrong(
-                "upstream",
+                What::Upstream,
                 format!(
-                    "{host}:{port}: {failure}; {}",
+                    "{host}:{port}{}{failure}{}{}",
+                    language.colon(),
+                    language.semicolon(),
                     language.say(
                         "check the name, the firewall and upstream.proxy",
                         "请检查域名、防火墙与 upstream.proxy",
@@ -261,4 +360,55 @@ async fn upstreams(config: &Config, language: Language) -> Vec<Finding> {
 
 fn target(url: &Url) -> Option<(String, u16)> {
     Some((url.host_str()?.trim_matches(['[', ']']).to_owned(), url.port_or_known_default()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_in_json_are_those_of_the_english_lines() {
+        for what in [
+            What::Configuration,
+            What::Redis,
+            What::Acl,
+            What::Epoch,
+            What::Eviction,
+            What::Persistence,
+            What::Replicas,
+            What::Clock,
+            What::Upstream,
+        ] {
+            assert_eq!(serde_json::json!(what), what.name(Language::English));
+        }
+    }
+
+    fn denied(rules: &[&str], language: Language) -> Finding {
+        let denied = Some(rules.iter().map(ToString::to_string).collect());
+        let facts = Facts { denied, ..Facts::default() };
+        let config = RedisConfig {
+            url: Url::parse("redis://store").unwrap(),
+            prefix: "zhongkong".to_owned(),
+            username: Some("worker".to_owned()),
+            password: None,
+            replicas: Replicas::Auto,
+        };
+        acl(&facts, &config, language)
+    }
+
+    #[test]
+    fn a_lacking_right_is_wrong_unless_a_worker_can_do_without_and_the_line_grants_it() {
+        for (rules, verdict) in [
+            (&[][..], Verdict::Ok),
+            (&["+info", "+wait"], Verdict::Warning),
+            (&["+info", "+xack", "~zhongkong:*"], Verdict::Wrong),
+        ] {
+            for language in [Language::English, Language::Chinese] {
+                let finding = denied(rules, language);
+                assert_eq!(finding.verdict, verdict, "{}", finding.text);
+                let line = format!("ACL SETUSER worker {}", rules.join(" "));
+                assert_eq!(finding.text.ends_with(&line), verdict != Verdict::Ok);
+            }
+        }
+    }
 }

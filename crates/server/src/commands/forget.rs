@@ -6,7 +6,7 @@ use zhongkong_core::credential::{CredentialId, Kind};
 use super::target::Target;
 use crate::config::Config;
 use crate::language::Language;
-use crate::terminal::{Exit, answer, complain, consent};
+use crate::terminal::{Exit, answer, complain_of_redis, consent};
 use crate::wiring;
 
 pub(crate) async fn forget(
@@ -48,8 +48,7 @@ pub(crate) async fn forget(
         match store.forget(&target.unit).await {
             Ok(keys) => removed += keys,
             Err(error) => {
-                complain(&error.to_string());
-                return Ok(Exit::Unavailable);
+                return Ok(complain_of_redis(&error, language));
             }
         }
     }

@@ -5,7 +5,8 @@ use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::ports::{Published, Store};
 
 use crate::config::Config;
-use crate::terminal::{Exit, answer, complain};
+use crate::language::Language;
+use crate::terminal::{Exit, answer, complain, complain_of_redis};
 use crate::wiring;
 
 pub(crate) async fn get(
@@ -13,6 +14,7 @@ pub(crate) async fn get(
     id: CredentialId,
     kind: Kind,
     as_json: bool,
+    language: Language,
 ) -> anyhow::Result<Exit> {
     let unit = Unit { id, kind };
     let store = wiring::store(&config.redis)?;
@@ -33,17 +35,24 @@ pub(crate) async fn get(
             Ok(Exit::Done)
         }
         Ok(None) => {
-            let id = &unit.id;
-            complain(&if config.credentials.iter().any(|credential| credential.id == *id) {
-                format!("no valid token of {unit}: see `zhongkong status {id}` for the reason")
-            } else {
-                format!("no valid token of {unit}: {id} is not in this configuration")
+            let Unit { id, .. } = &unit;
+            let configured = config.credentials.iter().any(|credential| credential.id == *id);
+            complain(&match (language, configured) {
+                (Language::English, true) => {
+                    format!("no valid token of {unit}: see `zhongkong status {id}` for the reason")
+                }
+                (Language::English, false) => {
+                    format!("no valid token of {unit}: {id} is not in this configuration")
+                }
+                (Language::Chinese, true) => {
+                    format!("{unit} 没有有效 token：原因见 `zhongkong status {id}`")
+                }
+                (Language::Chinese, false) => {
+                    format!("{unit} 没有有效 token：{id} 不在当前配置中")
+                }
             });
             Ok(Exit::Unavailable)
         }
-        Err(error) => {
-            complain(&error.to_string());
-            Ok(Exit::Unavailable)
-        }
+        Err(error) => Ok(complain_of_redis(&error, language)),
     }
 }

@@ -7,7 +7,7 @@ use super::target::Target;
 use crate::config::Config;
 use crate::language::Language;
 use crate::report::{seconds_until, span};
-use crate::terminal::{Exit, answer, complain};
+use crate::terminal::{Exit, answer, complain_of_redis};
 use crate::wiring;
 
 pub(crate) async fn pause(
@@ -48,8 +48,7 @@ async fn pause_or_resume(
         match asked.await {
             Ok(observed) => done.push((target, observed)),
             Err(error) => {
-                complain(&error.to_string());
-                return Ok(Exit::Unavailable);
+                return Ok(complain_of_redis(&error, language));
             }
         }
     }

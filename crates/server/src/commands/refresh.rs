@@ -16,7 +16,7 @@ use super::target::{self, Target};
 use crate::config::Config;
 use crate::language::Language;
 use crate::report::{RefusalReport, UnitReport, seconds_until, span};
-use crate::terminal::{Exit, answer, complain};
+use crate::terminal::{Exit, answer, complain, complain_of_redis};
 use crate::wiring;
 
 /// How often the state is looked at, whatever is heard.
@@ -84,10 +84,7 @@ pub(crate) async fn refresh(
             }
             Ok(exit)
         }
-        Err(error) => {
-            complain(&error.to_string());
-            Ok(Exit::Unavailable)
-        }
+        Err(error) => Ok(complain_of_redis(&error, language)),
     }
 }
 

@@ -9,7 +9,7 @@ use super::target::anybody;
 use crate::config::Config;
 use crate::language::Language;
 use crate::report::{UnitReport, next_refresh, span};
-use crate::terminal::{Exit, answer, complain};
+use crate::terminal::{Exit, answer, complain, complain_of_redis};
 use crate::wiring;
 
 /// Units read in one pipeline.
@@ -29,24 +29,22 @@ pub(crate) async fn status(
     let living = match store.living().await {
         Ok(living) => living,
         Err(error) => {
-            complain(&error.to_string());
-            return Ok(Exit::Unavailable);
+            return Ok(complain_of_redis(&error, language));
         }
     };
     let mut reports = Vec::with_capacity(units.len());
+    let mut exit = Exit::Done;
     for chunk in units.chunks(READ_AT_ONCE) {
         let reading = match store.read(chunk).await {
             Ok(reading) => reading,
-            Err(error) => {
-                complain(&error.to_string());
-                return Ok(Exit::Unavailable);
-            }
+            Err(error) => return Ok(complain_of_redis(&error, language)),
         };
         for (unit, read) in chunk.iter().zip(&reading.units) {
             let (state, _) = match read {
                 Ok(read) => read,
                 Err(error) => {
                     complain(&format!("{unit}: its state cannot be read: {error}"));
+                    exit = Exit::Failed;
                     continue;
                 }
             };
@@ -84,7 +82,7 @@ pub(crate) async fn status(
             ));
         }
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 fn table(reports: &[UnitReport], language: Language) -> String {

@@ -10,7 +10,7 @@ use zhongkong_upstream::Provider;
 
 use crate::config::{Config, CredentialConfig};
 use crate::language::Language;
-use crate::terminal::{Exit, complain};
+use crate::terminal::{Exit, complain, complain_of_redis};
 
 /// A unit, and what is known of it.
 pub(crate) struct Target<'a> {
@@ -36,8 +36,7 @@ impl<'a> Target<'a> {
         let (state, now_ms, epoch) = match read(store, &unit).await {
             Ok(read) => read,
             Err(error) => {
-                complain(&error.to_string());
-                return Err(Exit::Unavailable);
+                return Err(complain_of_redis(&error, language));
             }
         };
         if credential.is_none() && !state.exists() {

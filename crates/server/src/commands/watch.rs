@@ -9,7 +9,7 @@ use zhongkong_core::ports::{Notice, Store};
 use crate::config::Config;
 use crate::event::Event;
 use crate::language::Language;
-use crate::terminal::{Exit, answer_while_somebody_listens, complain};
+use crate::terminal::{Exit, answer_while_somebody_listens, complain, complain_of_redis};
 use crate::wiring;
 
 /// Events that may wait to be shown; what is more is told as missed.
@@ -23,8 +23,7 @@ pub(crate) async fn watch(
 ) -> anyhow::Result<Exit> {
     let store = wiring::store(&config.redis)?;
     if let Err(error) = store.living().await {
-        complain(&error.to_string());
-        return Ok(Exit::Unavailable);
+        return Ok(complain_of_redis(&error, language));
     }
     let (sender, mut notices) = mpsc::channel(WAITING);
     // Whoever reads too slowly to keep up sees the newest later.

@@ -51,7 +51,7 @@ pub(super) fn read(
         section.findings.warn(
             &roots[0].place_of("credentials"),
             "credentials",
-            "none is configured: nothing will be refreshed",
+            "none is configured, so nothing is refreshed; add [[credentials]]",
         );
         prove((section, refresh), None, OVERLAP, HOLD);
     }
@@ -149,7 +149,7 @@ fn compare(credentials: &[(&Section<'_>, CredentialConfig)]) {
         } else if let Some(earlier) = accounts.insert(account, *entry) {
             let there = entry.place_of("app_id").refer_to(&earlier.place_of("app_id"));
             let what = format!(
-                "the same account as {} {there}: under two ids, they fetch without regard for each other",
+                "the same account as {} {there}: under two ids, they fetch without regard for each other; remove one",
                 earlier.name()
             );
             entry.warn("app_id", &what);

@@ -17,6 +17,13 @@ pub struct ConfigError {
     problems: Vec<String>,
 }
 
+impl ConfigError {
+    /// Each problem, with its place.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+}
+
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {

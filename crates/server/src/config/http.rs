@@ -78,7 +78,10 @@ fn token(entry: &Section<'_>) -> Option<HttpToken> {
         entry.problem("secret", "must be visible ASCII without spaces, to fit into a header");
     }
     if text.len() < LENGTH_MIN {
-        entry.warn("secret", &format!("less than {LENGTH_MIN} characters can be guessed"));
+        entry.warn(
+            "secret",
+            &format!("less than {LENGTH_MIN} characters can be guessed; use a longer one"),
+        );
     }
     Some(HttpToken { name: name?, scope: scope?, secret })
 }

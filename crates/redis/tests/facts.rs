@@ -1,0 +1,65 @@
+//! What `check` learns of a real redis-server, and that asking changes nothing.
+
+#![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
+
+use zhongkong_core::credential::Unit;
+use zhongkong_redis::{Facts, Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
+use zhongkong_testkit::RedisServer;
+
+/// What a user is told who may log in and do exactly `rules`.
+async fn facts_of(server: &RedisServer, rules: &str) -> Facts {
+    let words = ["ACL", "SETUSER", "worker", "reset", "on", ">password"];
+    let () = server.command(&[&words[..], &rules.split(' ').collect::<Vec<_>>()].concat()).await;
+    let settings = RedisSettings {
+        address: RedisAddress::Tcp("127.0.0.1".to_owned(), server.port()),
+        database: 0,
+        username: Some("worker".to_owned()),
+        password: Some("password".into()),
+    };
+    let store = RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto).unwrap();
+    store.facts(&Unit::access_token("wx1".parse().unwrap())).await.unwrap()
+}
+
+#[track_caller]
+fn lacks(facts: &Facts, rules: &str, expected: &[&str]) {
+    let denied = facts.denied.clone().unwrap();
+    assert_eq!(denied, expected, "lacked by a user who may {rules}");
+}
+
+#[tokio::test]
+async fn each_right_that_a_user_lacks_is_named_by_the_rule_that_grants_it() {
+    let server = RedisServer::start().await;
+    let ours = "~zhongkong:* &zhongkong:events";
+    for (rules, expected) in [
+        (format!("+@all {ours}"), &[][..]),
+        (format!("+@all -evalsha -info {ours}"), &["+evalsha", "+info"]),
+        (format!("+@all -eval {ours}"), &["+eval"]),
+        (format!("+@all -wait -client {ours}"), &["+wait", "+client|tracking"]),
+        (format!("+@all -xreadgroup -xack {ours}"), &["+xreadgroup", "+xack"]),
+        (format!("+@all -xautoclaim -xgroup {ours}"), &["+xgroup|create", "+xautoclaim"]),
+        (format!("+@all -zadd -hdel {ours}"), &["+hdel", "+zadd"]),
+        (format!("+@all -subscribe {ours}"), &["+subscribe"]),
+        (format!("+@all -publish {ours}"), &["+publish"]),
+        ("+@all &* ~other:*".to_owned(), &["~zhongkong:*"]),
+        ("+@all &* %R~zhongkong:*".to_owned(), &["~zhongkong:*"]),
+        ("+@all &* ~zhongkong:{*".to_owned(), &["~zhongkong:*"]),
+        (
+            "+@all ~* resetchannels &other".to_owned(),
+            &["+publish", "+subscribe", "&zhongkong:events"],
+        ),
+        ("+@all -time &* ~other:*".to_owned(), &["+time", "~zhongkong:*"]),
+    ] {
+        lacks(&facts_of(&server, &rules).await, &rules, expected);
+    }
+}
+
+#[tokio::test]
+async fn asking_what_a_user_may_do_changes_nothing_and_publishes_nothing() {
+    let server = RedisServer::start().await;
+    let rules = "+@all ~* &*";
+    lacks(&facts_of(&server, rules).await, rules, &[]);
+    assert_eq!(server.command::<u64>(&["DBSIZE"]).await, 0);
+    for command in ["publish", "set", "hset", "del", "zadd", "xgroup|create", "client|tracking"] {
+        assert_eq!(server.calls_of(command).await, 0, "{command}");
+    }
+}

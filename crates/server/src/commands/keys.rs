@@ -1,0 +1,172 @@
+//! `keys`: what readers may read in Redis of a credential, and where they report a rejected token.
+
+use serde::Serialize;
+use zhongkong_core::credential::{CredentialId, Unit};
+use zhongkong_redis::Keys;
+
+use crate::config::{Config, RedisConfig};
+use crate::language::Language;
+use crate::terminal::{Exit, answer, complain};
+
+/// Something in Redis that readers may use.
+#[derive(Clone, Debug, Serialize)]
+struct Entry {
+    name: String,
+    #[serde(rename = "type")]
+    form: &'static str,
+    content: String,
+    /// A line for a shell; it asks for the password where there is one.
+    command: String,
+}
+
+pub(crate) fn keys(
+    config: &Config,
+    id: CredentialId,
+    as_json: bool,
+    language: Language,
+) -> anyhow::Result<Exit> {
+    if !config.credentials.iter().any(|credential| credential.id == id) {
+        complain(&match language {
+            Language::English => {
+                format!("unknown credential {id}: it is not in this configuration")
+            }
+            Language::Chinese => format!("未知账号 {id}：不在当前配置中"),
+        });
+        return Ok(Exit::Failed);
+    }
+    let entries = entries(&config.redis, id, language);
+    if as_json {
+        answer(&serde_json::to_string_pretty(&entries)?);
+        return Ok(Exit::Done);
+    }
+    for (number, Entry { name, form, content, command }) in entries.iter().enumerate() {
+        let gap = if number == 0 { "" } else { "\n" };
+        let form = match *form {
+            "stream" => language.say("stream", "流"),
+            "channel" => language.say("channel", "频道"),
+            _ => language.say("string", "字符串"),
+        };
+        let colon = language.colon();
+        answer(&format!("{gap}{name}\n  {form}{colon}{content}\n  {command}"));
+    }
+    Ok(Exit::Done)
+}
+
+fn entries(redis: &RedisConfig, id: CredentialId, language: Language) -> Vec<Entry> {
+    let keys = Keys::new(redis.prefix.clone());
+    let client = client(redis);
+    let (reports, events) = (keys.reports(), keys.events());
+    let unit = Unit::access_token(id);
+    let (reader, Unit { id, kind }) = (keys.reader(&unit), &unit);
+    vec![
+        Entry {
+            form: "string",
+            content: match language {
+                Language::English => format!(
+                    "the token, alone; its TTL is what is left of its life; absent: there is no valid token, \
+                     and `zhongkong status {id}` says why"
+                ),
+                Language::Chinese => format!(
+                    "仅 token 本身；TTL 为剩余有效期；键不存在表示没有有效 token，原因见 `zhongkong status {id}`"
+                ),
+            },
+            command: format!("{client} GET '{reader}'"),
+            name: reader,
+        },
+        Entry {
+            form: "stream",
+            content: language
+                .say(
+                    "reports of a rejected token (40001, 40014, 42001), after the key was read again and the call repeated \
+                     once; FINGERPRINT is: printf %s \"$TOKEN\" | sha256sum | cut -c1-16",
+                    "上报被拒绝的 token（40001、40014、42001），须先重新读取该键并重试一次；\
+                     FINGERPRINT 为：printf %s \"$TOKEN\" | sha256sum | cut -c1-16",
+                )
+                .to_owned(),
+            command: format!(
+                "{client} XADD {reports} MAXLEN '~' 10000 '*' id {id} kind {kind} fingerprint FINGERPRINT"
+            ),
+            name: reports,
+        },
+        Entry {
+            form: "channel",
+            content: language
+                .say(
+                    "one JSON object for each change of any credential; never a token",
+                    "任何账号的每次变化一个 JSON 对象；不含 token",
+                )
+                .to_owned(),
+            command: format!("{client} SUBSCRIBE {events}"),
+            name: events,
+        },
+    ]
+}
+
+/// How `redis-cli` is called; a password is asked for, and never part of it.
+fn client(RedisConfig { url, username, password, .. }: &RedisConfig) -> String {
+    let mut words = vec!["redis-cli".to_owned()];
+    if url.scheme() == "unix" {
+        words.extend(["-s".to_owned(), quoted(url.path())]);
+        let database = url.query_pairs().find(|(name, _)| name == "db");
+        words.extend(database.map(|(_, number)| format!("-n {number}")));
+    } else {
+        words.push(format!("-u {url}"));
+    }
+    words.extend(username.as_ref().map(|name| format!("--user {}", quoted(name))));
+    words.extend(password.as_ref().map(|_| "--askpass".to_owned()));
+    words.join(" ")
+}
+
+/// `text` as one word of a shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+    use url::Url;
+
+    use super::*;
+    use crate::config::Replicas;
+
+    fn redis(url: &str, username: Option<&str>, password: Option<&str>) -> RedisConfig {
+        RedisConfig {
+            url: Url::parse(url).unwrap(),
+            prefix: "shop:zk".to_owned(),
+            username: username.map(ToOwned::to_owned),
+            password: password.map(SecretString::from),
+            replicas: Replicas::Auto,
+        }
+    }
+
+    #[test]
+    fn each_name_bears_the_prefix_and_has_a_line_for_a_shell() {
+        let redis = redis("redis://store:6380/2", Some("shop"), Some("s3cret"));
+        let entries = entries(&redis, "wx1".parse().unwrap(), Language::English);
+        let lines: Vec<&str> = entries.iter().map(|entry| entry.command.as_str()).collect();
+        let client = "redis-cli -u redis://store:6380/2 --user shop --askpass";
+        assert_eq!(
+            lines,
+            [
+                format!("{client} GET 'shop:zk:{{wx1}}:access_token'"),
+                format!(
+                    "{client} XADD shop:zk:reports MAXLEN '~' 10000 '*' id wx1 kind access_token fingerprint FINGERPRINT"
+                ),
+                format!("{client} SUBSCRIBE shop:zk:events"),
+            ]
+        );
+        assert!(lines.iter().all(|line| !line.contains("s3cret")));
+    }
+
+    #[test]
+    fn a_socket_and_an_odd_name_are_what_a_shell_takes_them_for() {
+        let redis = redis("unix:///run/redis.sock?db=3", Some("the shop's"), None);
+        assert_eq!(client(&redis), r"redis-cli -s /run/redis.sock -n 3 --user 'the shop'\''s'");
+    }
+}

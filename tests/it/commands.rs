@@ -1,0 +1,194 @@
+//! What the command line answers: to people, to programs, and where it has no configuration.
+
+use std::process::Output;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use zhongkong_testkit::process::command;
+use zhongkong_testkit::{APP_ID, RedisServer};
+
+use crate::setup::{cluster, force, settled_again, until};
+
+const CHINESE: (&str, &str) = ("LANG", "zh_CN.UTF-8");
+
+/// Runs the program in `directory`, with nothing in its environment but `variables`.
+async fn run(directory: &TempDir, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let mut program = command(env!("CARGO_BIN_EXE_zhongkong-under-test"));
+    program.args(arguments).current_dir(directory.path()).env_clear();
+    program.env("PATH", "/usr/local/bin:/usr/bin:/bin").envs(variables.iter().copied());
+    program.output().await.unwrap()
+}
+
+/// What a command that ended with `code` said on standard output, without any colour.
+#[track_caller]
+fn said(output: &Output, code: i32) -> String {
+    let (said, complaint) = (&output.stdout, &output.stderr);
+    let [said, complaint] = [said, complaint].map(|bytes| String::from_utf8_lossy(bytes));
+    assert_eq!(output.status.code(), Some(code), "{said}{complaint}");
+    assert!(!said.contains('\x1b') && !complaint.contains('\x1b'), "{said}{complaint}");
+    said.into_owned()
+}
+
+#[track_caller]
+fn json(output: &Output, code: i32) -> Value {
+    serde_json::from_str(&said(output, code)).unwrap()
+}
+
+/// A directory with a configuration, of an account at `redis`.
+fn configured(redis: &RedisServer) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[redis]\nurl = {:?}\n[[credentials]]\nprovider = \"wechat\"\napp_id = {APP_ID:?}\nsecret = \"plain\"\n\
+         base_url = \"http://127.0.0.1:9\"\n",
+        redis.url()
+    );
+    std::fs::write(directory.path().join("zhongkong.toml"), text).unwrap();
+    directory
+}
+
+#[tokio::test]
+async fn what_needs_no_configuration_runs_without_one_and_beside_a_wrong_one() {
+    let directory = tempfile::tempdir().unwrap();
+    for broken in [false, true] {
+        if broken {
+            std::fs::write(directory.path().join("zhongkong.toml"), "nonsense").unwrap();
+        }
+        let explained = said(&run(&directory, &[], &["explain", "40001"]).await, 0);
+        assert!(explained.contains("the AppSecret is wrong"), "{explained}");
+        let page = said(&run(&directory, &[], &["man"]).await, 0);
+        for name in ["zhongkong-run 1", "zhongkong-explain 1", "zhongkong-keys 1"] {
+            assert!(page.contains(&format!(".TH {name}")), "{name} is not in {page}");
+        }
+        for (shell, part) in [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")]
+        {
+            let script = said(&run(&directory, &[], &["completions", shell]).await, 0);
+            assert!(script.contains(part) && script.contains("explain"), "{script}");
+        }
+        assert_eq!(run(&directory, &[], &["status"]).await.status.code(), Some(78));
+    }
+    said(&run(&directory, &[], &["man", "--dir", "pages"]).await, 0);
+    assert!(directory.path().join("pages/zhongkong.1").exists());
+    assert!(directory.path().join("pages/zhongkong-check.1").exists());
+}
+
+#[tokio::test]
+async fn a_code_is_explained_in_both_languages_and_as_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let chinese = said(&run(&directory, &[CHINESE], &["explain", "40164"]).await, 0);
+    assert!(chinese.contains("白名单") && chinese.contains("状态：ip_not_allowed"), "{chinese}");
+    let busy = json(&run(&directory, &[], &["explain", "-1", "--json"]).await, 0);
+    assert_eq!((&busy["code"], &busy["known"]), (&(-1).into(), &true.into()));
+    assert!(busy["token_endpoint"]["doubt"].is_string(), "{busy}");
+    let unknown = json(&run(&directory, &[], &["explain", "12345", "--json"]).await, 0);
+    assert_eq!((&unknown["known"], &unknown["calls"]), (&false.into(), &Value::Null));
+    assert_eq!(run(&directory, &[], &["explain", "what"]).await.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn the_lines_that_keys_shows_do_what_they_say() {
+    let redis = RedisServer::start().await;
+    let directory = configured(&redis);
+    let () = redis.command(&["SET", "zhongkong:{wx-test}:access_token", "a-token"]).await;
+    let entries = json(&run(&directory, &[], &["keys", APP_ID, "--json"]).await, 0);
+    let line = |form: &str| {
+        let entries = entries.as_array().unwrap();
+        let entry = entries.iter().find(|entry| entry["type"] == form).unwrap();
+        entry["command"].as_str().unwrap().to_owned()
+    };
+    let shell = async |line: String| {
+        let output = command("sh").args(["-c", &line]).output().await.unwrap();
+        said(&output, 0)
+    };
+    assert_eq!(shell(line("string")).await, "a-token\n");
+    shell(line("stream")).await;
+    let reports: Vec<(String, Vec<String>)> =
+        redis.command(&["XRANGE", "zhongkong:reports", "-", "+"]).await;
+    let fields = ["id", APP_ID, "kind", "access_token", "fingerprint", "FINGERPRINT"];
+    assert_eq!(reports[0].1, fields);
+    assert!(line("channel").ends_with("SUBSCRIBE zhongkong:events"));
+
+    let chinese = said(&run(&directory, &[CHINESE], &["keys", APP_ID]).await, 0);
+    assert!(chinese.contains("字符串：") && chinese.contains(&line("string")), "{chinese}");
+    let nobody = run(&directory, &[], &["keys", "nobody"]).await;
+    assert_eq!((said(&nobody, 1).as_str(), nobody.stderr.is_empty()), ("", false));
+}
+
+#[tokio::test]
+async fn check_tells_a_wrong_configuration_as_findings_and_ends_with_78() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("zhongkong.toml");
+    std::fs::write(&path, "[refresh]\nlease = 8\n[log]\nlevl = \"info\"\n").unwrap();
+    let output = run(&directory, &[], &["check", "--json"]).await;
+    let findings = json(&output, 78);
+    assert!(output.stderr.is_empty());
+    let findings = findings.as_array().unwrap();
+    assert_eq!(findings.len(), 2);
+    for part in ["toml:2: refresh.lease", "toml:4: log.levl"] {
+        let told = |finding: &&Value| finding["text"].as_str().unwrap().contains(part);
+        let finding = findings.iter().find(told).unwrap();
+        assert_eq!(
+            (&finding["what"], &finding["verdict"]),
+            (&"configuration".into(), &"wrong".into())
+        );
+    }
+    let chinese = said(&run(&directory, &[CHINESE], &["check"]).await, 78);
+    assert!(chinese.starts_with("配置：错误："), "{chinese}");
+}
+
+#[tokio::test]
+async fn check_has_warnings_among_its_findings_and_names_that_no_language_changes() {
+    let redis = RedisServer::start().await;
+    let directory = configured(&redis);
+    let output = run(&directory, &[CHINESE], &["check", "--json"]).await;
+    let findings = json(&output, 1);
+    assert!(output.stderr.is_empty());
+    let named = |what: &str, verdict: &str| {
+        let all = findings.as_array().unwrap().iter();
+        all.filter(|finding| finding["what"] == what && finding["verdict"] == verdict).count()
+    };
+    assert_eq!(named("configuration", "ok"), 1);
+    assert_eq!(named("configuration", "warning"), 1, "the secret in plain text");
+    for what in ["redis", "acl", "eviction", "replicas", "clock"] {
+        assert_eq!(named(what, "ok"), 1, "{what} in {findings}");
+    }
+    assert_eq!((named("persistence", "warning"), named("upstream", "wrong")), (1, 1));
+    let chinese = said(&run(&directory, &[CHINESE], &["check"]).await, 1);
+    for line in
+        ["配置：注意：", "权限：正常：", "淘汰策略：正常：", "持久化：注意：", "上游：错误："]
+    {
+        assert!(chinese.contains(line), "{line:?} is not in {chinese}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_with_the_rights_that_check_asks_for_can_run_a_worker() {
+    let builder = cluster().workers(1).env("ZHONGKONG__REDIS__USERNAME", "worker");
+    let mut cluster = builder.env("ZHONGKONG__REDIS__PASSWORD", "a-password").prepare().await;
+    let user = ["ACL", "SETUSER", "worker", "reset", "on", ">a-password", "+eval"];
+    let () = cluster.redis.command(&user).await;
+    cluster.start_worker(1);
+    // What is lacked shows in two steps: whoever may not touch the keys cannot be asked for commands on them.
+    for step in ["commands", "keys", "nothing"] {
+        let checked = cluster.workers()[0].run_command(&["check"]).await;
+        let checked = said(&checked, i32::from(step != "nothing"));
+        let rules = checked.split_once("ACL SETUSER worker ").map(|(_, rest)| rest);
+        assert_eq!(rules.is_none(), step == "nothing", "{step}: {checked}");
+        let Some(rules) = rules.and_then(|rest| rest.lines().next()) else { break };
+        let rules: Vec<&str> = rules.split(' ').collect();
+        let () = cluster.redis.command(&[&["ACL", "SETUSER", "worker"], &rules[..]].concat()).await;
+    }
+
+    cluster.worker(1).kill9().await;
+    let lacking = cluster.output().len();
+    cluster.worker(1).restart();
+    cluster.worker(1).wait_ready().await;
+    cluster.settle().await;
+    force(&cluster).await;
+    settled_again(&cluster).await;
+    let () = cluster.redis.command(&["DEL", zhongkong_testkit::cluster::TOKEN_KEY]).await;
+    until(&cluster, "the key is back", async || cluster.token().await.is_some()).await;
+    cluster.worker(1).terminate();
+    assert_eq!(cluster.worker(1).wait_exit().await.code(), Some(0));
+    let output = cluster.output()[lacking..].to_lowercase();
+    assert!(!output.contains("permission") && !output.contains("refuse"), "{output}");
+}
