@@ -72,13 +72,7 @@ impl Client {
             link::encryption(certificates)?;
         }
         let runtime = Handle::try_current().map_err(|_| SettingsError::NoRuntime)?;
-        let shared = Arc::new(Shared {
-            prefix,
-            pace,
-            copies: Mutex::default(),
-            state: Mutex::default(),
-            wake: Notify::new(),
-        });
+        let shared = Arc::new(Shared::new(prefix, pace));
         let follower = Follower { target, shared: Arc::clone(&shared) };
         let mut tasks = JoinSet::new();
         tasks.spawn_on(follower.run(), &runtime);
@@ -109,6 +103,11 @@ impl Client {
 }
 
 impl Shared {
+    fn new(prefix: String, pace: Pace) -> Self {
+        let (copies, state) = (Mutex::default(), Mutex::default());
+        Self { prefix, pace, copies, state, wake: Notify::new() }
+    }
+
     fn copy_of(&self, unit: Unit) -> Arc<Copy> {
         // A hash tag: all keys of a credential share a slot of a Redis Cluster.
         let key = format!("{}:{{{}}}:{}", self.prefix, unit.id, unit.kind);
@@ -167,5 +166,24 @@ impl Shared {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_holds_any_more_takes_no_room() {
+        let shared = Shared::new("zhongkong".to_owned(), Pace::of(Duration::from_secs(10)));
+        let unit = |number| Unit::access_token(format!("wx{number}").parse().unwrap());
+        let kept = shared.copy_of(unit(0));
+        for number in 1..100 {
+            drop(shared.copy_of(unit(number)));
+        }
+        assert!(Arc::ptr_eq(&kept, &shared.living()[0]));
+        assert_eq!(shared.copies().len(), 1);
     }
 }

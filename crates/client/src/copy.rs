@@ -206,6 +206,11 @@ mod tests {
     use super::*;
 
     const MAX_AGE: Duration = Duration::from_secs(10);
+    /// May be held across an await on any runtime.
+    const _: fn() = || {
+        fn is_free<T: Send + Sync + 'static>() {}
+        is_free::<Current>();
+    };
 
     fn at(seconds: u64) -> Boot {
         Boot::new(Duration::from_secs(seconds))

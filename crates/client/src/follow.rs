@@ -74,15 +74,17 @@ impl Follower {
         let tracked = track.arg(&["TRACKING", "ON"]).query_async::<()>(&mut link.connection).await;
         let mode = match tracked {
             Ok(()) => Mode::Tracking,
-            Err(error) if is_broken(&error) => return Err(Why::new(&describe(&error))),
-            Err(error) => {
+            // The user may not, or the server cannot. Any other error is one of the moment.
+            Err(error) if matches!(error.code(), Some("NOPERM" | "ERR")) => {
                 tracing::warn!(
                     error = describe(&error),
                     "redis refuses CLIENT TRACKING: it is asked every second instead; allow its user +client|tracking"
                 );
                 Mode::Polling
             }
+            Err(error) => return Err(Why::new(&describe(&error))),
         };
+        tracing::info!(redis = %self.target.address(), ?mode, "reading tokens from redis");
         let shared = &*self.shared;
         Ok(Session { shared, link, mode, tells_life: true, proved: false })
     }

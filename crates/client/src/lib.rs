@@ -1,5 +1,5 @@
 //! For Rust readers: a local copy of the token, kept current.
-#![doc = ""]
+//!
 #![doc = include_str!("../README.md")]
 //!
 //! # Layout, in reading order

@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio_rustls::TlsConnector;
 
 use crate::error::{SettingsError, Why};
@@ -59,7 +59,10 @@ async fn open(target: &Target, pace: &Pace) -> Result<Link, String> {
             match &target.tls {
                 None => log_in(target, stream, config).await,
                 Some(certificates) => {
-                    let tls = TlsConnector::from(Arc::new(encryption(certificates).map_err(text)?));
+                    // Files are read, and a system has many.
+                    let certificates = certificates.clone();
+                    let tls = spawn_blocking(move || encryption(&certificates));
+                    let tls = TlsConnector::from(Arc::new(tls.await.map_err(text)?.map_err(text)?));
                     let name = ServerName::try_from(host.clone()).map_err(text)?;
                     log_in(target, tls.connect(name, stream).await.map_err(text)?, config).await
                 }

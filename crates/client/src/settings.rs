@@ -61,7 +61,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    fn of(max_age: Duration) -> Self {
+    pub(crate) fn of(max_age: Duration) -> Self {
         Self {
             max_age,
             confirm_every: max_age * 3 / 10,

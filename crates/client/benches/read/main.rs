@@ -41,13 +41,6 @@ fn current(bencher: Bencher<'_, '_>) {
     bencher.bench(|| reader.current().unwrap().expose().len());
 }
 
-/// The same, kept beyond the call as an owned handle.
-#[divan::bench(threads = [1, 2, 8], sample_size = 1000)]
-fn current_cloned(bencher: Bencher<'_, '_>) {
-    let reader = &SCENE.get().unwrap().reader;
-    bencher.bench(|| reader.current().unwrap().clone());
-}
-
 /// A plain `GET` on a blocking connection of its own, which is the quickest that there is.
 #[divan::bench(sample_size = 20)]
 fn get(bencher: Bencher<'_, '_>) {
