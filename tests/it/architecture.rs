@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Normal dependencies among the members.
-const DEPENDENCIES: [(&str, &[&str]); 9] = [
+const DEPENDENCIES: [(&str, &[&str]); 10] = [
     ("zhongkong-core", &[]),
     ("zhongkong-redis", &["zhongkong-core"]),
     ("zhongkong-upstream", &["zhongkong-core"]),
@@ -15,6 +15,7 @@ const DEPENDENCIES: [(&str, &[&str]); 9] = [
         "zhongkong",
         &["zhongkong-coordinator", "zhongkong-core", "zhongkong-redis", "zhongkong-upstream"],
     ),
+    ("zhongkong-client", &["zhongkong-core"]),
     ("zhongkong-simulator", &[]),
     ("zhongkong-testkit", &["zhongkong-simulator"]),
     ("zhongkong-demo", &["zhongkong-testkit"]),
@@ -23,7 +24,7 @@ const DEPENDENCIES: [(&str, &[&str]); 9] = [
 
 /// Foreign crates that only these members know.
 const OWNERS: [(&str, &[&str]); 7] = [
-    ("redis", &["zhongkong-redis", "zhongkong-testkit", "zhongkong-demo"]),
+    ("redis", &["zhongkong-redis", "zhongkong-client", "zhongkong-testkit", "zhongkong-demo"]),
     ("reqwest", &["zhongkong-upstream"]),
     ("axum", &["zhongkong", "zhongkong-simulator"]),
     ("clap", &["zhongkong", "zhongkong-simulator", "zhongkong-demo"]),
