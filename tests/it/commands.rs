@@ -1,13 +1,16 @@
 //! What the command line answers: to people, to programs, and where it has no configuration.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines};
+use tokio::net::TcpStream;
+use zhongkong_simulator::Scope;
 use zhongkong_testkit::process::command;
-use zhongkong_testkit::{APP_ID, RedisServer};
+use zhongkong_testkit::{APP_ID, Cluster, RedisServer, SECRET};
 
-use crate::setup::{cluster, force, settled_again, until};
+use crate::setup::{cluster, force, ms, settled_again, until};
 
 const CHINESE: (&str, &str) = ("LANG", "zh_CN.UTF-8");
 
@@ -191,4 +194,123 @@ async fn a_user_with_the_rights_that_check_asks_for_can_run_a_worker() {
     assert_eq!(cluster.worker(1).wait_exit().await.code(), Some(0));
     let output = cluster.output()[lacking..].to_lowercase();
     assert!(!output.contains("permission") && !output.contains("refuse"), "{output}");
+}
+
+/// A worker and its token, whose next refresh is far away.
+async fn at_rest() -> Cluster {
+    let cluster = cluster().workers(1).life(ms(600_000)).start().await;
+    cluster.settle().await;
+    cluster
+}
+
+/// Reads lines until one contains `last`.
+async fn lines_until<T: AsyncRead + Unpin>(lines: &mut Lines<BufReader<T>>, last: &str) -> String {
+    let mut heard = String::new();
+    while !heard.contains(last) {
+        heard.push_str(&lines.next_line().await.unwrap().unwrap());
+        heard.push('\n');
+    }
+    heard
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watch_and_server_sent_events_tell_what_happens_and_never_a_token() {
+    let cluster = at_rest().await;
+    let worker = &cluster.workers()[0];
+    let mut program = command(env!("CARGO_BIN_EXE_zhongkong-under-test"));
+    program.args(["watch", "--json", "--config"]).arg(worker.config_path());
+    let mut child = program.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut watched = BufReader::new(child.stdout.take().unwrap()).lines();
+    let host = worker.http_url().trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&host).await.unwrap();
+    let request = format!("GET /v1/events HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut streamed = BufReader::new(stream).lines();
+    let head = lines_until(&mut streamed, "content-type").await;
+    assert!(head.contains("200 OK") && head.contains("text/event-stream"), "{head}");
+    // The worker listens, or it would not have settled; the command does once it has heard of something.
+    let noise = async {
+        loop {
+            for what in ["pause", "resume"] {
+                let output = worker.run_command(&[what, APP_ID]).await;
+                assert!(output.status.success(), "{output:?}");
+            }
+        }
+    };
+    tokio::select! {
+        () = noise => {}
+        _ = lines_until(&mut watched, "\n") => {}
+    }
+    worker.run_command(&["resume", APP_ID]).await;
+    force(&cluster).await;
+    settled_again(&cluster).await;
+    let watched = lines_until(&mut watched, "\"type\":\"refreshed\"").await;
+    let streamed = lines_until(&mut streamed, "\"type\":\"refreshed\"").await;
+    for what in ["forced", "claimed", "refreshed"] {
+        for heard in [&watched, &streamed] {
+            assert!(heard.contains(&format!("\"type\":\"{what}\"")), "{what}: {heard}");
+        }
+    }
+    for secret in cluster.simulator.issued_tokens().into_iter().chain([SECRET.to_owned()]) {
+        assert!(!watched.contains(&secret) && !streamed.contains(&secret));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refresh_asks_the_workers_and_says_what_came_of_it() {
+    let mut cluster = at_rest().await;
+    let calls = cluster.simulator.calls(APP_ID);
+    let refresh = async |cluster: &Cluster, more: &[&str]| {
+        cluster.workers()[0].run_command(&[&["refresh", APP_ID, "--json"], more].concat()).await
+    };
+    let none_owed = json(&refresh(&cluster, &[]).await, 0);
+    assert_eq!(none_owed["outcome"], "not_owed");
+    assert_eq!(cluster.simulator.calls(APP_ID), calls);
+
+    let forced = json(&refresh(&cluster, &["--force"]).await, 0);
+    assert_eq!(forced["outcome"], "refreshed", "{forced}");
+    assert_eq!(cluster.simulator.calls(APP_ID), calls + 1);
+
+    cluster.simulator.set_outcome(45009, Scope::default());
+    let refused = json(&refresh(&cluster, &["--force"]).await, 1);
+    assert_eq!(refused["outcome"], "refused", "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("quota"), "{refused}");
+    cluster.simulator.clear_faults();
+
+    let cleared = cluster.workers()[0].run_command(&["clear-quota", APP_ID, "--json"]).await;
+    assert_eq!(cleared.status.code(), Some(2), "nobody is there to be asked: {cleared:?}");
+    let before = cluster.token().await;
+    let cleared = cluster.workers()[0].run_command(&["clear-quota", APP_ID, "--yes"]).await;
+    assert!(said(&cleared, 0).contains("tried now"));
+    until(&cluster, "the refresh that waited", async || cluster.token().await != before).await;
+    settled_again(&cluster).await;
+
+    cluster.workers_mut()[0].kill9().await;
+    until(&cluster, "the worker is known to be dead", async || {
+        let output = refresh(&cluster, &["--force", "--wait", "0s"]).await;
+        json(&output, 1)["outcome"] == "no_worker"
+    })
+    .await;
+    assert_eq!(cluster.state().await["rejected"], "forced", "the wish is kept");
+    let unknown = cluster.workers()[0].run_command(&["refresh", "wx-nobody"]).await;
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+    cluster.redis.kill().await;
+    let away = refresh(&cluster, &[]).await;
+    assert_eq!(away.status.code(), Some(69), "{away:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forget_asks_first_and_leaves_nothing() {
+    let mut cluster = at_rest().await;
+    let worker = &cluster.workers()[0];
+    let refused = worker.run_command(&["forget", APP_ID]).await;
+    assert_eq!(refused.status.code(), Some(2), "nobody is there to be asked: {refused:?}");
+    assert!(cluster.token().await.is_some());
+    let worker = &mut cluster.workers_mut()[0];
+    worker.terminate();
+    worker.wait_exit().await;
+    let removed = worker.run_command(&["forget", APP_ID, "--yes", "--json"]).await;
+    assert_eq!(json(&removed, 0)["removed"], 2);
+    let keys: Vec<String> = cluster.redis.command(&["KEYS", "zhongkong:{*"]).await;
+    assert!(keys.is_empty(), "{keys:?}");
 }

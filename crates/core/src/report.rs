@@ -14,8 +14,8 @@ pub const DAY_OFFSET_MS: u64 = 8 * 3_600_000;
 pub const DAY_MS: u64 = 24 * 3_600_000;
 /// The longest that spacing grows to while marks repeat, in milliseconds.
 pub const STRAINED_SPACING_MAX_MS: u64 = 600_000;
-/// So much of the spacing does an answer of the probe hold for further reports: enough for a herd, too little to hide a death.
-pub const ALIVE_HOLDS: u64 = 10;
+/// The longest that an answer of the probe holds for further reports: enough for a herd, too little to hide a death.
+const ALIVE_HOLDS_MAX_MS: u64 = 1_000;
 /// Doublings of the spacing, at most: more than any configured spacing needs to reach its longest.
 pub const STRAIN_MAX: u32 = 32;
 
@@ -135,7 +135,7 @@ impl State {
     /// A reader that reports a good token must not cost a refresh; and a herd of readers costs one probe.
     fn check_first(&mut self, now_ms: u64, probe_ms: u64, spacing_ms: u64) -> ReportAnswer {
         let answered = self.alive_at_ms > 0 && self.alive_at_ms <= now_ms;
-        if answered && now_ms < self.alive_at_ms.saturating_add(spacing_ms / ALIVE_HOLDS) {
+        if answered && now_ms < self.alive_at_ms.saturating_add(alive_holds_ms(spacing_ms)) {
             return ReportAnswer::StillValid;
         }
         // One that ends further ahead than a probe takes was begun before the clock went back.
@@ -193,6 +193,12 @@ impl State {
             now_ms.max(self.spaced_from_ms.min(now_ms).saturating_add(spacing_ms))
         }
     }
+}
+
+/// How long an answer of the probe that the token lives holds for further reports, in milliseconds.
+pub const fn alive_holds_ms(spacing_ms: u64) -> u64 {
+    let tenth_ms = spacing_ms / 10;
+    if tenth_ms < ALIVE_HOLDS_MAX_MS { tenth_ms } else { ALIVE_HOLDS_MAX_MS }
 }
 
 /// The day of +08:00 to which an instant of the store belongs, counted from 1970.
@@ -283,8 +289,8 @@ mod tests {
         let mut state = with_a_token();
         let alive = request("T", ALIVE);
         assert_eq!(state.report(NOW, &alive), ReportAnswer::StillValid);
-        assert_eq!(state.report(NOW + 2_999, &request("T", WORD)), ReportAnswer::StillValid);
-        assert_eq!(state.report(NOW + 3_000, &request("T", WORD)), ReportAnswer::Probe);
+        assert_eq!(state.report(NOW + 999, &request("T", WORD)), ReportAnswer::StillValid);
+        assert_eq!(state.report(NOW + 1_000, &request("T", WORD)), ReportAnswer::Probe);
         assert_eq!(state.report(NOW + 29_999, &alive), ReportAnswer::StillValid);
         assert_eq!(state.report(NOW + 30_000, &request("T", WORD)), marked(NOW + 30_000));
     }

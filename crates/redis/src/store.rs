@@ -18,7 +18,8 @@ use zhongkong_core::ports::{
     Claimed, Committed, LeftReport, Notice, Observed, Published, Reading, Store, StoreError,
 };
 use zhongkong_core::report::{
-    ALIVE_HOLDS, Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX, STRAINED_SPACING_MAX_MS,
+    Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX, STRAINED_SPACING_MAX_MS,
+    alive_holds_ms,
 };
 use zhongkong_core::state::{Alive, OwnClaim, State};
 use zhongkong_core::token::Token;
@@ -507,7 +508,7 @@ fn report_arguments(request: &ReportRequest) -> Vec<String> {
         spacing_ms.to_string(),
         budget.to_string(),
         STRAINED_SPACING_MAX_MS.to_string(),
-        ALIVE_HOLDS.to_string(),
+        alive_holds_ms(*spacing_ms).to_string(),
         STRAIN_MAX.to_string(),
     ]
 }

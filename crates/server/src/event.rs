@@ -51,8 +51,8 @@ const TOLD: [(&str, &str, &str); 11] = [
     ("reported", "the token was reported as rejected", "token 被报告失效"),
     ("forced", "a refresh was asked for", "已要求刷新"),
     ("kept", "the key was published again", "已重新写入 token 键"),
-    ("paused", "paused", "已暂停"),
-    ("resumed", "resumed", "已恢复"),
+    ("paused", "no refresh from now on", "不再刷新"),
+    ("resumed", "refreshes go on", "恢复刷新"),
     ("forgotten", "removed from Redis", "已从 Redis 删除"),
     ("lost", "readers have no token any more", "已无有效 token"),
 ];
@@ -110,11 +110,15 @@ impl Event {
             ("doubted", _) => self.doubt.join(","),
             ("reported" | "lost", _) => self.fingerprint.clone().unwrap_or_default(),
             ("paused", Language::English) => format!("the token is valid for {left}"),
-            ("paused", Language::Chinese) => format!("token 剩余有效期 {left}"),
+            ("paused", Language::Chinese) => format!("token 有效期还有 {left}"),
             _ => String::new(),
         };
-        let line = format!("{time}  {}  {}  {said}: {more}", self.id, self.what);
-        line.trim_end_matches([' ', ':']).to_owned()
+        let (id, what) = (&self.id, self.what);
+        if more.is_empty() {
+            format!("{time}  {id}  {what:<9}  {said}")
+        } else {
+            format!("{time}  {id}  {what:<9}  {said}{}{more}", language.colon())
+        }
     }
 }
 

@@ -3,12 +3,15 @@
 -- ARGV[4] 'pause' | 'resume'
 -- Returns {'done', '', view} | {'newer', v, view}.
 
-if num('v') > VERSION then return {'newer', s.v, view('paused')} end
-if ARGV[4] == 'pause' then
+local pausing = ARGV[4] == 'pause'
+local event = pausing and 'paused' or 'resumed'
+if num('v') > VERSION then return {'newer', s.v, view(event)} end
+if pausing == is_paused() then return {'done', '', view(event)} end
+if pausing then
   set('v', VERSION)
   set('status', 'paused')
-elseif is_paused() then
+else
   set('status', s.fingerprint and 'ok' or 'pending')
 end
 save()
-return {'done', '', publish(ARGV[4] == 'pause' and 'paused' or 'resumed')}
+return {'done', '', publish(event)}

@@ -5,7 +5,7 @@
 -- ARGV[5] 'word' | 'alive' | 'dead' | 'cannot_tell' (a reader's word, and what the probe says to it) | 'found' (no reader's)
 -- ARGV[6] ms that a probe takes at most, for a 'word'; 0 = there is none
 -- ARGV[7] spacing ms    [8] refreshes a day that reports may cause    [9] ms that spacing grows to
--- ARGV[10] so much of the spacing does the probe's answer hold        [11] doublings at most
+-- ARGV[10] ms that the probe's answer holds       [11] doublings at most
 -- Returns {'already_newer' | 'still_valid' | 'under_way' | 'probe', '', '', view} | {'probing', until, '', view}
 -- | {'marked', from when it is served, '1' if it is a stranger's doing, view} | {'newer', v, '', view}.
 
@@ -26,7 +26,7 @@ end
 -- A reader that reports a good token must not cost a refresh; and a herd of readers costs one probe.
 local function check_first()
   local alive = num('alive_at_ms')
-  if alive > 0 and alive <= now and now < alive + math.floor(spacing / tonumber(ARGV[10])) then
+  if alive > 0 and alive <= now and now < alive + tonumber(ARGV[10]) then
     return answer('still_valid')
   end
   -- One that ends further ahead than a probe takes was begun before the clock went back.

@@ -135,12 +135,19 @@ impl Asking<'_> {
             },
         };
         let at_ms = match marked.outlook(now_ms, &target.anybody(), &rules) {
-            Outlook::NotOwed { .. } => {
-                let text = language.say(
-                    "no refresh is owed (--force asks for one all the same)",
-                    "目前不需要刷新（--force 可强制刷新）",
-                );
-                let outcome = self.outcome("not_owed", &marked, now_ms, text.to_owned());
+            Outlook::NotOwed { look_at_ms } => {
+                let life = span(seconds_until(marked.expires_at_ms, now_ms));
+                let next = span(seconds_until(look_at_ms, now_ms));
+                let text = match language {
+                    Language::English => format!(
+                        "no refresh is owed: the token is valid for {life}, and the next one due in {next}. \
+                         --force asks for one all the same"
+                    ),
+                    Language::Chinese => format!(
+                        "目前不需要刷新：token 有效期还有 {life}，{next} 后刷新。--force 可强制刷新"
+                    ),
+                };
+                let outcome = self.outcome("not_owed", &marked, now_ms, text);
                 return Ok((outcome, Exit::Done));
             }
             Outlook::Newer { .. } | Outlook::Paused | Outlook::Held { .. } => now_ms,

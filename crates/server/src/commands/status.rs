@@ -4,6 +4,7 @@ use comfy_table::{ContentArrangement, Table};
 use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::Store;
+use zhongkong_core::refusal::Status;
 
 use super::target::anybody;
 use crate::config::Config;
@@ -105,6 +106,8 @@ fn table(reports: &[UnitReport], language: Language) -> String {
         let life = if report.valid { span(report.expires_in) } else { none() };
         let next = if report.refreshing {
             language.say("now", "进行中").to_owned()
+        } else if report.status == Status::Paused {
+            none()
         } else {
             span(report.refresh_in)
         };
