@@ -54,6 +54,16 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
         let token = answer.json()["token"].as_str().unwrap_or_default().to_owned();
         assert!(cluster.simulator.issued_tokens().contains(&token), "{answer:?}");
     }
+    // Readers report tokens, and name them as they are.
+    let token = cluster.token().await.unwrap();
+    cluster.simulator.revoke(&token, true);
+    let entry = ["XADD", "zhongkong:reports", "*", "id", APP_ID, "token", &token];
+    let _: String = cluster.redis.command(&entry).await;
+    let body = serde_json::json!({ "token": token });
+    let path = format!("/v1/credentials/{APP_ID}/report");
+    let answer = cluster.workers()[0].post(&path, &body).await.unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    settled_again(&cluster).await;
     let mut said = cluster.output();
     for worker in cluster.workers() {
         for path in ["/v1/credentials", "/metrics", "/readyz"] {

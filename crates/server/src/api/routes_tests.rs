@@ -239,16 +239,37 @@ async fn a_bad_body_gets_its_problem_and_is_not_repeated() {
         (Some(json), b"{\"force\": true, \"more\": 1}"),
         (Some(json), large.as_bytes()),
     ] {
-        let mut call = request("POST", "/v1/credentials/wx-test/refresh");
-        if let Some(content_type) = content_type {
-            call = call.header(CONTENT_TYPE, content_type);
+        for path in ["/v1/credentials/wx-test/refresh", "/v1/credentials/wx-test/report"] {
+            let mut call = request("POST", path);
+            if let Some(content_type) = content_type {
+                call = call.header(CONTENT_TYPE, content_type);
+            }
+            let answer = worker.ask(call.body(Body::from(body.to_vec())).unwrap()).await;
+            let sent = String::from_utf8_lossy(&body[..body.len().min(60)]);
+            let expected = (StatusCode::BAD_REQUEST, "invalid_request");
+            assert_eq!((answer.status, &*answer.code()), expected, "{content_type:?} {sent}");
+            let said = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(!said.contains("mistake"), "{said}");
         }
-        let answer = worker.ask(call.body(Body::from(body.to_vec())).unwrap()).await;
-        let sent = String::from_utf8_lossy(&body[..body.len().min(60)]);
-        let expected = (StatusCode::BAD_REQUEST, "invalid_request");
-        assert_eq!((answer.status, &*answer.code()), expected, "{content_type:?} {sent}");
-        let said = String::from_utf8_lossy(&answer.body).into_owned();
-        assert!(!said.contains("mistake"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_names_no_token_gets_its_problem_and_one_without_redis_503() {
+    let worker = Worker::without_redis("");
+    for (body, status, code) in [
+        ("", 400, "invalid_request"),
+        ("{}", 400, "invalid_request"),
+        ("{\"token\": \"a\", \"fingerprint\": \"0123456789abcdef\"}", 400, "invalid_request"),
+        ("{\"fingerprint\": \"0123\"}", 400, "invalid_request"),
+        ("{\"token\": \"a\", \"wait\": \"1h\"}", 400, "invalid_request"),
+        ("{\"token\": \"a\", \"kind\": \"by-mistake\"}", 400, "invalid_request"),
+        ("{\"token\": \"a\"}", 503, "store_unavailable"),
+    ] {
+        let call = request("POST", "/v1/credentials/wx-test/report");
+        let call = call.header(CONTENT_TYPE, "application/json");
+        let answer = worker.ask(call.body(Body::from(body)).unwrap()).await;
+        assert_eq!((answer.status.as_u16(), &*answer.code()), (status, code), "{body}");
     }
 }
 
