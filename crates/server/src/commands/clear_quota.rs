@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use zhongkong_core::codes::ruling;
-use zhongkong_core::credential::{CredentialId, Kind};
+use zhongkong_core::credential::CredentialId;
 use zhongkong_core::ports::Store;
 use zhongkong_core::refusal::Status;
 use zhongkong_upstream::ClearQuotaError;
@@ -84,11 +84,11 @@ pub(crate) async fn clear_quota(
 /// A refresh that waits for the quota need not wait any longer. The quotas are cleared whatever Redis says to that.
 async fn retry_now(config: &Config, id: &CredentialId, language: Language) -> anyhow::Result<bool> {
     let store = wiring::store(&config.redis)?;
+    let Ok(targets) = Target::find_all(&store, config, id, language).await else {
+        return Ok(false);
+    };
     let mut retried = false;
-    for kind in Kind::ALL {
-        let Ok(target) = Target::find(&store, config, (id.clone(), kind), language).await else {
-            continue;
-        };
+    for target in targets {
         let throttled = |refusal: &zhongkong_core::refusal::Refusal| {
             refusal.status == Status::Throttled && refusal.retry_at_ms > target.now_ms
         };

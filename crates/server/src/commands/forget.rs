@@ -1,7 +1,7 @@
 //! `forget`: removes an account's keys from Redis.
 
 use serde_json::json;
-use zhongkong_core::credential::{CredentialId, Kind};
+use zhongkong_core::credential::CredentialId;
 
 use super::target::Target;
 use crate::config::Config;
@@ -17,13 +17,10 @@ pub(crate) async fn forget(
     language: Language,
 ) -> anyhow::Result<Exit> {
     let store = wiring::store(&config.redis)?;
-    let mut targets = Vec::with_capacity(Kind::ALL.len());
-    for kind in Kind::ALL {
-        match Target::find(&store, config, (id.clone(), kind), language).await {
-            Ok(target) => targets.push(target),
-            Err(exit) => return Ok(exit),
-        }
-    }
+    let targets = match Target::find_all(&store, config, &id, language).await {
+        Ok(targets) => targets,
+        Err(exit) => return Ok(exit),
+    };
     let configured = targets.iter().any(|target| target.credential.is_some());
     let mut question = match language {
         Language::English => format!("Remove the token and all state of {id} from Redis?"),

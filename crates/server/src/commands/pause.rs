@@ -1,7 +1,7 @@
 //! `pause` and `resume`: no refresh of a credential, whoever asks; for a migration.
 
 use serde_json::json;
-use zhongkong_core::credential::{CredentialId, Kind};
+use zhongkong_core::credential::CredentialId;
 
 use super::target::Target;
 use crate::config::Config;
@@ -36,12 +36,12 @@ async fn pause_or_resume(
     language: Language,
 ) -> anyhow::Result<Exit> {
     let store = wiring::store(&config.redis)?;
-    let mut done = Vec::with_capacity(Kind::ALL.len());
-    for kind in Kind::ALL {
-        let target = match Target::find(&store, config, (id.clone(), kind), language).await {
-            Ok(target) => target,
-            Err(exit) => return Ok(exit),
-        };
+    let targets = match Target::find_all(&store, config, &id, language).await {
+        Ok(targets) => targets,
+        Err(exit) => return Ok(exit),
+    };
+    let mut done = Vec::with_capacity(targets.len());
+    for target in targets {
         let asked = async {
             if pause { store.pause(&target.unit).await } else { store.resume(&target.unit).await }
         };

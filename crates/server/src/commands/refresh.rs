@@ -72,6 +72,15 @@ pub(crate) async fn refresh(
         Ok(target) => target,
         Err(exit) => return Ok(exit),
     };
+    let rotating = !target.rules(config).nature.is_idempotent();
+    if options.wish == Wish::Invalidate && target.credential.is_some() && rotating {
+        complain(language.say(
+            "--invalidate is for stable_token: with `wechat` every refresh replaces the token, and the old one lives \
+             on for its overlap whatever is done. Use --force",
+            "--invalidate 只适用于 stable_token：使用 `wechat` 时每次刷新都会更换 token，旧 token 仍会存续一段时间。请用 --force",
+        ));
+        return Ok(Exit::Usage);
+    }
     let asked = Asking { store: &store, target: &target, options, language };
     match asked.run(config).await {
         Ok((outcome, exit)) => {

@@ -50,6 +50,20 @@ impl<'a> Target<'a> {
         Ok(Self { unit, credential, state, now_ms, epoch })
     }
 
+    /// Finds every unit of `id`, likewise.
+    pub(crate) async fn find_all(
+        store: &RedisStore,
+        config: &'a Config,
+        id: &CredentialId,
+        language: Language,
+    ) -> Result<Vec<Self>, Exit> {
+        let mut targets = Vec::with_capacity(Kind::ALL.len());
+        for kind in Kind::ALL {
+            targets.push(Self::find(store, config, (id.clone(), kind), language).await?);
+        }
+        Ok(targets)
+    }
+
     /// The unit's rules; of one that is configured elsewhere, those of this configuration.
     pub(crate) fn rules(&self, config: &Config) -> Rules {
         if let Some(credential) = self.credential {
