@@ -352,10 +352,16 @@ impl Both {
     }
 }
 
-#[test]
-fn every_history_has_the_same_answers_and_the_same_state_in_redis_and_in_the_core() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (server, store, connection, epoch) = runtime.block_on(async {
+/// A redis-server, and a store in it.
+struct Stage {
+    _server: RedisServer,
+    store: Arc<RedisStore>,
+    connection: redis::aio::MultiplexedConnection,
+    epoch: String,
+}
+
+impl Stage {
+    async fn new() -> Self {
         let server = RedisServer::start().await;
         let settings = RedisSettings {
             address: RedisAddress::Tcp("127.0.0.1".to_owned(), server.port()),
@@ -367,36 +373,72 @@ fn every_history_has_the_same_answers_and_the_same_state_in_redis_and_in_the_cor
         let store = Arc::new(store);
         let epoch = store.read(&[]).await.unwrap().epoch;
         let connection = server.connect().await;
-        (server, store, connection, epoch)
-    });
+        Self { _server: server, store, connection, epoch }
+    }
+
+    /// Applies `steps` to an empty Redis and to the core.
+    async fn play(&self, steps: &[Step], nature: Nature) {
+        let mut server = self.connection.clone();
+        let () = redis::cmd("FLUSHALL").query_async(&mut server).await.unwrap();
+        let mut both = Both {
+            server,
+            store: Arc::clone(&self.store),
+            unit: Unit::access_token("wx1".parse().unwrap()),
+            nature,
+            now_us: START_US,
+            epoch: self.epoch.clone(),
+            model: State::default(),
+            claims: Vec::new(),
+            requests: 0,
+        };
+        both.set_clock().await;
+        for step in steps {
+            both.apply(step).await;
+        }
+    }
+}
+
+#[test]
+fn every_history_has_the_same_answers_and_the_same_state_in_redis_and_in_the_core() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stage = runtime.block_on(Stage::new());
     let histories = (prop::collection::vec(step(), 1..60), any::<bool>());
     let config = Config { cases: cases(), failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
         .run(&histories, |(steps, idempotent)| {
-            runtime.block_on(async {
-                let mut server = connection.clone();
-                let () = redis::cmd("FLUSHALL").query_async(&mut server).await.unwrap();
-                let nature = if idempotent { Nature::Idempotent } else { Nature::WECHAT };
-                let mut both = Both {
-                    server,
-                    store: Arc::clone(&store),
-                    unit: Unit::access_token("wx1".parse().unwrap()),
-                    nature,
-                    now_us: START_US,
-                    epoch: epoch.clone(),
-                    model: State::default(),
-                    claims: Vec::new(),
-                    requests: 0,
-                };
-                both.set_clock().await;
-                for step in &steps {
-                    both.apply(step).await;
-                }
-            });
+            let nature = if idempotent { Nature::Idempotent } else { Nature::WECHAT };
+            runtime.block_on(stage.play(&steps, nature));
             Ok(())
         })
         .unwrap();
-    drop(server);
+}
+
+/// What chance rarely meets: tokens that are reported again and again, at the edges of spacing and of the probe's answer.
+#[tokio::test]
+async fn a_war_of_refreshes_is_the_same_in_redis_and_in_the_core() {
+    let stage = Stage::new().await;
+    let claim = Step::Claim {
+        worker: 1,
+        repeat: false,
+        old_epoch: false,
+        forget: false,
+        ahead: 0,
+        alive_ms: None,
+    };
+    let report = |evidence| Step::Report { token: 0, evidence, budget: 100 };
+    for between_ms in [3_999, 4_000, 4_001, 7_999, 8_000, 8_001, 15_999, 16_000, 16_001] {
+        let mut steps = Vec::new();
+        for token in [0, 1, 2, 3, 0, 1, 2, 3] {
+            let commit = Step::Commit { claim: 0, token, age_ms: 0, life_ms: 3_600_000 };
+            steps.extend([claim.clone(), commit, report(4), Step::Pass { ms: between_ms }]);
+        }
+        stage.play(&steps, Nature::WECHAT).await;
+    }
+    for after_ms in [399, 400, 401, 3_999, 4_000] {
+        let commit = Step::Commit { claim: 0, token: 0, age_ms: 0, life_ms: 3_600_000 };
+        let steps = [claim.clone(), commit, report(2), Step::Pass { ms: after_ms }, report(1)];
+        stage.play(&steps, Nature::Idempotent).await;
+    }
 }
 
 /// `ZHONGKONG_HISTORIES` is compiled in, so that the tests need not read the environment.
