@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use zhongkong_core::token::Fingerprint;
 use zhongkong_simulator::{Endpoint, Outcome, Pool};
+use zhongkong_testkit::cluster::TOKEN_KEY;
 use zhongkong_testkit::http::Request;
 use zhongkong_testkit::{APP_ID, Cluster, Worker};
 
@@ -176,8 +177,70 @@ async fn a_report_about_a_credential_of_other_workers_is_recorded() {
     let _: u64 = cluster.redis.command(&hash).await;
     leave(&cluster, "wx-other", "T").await;
     served(&cluster).await;
-    let marked: Option<String> = cluster.redis.command(&["HGET", state, "rejected"]).await;
-    assert_eq!(marked.as_deref(), Some("reported"));
+    let noted: Option<String> = cluster.redis.command(&["HGET", state, "reported"]).await;
+    assert_eq!(noted.as_deref(), Some(fingerprint.as_str()));
+    // Nobody looked, and readers insist.
+    until(&cluster, "the token is marked", async || {
+        leave(&cluster, "wx-other", "T").await;
+        served(&cluster).await;
+        let marked: Option<String> = cluster.redis.command(&["HGET", state, "rejected"]).await;
+        marked.as_deref() == Some("reported")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_may_not_fetch_leaves_a_report_to_one_that_may() {
+    let cluster = settled(cluster().workers(2).own_callers()).await;
+    let barred = crate::setup::first_worker(&cluster).await;
+    let allowed = vec![cluster.caller_of(2 - barred)];
+    cluster.simulator.set_whitelist(APP_ID, Some(allowed)).unwrap();
+    for _ in 0..2 {
+        let dead = cluster.token().await.unwrap();
+        cluster.simulator.revoke(&dead, true);
+        let (status, body) = report(&cluster, barred, &dead).await;
+        assert_eq!((status, &body["outcome"]), (200, &json!("refreshed")), "{body}");
+        assert_ne!(body["token"], json!(dead));
+        settled_again(&cluster).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_of_a_token_that_somebody_wrote_by_hand_puts_the_key_right() {
+    let cluster = settled(cluster().workers(1)).await;
+    let good = cluster.token().await.unwrap();
+    let calls = cluster.simulator.calls(APP_ID);
+    let _: String = cluster.redis.command(&["SET", TOKEN_KEY, "by-hand", "PX", "60000"]).await;
+    let (status, body) = report(&cluster, 0, "by-hand").await;
+    assert_eq!((status, &body["token"]), (200, &json!(good)), "{body}");
+    assert_eq!(cluster.simulator.calls(APP_ID), calls);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_took_and_could_not_record_is_served_later_by_itself() {
+    let cluster = settled(cluster().workers(1)).await;
+    let dead = cluster.token().await.unwrap();
+    cluster.simulator.revoke(&dead, true);
+    let living: Vec<String> =
+        cluster.redis.command(&["ZRANGE", "zhongkong:workers", "0", "-1"]).await;
+    // An answer that got lost: taken in the worker's name, and never heard of by it. Long ago, as the group sees it.
+    leave(&cluster, "wx-nobody", "T").await;
+    served(&cluster).await;
+    let fingerprint = Fingerprint::of(&dead);
+    let entry: String = cluster
+        .redis
+        .command(&["XADD", "other", "*", "id", APP_ID, "fingerprint", fingerprint.as_str()])
+        .await;
+    let group = ["XGROUP", "CREATE", "other", "zhongkong", "0"];
+    let _: String = cluster.redis.command(&group).await;
+    let read = ["XREADGROUP", "GROUP", "zhongkong", &living[0], "STREAMS", "other", ">"];
+    let _: redis::Value = cluster.redis.command(&read).await;
+    let idle =
+        ["XCLAIM", "other", "zhongkong", &living[0], "0", &entry, "IDLE", "3600000", "JUSTID"];
+    let _: redis::Value = cluster.redis.command(&idle).await;
+    let _: String = cluster.redis.command(&["RENAME", "other", REPORTS]).await;
+    served(&cluster).await;
+    until(&cluster, "another token", async || cluster.token().await.unwrap() != dead).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

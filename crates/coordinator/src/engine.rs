@@ -72,7 +72,8 @@ pub struct Coordinator {
     chores: Lane,
     resync: Resync,
     reports: Reports,
-    /// Calls of the probe under way at once.
+    probing: Lane,
+    /// Calls of the probe for reports under way at once.
     probes: Arc<Semaphore>,
     events: broadcast::Sender<Arc<UnitEvent>>,
     beating: bool,
@@ -111,7 +112,7 @@ enum Done {
     Probed(Unit, Option<Asked<(ReportAnswer, Observed)>>),
     Reported(Unit, Fingerprint, Asked<(ReportAnswer, Observed)>),
     Adopted(Result<Vec<LeftReport>, StoreError>),
-    Finished,
+    Finished(String),
     Reread(Unit, String),
 }
 
@@ -166,8 +167,8 @@ impl Coordinator {
         };
         let mut units = Units::default();
         units.reload(credentials, &world);
-        let probes = (settings.max_concurrent / 4).max(1);
-        let refreshes = Lane::new(settings.max_concurrent.saturating_sub(probes).max(1));
+        let probes = (settings.max_concurrent / 8).max(1);
+        let refreshes = Lane::new(settings.max_concurrent.saturating_sub(2 * probes).max(1));
         let (events, _) = broadcast::channel(EVENTS);
         let coordinator = Self {
             telemetry: Telemetry { name_credentials: settings.name_credentials },
@@ -184,6 +185,7 @@ impl Coordinator {
             chores: Lane::new(CHORES),
             resync: Resync { wanted: true, ..Resync::default() },
             reports: Reports::default(),
+            probing: Lane::new(probes),
             probes: Arc::new(Semaphore::new(probes)),
             events: events.clone(),
             beating: false,
@@ -252,14 +254,20 @@ impl Coordinator {
         while let Some(unit) = self.units.pop_due(self.world.now) {
             self.decide(&unit);
         }
-        while let Some((unit, task)) = self.refreshes.pop().or_else(|| self.chores.pop()) {
+        let Self { refreshes, chores, probing, .. } = self;
+        let mut waiting = Vec::new();
+        for lane in [refreshes, chores, probing] {
+            waiting.extend(lane.pop_all());
+        }
+        for (unit, task) in waiting {
             self.start(unit, task);
         }
     }
 
     /// Asks the unit's keeper what to do next, and does it.
     fn decide(&mut self, unit: &Unit) {
-        for _ in 0..2 {
+        // A turn to be queued for, and a probe, leave the keeper free for more.
+        for _ in 0..3 {
             let Self { units, world, pacer, settings, .. } = self;
             let Some(slot) = units.get_mut(unit) else { return };
             slot.plan_probe(settings.probe_interval, world.now);
@@ -279,7 +287,10 @@ impl Coordinator {
                 Action::Refresh { .. } => Task::Refresh,
                 Action::Read => Task::Read,
                 Action::Keep => Task::Keep,
-                Action::Probe => Task::Probe,
+                Action::Probe => {
+                    self.start(unit.clone(), Task::Probe);
+                    continue;
+                }
             };
             units.wake(unit, None);
             self.start(unit.clone(), task);
@@ -291,7 +302,8 @@ impl Coordinator {
     fn start(&mut self, unit: Unit, task: Task) {
         let lane = match task {
             Task::Refresh => &mut self.refreshes,
-            Task::Read | Task::Keep | Task::Probe => &mut self.chores,
+            Task::Read | Task::Keep => &mut self.chores,
+            Task::Probe => &mut self.probing,
         };
         if lane.running >= lane.limit {
             lane.waiting.push_back((unit, task));
@@ -323,7 +335,7 @@ impl Coordinator {
                     settings: Arc::clone(&self.settings),
                     store,
                     clock,
-                    probes: Arc::clone(&self.probes),
+                    epoch: self.world.epoch.clone(),
                 };
                 self.tasks.spawn(probing.run());
             }
@@ -356,7 +368,7 @@ impl Coordinator {
         if let Some((state, now_ms)) = slot.keeper.view(world.now) {
             telemetry.seen(unit, state);
             for waiter in std::mem::take(&mut slot.waiters) {
-                let barred_ms = state.barred_until_ms(&world.identity, &slot.configuration);
+                let barred_ms = state.all_barred_until_ms(&slot.configuration, &world.living);
                 match waiter.outcome(state, now_ms, barred_ms) {
                     // Whoever no longer waits needs no answer.
                     Some(answer) => drop(waiter.answer.send(answer)),
@@ -382,6 +394,10 @@ impl Coordinator {
                     self.events.send(Arc::new(event)).ok();
                 }
                 let Some(slot) = self.units.get_mut(&unit) else { return };
+                if what == "reported" && observed.state.rejected.is_none() {
+                    // A worker that lacks the credential has noted a reader's word.
+                    slot.look_soon(now);
+                }
                 slot.keeper
                     .explain(matches!(what.as_str(), "refreshed" | "unchanged" | "kept"), now);
                 let told = Sighting { source: Source::Told, at: now, epoch: None };

@@ -13,7 +13,8 @@ use zhongkong_core::timing::Timing;
 pub struct CoordinatorSettings {
     /// This worker.
     pub worker: Worker,
-    /// Calls to upstreams under way at once, at most. A quarter of them, and one at least, is for the probe alone.
+    /// Calls to upstreams under way at once, at most. A quarter of them is for the probe alone: half of that for reports,
+    /// half for tokens tried in their own time, one at least for each.
     pub max_concurrent: usize,
     /// How often each token is tried against its upstream; none = only when a reader reports it.
     pub probe_interval: Option<Duration>,

@@ -111,6 +111,13 @@ impl Slot {
         }
     }
 
+    /// A reader's word was noted by somebody who cannot look: the unit's first worker does.
+    pub(crate) fn look_soon(&mut self, now: Boot) {
+        if self.credential.upstream.has_probe() {
+            self.keeper.probe_at(now);
+        }
+    }
+
     /// Says once that a newer version wrote the state.
     pub(crate) fn warn_newer(&mut self) {
         let v = self.keeper.view(Boot::default()).map_or(0, |(state, _)| state.v);
@@ -143,8 +150,8 @@ impl Slot {
 }
 
 impl Waiter {
-    /// The answer, if `state` has it: a token of a later claim, or one that ended without, so that this worker is barred.
-    /// A refusal that concerns another worker is none: this one tries in a moment.
+    /// The answer, if `state` has it: a token of a later claim, or one that ended without, so that all are barred.
+    /// A refusal that concerns one worker is none: another tries in a moment.
     pub(crate) fn outcome(
         &self,
         state: &State,

@@ -91,13 +91,7 @@ impl State {
         self.claimed_at_ms = now_ms;
         self.lease_ms = rules.lease_ms;
         self.intent = true;
-        if self.rejected == Some(Mark::Invalidated) {
-            // One claim takes it on: whatever becomes of that, no second request kills the token that replaced it.
-            self.rejected = Some(Mark::Forced);
-            if rules.nature.is_idempotent() && self.invalidating == 0 {
-                self.invalidating = self.fence;
-            }
-        }
+        self.take_on_an_invalidation(now_ms, rules);
         let raised = self.doubt.iter().filter(|doubt| !before.contains(*doubt)).collect();
         let invalidate = self.invalidating == self.fence;
         ClaimAnswer::Claimed { fence: self.fence, reason, raised, invalidate }
@@ -134,6 +128,23 @@ impl State {
         }
     }
 
+    /// One claim takes an invalidation on: whatever becomes of that, no second request kills the token that replaced it.
+    /// While an earlier one may still be under way it waits: that one would kill this one's token.
+    fn take_on_an_invalidation(&mut self, now_ms: u64, rules: &Rules) {
+        if self.rejected != Some(Mark::Invalidated) {
+            return;
+        }
+        if rules.nature.is_idempotent() && self.invalidating > 0 && !self.drained {
+            self.rejected_from_ms = self.rejected_from_ms.max(self.drains_at_ms);
+            return;
+        }
+        self.rejected = Some(Mark::Forced);
+        self.invalidated_at_ms = now_ms;
+        if rules.nature.is_idempotent() {
+            self.invalidating = self.fence;
+        }
+    }
+
     /// Counts the last claim's outcome as unknown (rule R14): the token may have begun to die when it was made.
     pub(crate) fn count_unknown(&mut self) {
         self.unknowns += 1;
@@ -149,6 +160,11 @@ impl State {
         self.spaced_from_ms = self.spaced_from_ms.min(now_ms);
         self.unsure_from_ms = self.unsure_from_ms.min(now_ms);
         self.claimed_at_ms = self.claimed_at_ms.min(now_ms);
+        self.reported_at_ms = self.reported_at_ms.min(now_ms);
+        self.alive_at_ms = self.alive_at_ms.min(now_ms);
+        self.marked_at_ms = self.marked_at_ms.min(now_ms);
+        self.rejected_from_ms = self.rejected_from_ms.min(now_ms);
+        self.invalidated_at_ms = self.invalidated_at_ms.min(now_ms);
         self.refusals.retain(|refusal| refusal.at_ms <= now_ms + CLOCK_SLACK_MS);
         // How much of the life is left is unknown; a token is never shown to live longer than it was issued for.
         let life_ms = self.expires_at_ms.saturating_sub(self.issued_at_ms);

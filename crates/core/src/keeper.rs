@@ -43,6 +43,8 @@ pub struct Keeper {
     turn: Option<Boot>,
     /// When the token is tried against the upstream.
     probe_at: Option<Boot>,
+    /// That is under way. It stands in the way of nothing else.
+    probing: bool,
     /// The last own claim is superseded by one above this, made in the same epoch.
     own_below: u64,
     explained: Explained,
@@ -53,7 +55,6 @@ pub struct Keeper {
 enum Work {
     Read,
     Keep,
-    Probe,
     Refresh,
 }
 
@@ -242,6 +243,11 @@ impl Keeper {
         self.probe_at = Some(at);
     }
 
+    /// The probe has ended.
+    pub const fn probed(&mut self) {
+        self.probing = false;
+    }
+
     /// Remembers this worker's last claim, also one whose reply was lost (fence 0).
     pub fn claimed(&mut self, own: OwnClaim) {
         self.memory.remembered = self.memory.remembered.max(own.fence);
@@ -260,7 +266,7 @@ impl Keeper {
         match self.work.take() {
             Some(Work::Read) => self.read_from = Some(not_before),
             Some(Work::Keep) => self.keep_from = Some(not_before),
-            Some(Work::Probe | Work::Refresh) | None => {}
+            Some(Work::Refresh) | None => {}
         }
         self.not_before = Some(not_before);
     }
@@ -277,7 +283,8 @@ impl Keeper {
         Some(seen.state.outlook(now_ms, &self.viewer(around), around.rules))
     }
 
-    /// What to do now. A read, a keep, a probe or a refresh is under way until [`Self::done`] or [`Self::failed`].
+    /// What to do now. A read, a keep or a refresh is under way until [`Self::done`] or [`Self::failed`];
+    /// a probe until [`Self::probed`], beside them.
     pub fn next(&mut self, around: &Surroundings<'_>) -> Action {
         let now = around.now;
         if self.work.is_some() {
@@ -336,9 +343,12 @@ impl Keeper {
             self.work = Some(Work::Keep);
             return Action::Keep;
         }
-        if self.probe_at.filter(|_| self.may_probe(around)).is_some_and(&mut has_come) {
+        if !self.may_probe(around) {
+            // Not kept for later: whoever becomes the first of many units would try them all at once.
+            self.probe_at = self.probe_at.filter(|at| *at > now);
+        } else if self.probe_at.is_some_and(&mut has_come) {
             self.probe_at = None;
-            self.work = Some(Work::Probe);
+            self.probing = true;
             return Action::Probe;
         }
         Action::Rest(wake_at)
@@ -374,7 +384,9 @@ impl Keeper {
         self.seen.as_ref().is_some_and(|seen| {
             let Seen { state, .. } = seen;
             let now_ms = seen.store_now_ms(around.now);
-            first && state.usable(now_ms) && !state.intent && state.rejected.is_none()
+            // A mark that waits for long hides a death that must not wait.
+            let marked = state.rejected.is_some() && state.rejected_from_ms <= now_ms;
+            first && !self.probing && state.usable(now_ms) && !state.intent && !marked
         })
     }
 

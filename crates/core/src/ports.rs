@@ -64,7 +64,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// A dropped call may have taken some: they stay `worker`'s, and come with [`Self::adopt_reports`] once it is dead.
     async fn take_reports(&self, worker: &Worker) -> Result<Vec<LeftReport>, StoreError>;
 
-    /// Reports that were taken by workers that are not among `living`, to be served by `worker` from now on.
+    /// Reports that were taken and not finished, to be served by `worker` from now on: by workers that are not among
+    /// `living`, and a while ago by `worker` itself.
     async fn adopt_reports(
         &self,
         worker: &Worker,
@@ -122,6 +123,8 @@ pub struct Published {
 pub struct LeftReport {
     /// Names it in the store.
     pub entry: String,
+    /// How often it was handed out before: whoever took it died, or could not record it.
+    pub tries: u64,
     /// The unit and the rejected token; none if that cannot be read.
     pub report: Option<(Unit, Fingerprint)>,
 }

@@ -146,6 +146,14 @@ impl State {
         mine.map(|refusal| refusal.retry_at_ms).max().unwrap_or(0)
     }
 
+    /// Until when all of `living` have been told to wait; 0 if one of them may try.
+    ///
+    /// What was refused to a `configuration` holds for all: that another worker has another one cannot be seen.
+    pub fn all_barred_until_ms(&self, configuration: &str, living: &[String]) -> u64 {
+        let bar = |identity: &str| self.barred_until_ms(identity, configuration);
+        living.iter().map(|identity| bar(identity)).min().unwrap_or_else(|| bar(""))
+    }
+
     /// How often in a row the refusal `scope`, `key` was met.
     pub fn refused_before(&self, scope: Scope, key: &str) -> u32 {
         let same = self.refusals.iter().find(|r| r.scope == scope && r.key == key);
@@ -232,6 +240,20 @@ mod tests {
         assert_eq!(state.barred_until_ms("w2#1", "cfg-new"), 0);
         state.refuse(refusal(Scope::Account, "", 300));
         assert_eq!(state.barred_until_ms("w2#1", "cfg-new"), 300);
+    }
+
+    #[test]
+    fn all_are_barred_only_if_nobody_may_try() {
+        let living = ["w1#1".to_owned(), "w2#1".to_owned()];
+        let mut state = State::default();
+        state.refuse(refusal(Scope::Worker, "w1#1", 100));
+        assert_eq!(state.all_barred_until_ms("cfg", &living), 0);
+        assert_eq!(state.all_barred_until_ms("cfg", &living[..1]), 100);
+        state.refuse(refusal(Scope::Worker, "w2#1", 70));
+        assert_eq!(state.all_barred_until_ms("cfg", &living), 70);
+        state.refuse(refusal(Scope::Configuration, "cfg", 200));
+        assert_eq!(state.all_barred_until_ms("cfg", &living), 200);
+        assert_eq!(state.all_barred_until_ms("another", &living), 70);
     }
 
     #[test]

@@ -12,7 +12,9 @@ use crate::token::Fingerprint;
 pub const DAY_OFFSET_MS: u64 = 8 * 3_600_000;
 /// One day, in milliseconds.
 pub const DAY_MS: u64 = 24 * 3_600_000;
-/// The longest that spacing grows to while marks repeat, in milliseconds.
+/// The upstream's day may begin a little late: a mark that waits for it waits so much longer, in milliseconds.
+pub const AFTER_MIDNIGHT_MS: u64 = 30_000;
+/// The longest that spacing grows to while marks repeat, in milliseconds. Twice as long without one, and it is forgotten.
 pub const STRAINED_SPACING_MAX_MS: u64 = 600_000;
 /// The longest that an answer of the probe holds for further reports: enough for a herd, too little to hide a death.
 const ALIVE_HOLDS_MAX_MS: u64 = 1_000;
@@ -33,11 +35,13 @@ pub enum Probed {
 /// What speaks against the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// A reader's word, and nothing else so far. Whoever says so may probe, and take `probe_ms` for it.
+    /// A reader's word, and nothing else so far. Whoever says so may probe, and take `probe_ms` for it; 0 if there is no probe.
     Word {
         /// The longest that the probe takes.
         probe_ms: u64,
     },
+    /// A reader's word to a worker that lacks the credential: others have to look.
+    Hearsay,
     /// A reader's word, and what the probe says to it.
     Checked(Probed),
     /// No reader's: the probe was tried in its own time, and found the token dead.
@@ -53,8 +57,10 @@ pub struct ReportRequest {
     pub evidence: Evidence,
     /// The unit's spacing.
     pub spacing_ms: u64,
-    /// Refreshes a day that reports may cause.
+    /// Refreshes a day that reports may cause, unless the probe found the token dead.
     pub budget: u32,
+    /// The store's epoch as the worker knows it; empty where the epoch rule is off.
+    pub epoch: String,
 }
 
 /// What a report came to.
@@ -73,6 +79,8 @@ pub enum ReportAnswer {
         /// When that probe has ended.
         until_ms: u64,
     },
+    /// The word is noted: the unit's first worker looks.
+    Noted,
     /// The token is marked, and a refresh owed from `from_ms`.
     Marked {
         /// When it is served.
@@ -85,57 +93,79 @@ pub enum ReportAnswer {
 impl State {
     /// Applies a report at the store's time `now_ms`.
     pub fn report(&mut self, now_ms: u64, request: &ReportRequest) -> ReportAnswer {
-        let ReportRequest { fingerprint, evidence, spacing_ms, budget } = request;
+        let ReportRequest { fingerprint, evidence, spacing_ms, .. } = request;
         if self.fingerprint.as_ref() != Some(fingerprint) {
             return ReportAnswer::AlreadyNewer;
         }
         if self.claim_is_current(now_ms) {
             return ReportAnswer::UnderWay;
         }
-        let found = *evidence == Evidence::Found;
         if self.rejected.is_some() {
-            let foreign = found && self.doubt_foreign(now_ms);
-            if found {
-                // Sure knowledge is served before what only readers say, whose budget may be spent.
-                let from_ms = self.served_from_ms(now_ms, self.strained_spacing_ms(*spacing_ms));
-                self.rejected_from_ms = self.rejected_from_ms.min(from_ms);
-            }
-            return ReportAnswer::Marked { from_ms: self.rejected_from_ms, foreign };
+            return self.report_of_a_marked(now_ms, request);
         }
+        let found = *evidence == Evidence::Found;
         if !found && self.reported.as_ref() != Some(fingerprint) {
             self.reported = Some(fingerprint.clone());
             self.reported_at_ms = now_ms;
         }
-        let insisted =
-            now_ms >= self.reported_at_ms.min(now_ms).saturating_add(*spacing_ms) && !found;
-        let dead = match *evidence {
-            Evidence::Found | Evidence::Checked(Probed::Dead) => true,
-            Evidence::Checked(Probed::CannotTell) => false,
+        let reported_at_ms = self.reported_at_ms.min(now_ms);
+        let insisted = !found && now_ms >= reported_at_ms.saturating_add(*spacing_ms);
+        match *evidence {
+            Evidence::Word { probe_ms } if !insisted && probe_ms > 0 => {
+                let holds_ms = alive_holds_ms(*spacing_ms);
+                return self.check_first(now_ms, probe_ms, holds_ms);
+            }
+            Evidence::Hearsay if !insisted => return ReportAnswer::Noted,
             Evidence::Checked(Probed::Alive) => {
-                self.alive_at_ms = now_ms;
-                self.probing_until_ms = 0;
+                self.lives(now_ms);
                 if !insisted {
                     return ReportAnswer::StillValid;
                 }
-                false
             }
-            Evidence::Word { probe_ms } => {
-                if !insisted && probe_ms > 0 {
-                    return self.check_first(now_ms, probe_ms, *spacing_ms);
-                }
-                false
-            }
-        };
+            _ => {}
+        }
         self.probing_until_ms = 0;
-        let foreign = dead && self.doubt_foreign(now_ms);
-        let from_ms = self.mark(now_ms, *spacing_ms, (!found).then_some(*budget));
+        let dead = evidence.is_death();
+        let foreign = dead && self.doubt_foreign(now_ms, &request.epoch);
+        let from_ms = self.mark(now_ms, request);
         ReportAnswer::Marked { from_ms, foreign }
     }
 
-    /// A reader that reports a good token must not cost a refresh; and a herd of readers costs one probe.
-    fn check_first(&mut self, now_ms: u64, probe_ms: u64, spacing_ms: u64) -> ReportAnswer {
+    /// One more report of a token whose mark has its time already.
+    fn report_of_a_marked(&mut self, now_ms: u64, request: &ReportRequest) -> ReportAnswer {
+        let ReportRequest { evidence, spacing_ms, epoch, .. } = request;
+        // What only readers say may have to wait for long. Whether the token is dead is looked at meanwhile.
+        let waits = self.rejected == Some(Mark::Reported)
+            && self.rejected_from_ms > now_ms
+            && !self.doubt.contains(Doubt::Foreign);
+        let mut foreign = false;
+        match *evidence {
+            Evidence::Word { probe_ms } if waits && probe_ms > 0 => {
+                return self.check_first(now_ms, probe_ms, *spacing_ms);
+            }
+            Evidence::Checked(Probed::Alive) if waits => {
+                self.lives(now_ms);
+                return ReportAnswer::StillValid;
+            }
+            _ if evidence.is_death() => {
+                self.probing_until_ms = 0;
+                foreign = self.doubt_foreign(now_ms, epoch);
+                if self.rejected == Some(Mark::Reported) {
+                    let spaced_ms = self.strained_spacing_ms(*spacing_ms);
+                    let from_ms = self.served_from_ms(now_ms, spaced_ms);
+                    self.rejected_from_ms = self.rejected_from_ms.min(from_ms);
+                }
+            }
+            _ => {}
+        }
+        ReportAnswer::Marked { from_ms: self.rejected_from_ms, foreign }
+    }
+
+    /// A reader that reports a good token must not cost a refresh; and a herd of readers costs one probe, whose answer
+    /// holds for `holds_ms`.
+    fn check_first(&mut self, now_ms: u64, probe_ms: u64, holds_ms: u64) -> ReportAnswer {
         let answered = self.alive_at_ms > 0 && self.alive_at_ms <= now_ms;
-        if answered && now_ms < self.alive_at_ms.saturating_add(alive_holds_ms(spacing_ms)) {
+        if answered && now_ms < self.alive_at_ms.saturating_add(holds_ms) {
             return ReportAnswer::StillValid;
         }
         // One that ends further ahead than a probe takes was begun before the clock went back.
@@ -146,9 +176,14 @@ impl State {
         ReportAnswer::Probe
     }
 
-    /// The token is dead. Unless a doubt explains that already, somebody else's refresh killed it.
-    fn doubt_foreign(&mut self, now_ms: u64) -> bool {
-        let foreign = self.doubt.is_empty();
+    const fn lives(&mut self, now_ms: u64) {
+        self.alive_at_ms = now_ms;
+        self.probing_until_ms = 0;
+    }
+
+    /// The token is dead. Unless something of the cluster's own explains that, somebody else's refresh killed it.
+    fn doubt_foreign(&mut self, now_ms: u64, epoch: &str) -> bool {
+        let foreign = self.doubt.is_empty() && !self.intent && !self.is_of_another(epoch);
         if foreign {
             // Processed already, so only a claim that is made from now on is sure to be later.
             self.raise(Doubt::Foreign, now_ms, self.drain_ms);
@@ -156,24 +191,32 @@ impl State {
         foreign
     }
 
-    /// Marks the current token; `budget` is that of reports, where it counts. Returns from when the mark is served.
-    fn mark(&mut self, now_ms: u64, spacing_ms: u64, budget: Option<u32>) -> u64 {
+    /// Marks the current token. Returns from when the mark is served.
+    fn mark(&mut self, now_ms: u64, request: &ReportRequest) -> u64 {
+        let ReportRequest { evidence, spacing_ms, budget, .. } = request;
         let day = day_of(now_ms);
-        if self.report_day != day {
+        // The next day may have begun already, for a mark that waits for it.
+        if self.report_day < day || self.report_day > day + 1 {
             self.report_day = day;
             self.report_count = 0;
         }
-        let from_ms = if budget.is_some_and(|budget| self.report_count >= budget) {
-            (day + 1) * DAY_MS - DAY_OFFSET_MS
+        let counts = *evidence != Evidence::Found && self.usable(now_ms);
+        let spent = self.report_day > day || self.report_count >= *budget;
+        let from_ms = if counts && spent && !evidence.is_death() {
+            if self.report_day == day {
+                self.report_day = day + 1;
+                self.report_count = 1;
+            }
+            (day + 1) * DAY_MS - DAY_OFFSET_MS + AFTER_MIDNIGHT_MS
         } else {
-            self.report_count += u32::from(budget.is_some());
-            let quiet_ms = self.marked_at_ms.min(now_ms);
-            let quiet_ms = quiet_ms.saturating_add(2 * self.strained_spacing_ms(spacing_ms));
-            let again = self.marked_at_ms > 0 && now_ms < quiet_ms;
+            self.report_count += u32::from(counts && self.report_day == day);
+            let again_until_ms = 2 * STRAINED_SPACING_MAX_MS.max(*spacing_ms);
+            let quiet_from_ms = self.marked_at_ms.min(now_ms).saturating_add(again_until_ms);
+            let again = self.marked_at_ms > 0 && now_ms < quiet_from_ms;
             self.strain = if again { STRAIN_MAX.min(self.strain + 1) } else { 0 };
-            self.marked_at_ms = now_ms;
-            self.served_from_ms(now_ms, self.strained_spacing_ms(spacing_ms))
+            self.served_from_ms(now_ms, self.strained_spacing_ms(*spacing_ms))
         };
+        self.marked_at_ms = now_ms;
         self.rejected = Some(Mark::Reported);
         self.rejected_from_ms = from_ms;
         from_ms
@@ -192,6 +235,13 @@ impl State {
         } else {
             now_ms.max(self.spaced_from_ms.min(now_ms).saturating_add(spacing_ms))
         }
+    }
+}
+
+impl Evidence {
+    /// Whether the token is known to be dead.
+    const fn is_death(self) -> bool {
+        matches!(self, Self::Found | Self::Checked(Probed::Dead))
     }
 }
 
@@ -229,7 +279,7 @@ mod tests {
 
     fn request(token: &str, evidence: Evidence) -> ReportRequest {
         let fingerprint = Fingerprint::of(token);
-        ReportRequest { fingerprint, evidence, spacing_ms: 30_000, budget: 2 }
+        ReportRequest { fingerprint, evidence, spacing_ms: 30_000, budget: 2, epoch: String::new() }
     }
 
     const fn marked(from_ms: u64) -> ReportAnswer {
@@ -304,8 +354,45 @@ mod tests {
         let day = day_of(NOW);
         let mut spent = State { report_day: day, report_count: 2, ..with_a_token() };
         let answer = spent.report(NOW, &request("T", CANNOT_TELL));
-        let midnight_ms = (day + 1) * DAY_MS - DAY_OFFSET_MS;
+        let midnight_ms = (day + 1) * DAY_MS - DAY_OFFSET_MS + AFTER_MIDNIGHT_MS;
         assert_eq!(answer, marked(midnight_ms));
+        // It is the next day's first.
+        spent.rejected = None;
+        let tomorrow = State { spaced_from_ms: 0, ..spent };
+        for (count, expected) in [(1, Some(Mark::Reported)), (2, Some(Mark::Reported))] {
+            let mut tomorrow = State { report_count: count, ..tomorrow.clone() };
+            tomorrow.report(midnight_ms, &request("T", CANNOT_TELL));
+            assert_eq!(tomorrow.rejected, expected);
+        }
+    }
+
+    #[test]
+    fn a_token_that_the_probe_finds_dead_does_not_wait_for_the_next_day() {
+        let day = day_of(NOW);
+        let spent = || State { report_day: day, report_count: 2, ..with_a_token() };
+        let mut dead = spent();
+        let answer = dead.report(NOW, &request("T", DEAD));
+        assert_eq!(answer, ReportAnswer::Marked { from_ms: NOW, foreign: true });
+
+        // A mark that waits for the next day hides no death: further reports are looked at.
+        let mut marked = spent();
+        marked.report(NOW, &request("T", CANNOT_TELL));
+        assert!(marked.rejected_from_ms > NOW + 60_000);
+        assert_eq!(marked.report(NOW + 1, &request("T", WORD)), ReportAnswer::Probe);
+        assert_eq!(marked.report(NOW + 2, &request("T", ALIVE)), ReportAnswer::StillValid);
+        assert_eq!(marked.report(NOW + 29_999, &request("T", WORD)), ReportAnswer::StillValid);
+        assert_eq!(marked.report(NOW + 30_002, &request("T", WORD)), ReportAnswer::Probe);
+        let answer = marked.report(NOW + 30_003, &request("T", DEAD));
+        assert_eq!(answer, ReportAnswer::Marked { from_ms: NOW + 30_003, foreign: true });
+    }
+
+    #[test]
+    fn what_a_worker_hears_about_a_credential_that_it_lacks_is_noted_for_others_to_look() {
+        let mut state = with_a_token();
+        let hearsay = request("T", Evidence::Hearsay);
+        assert_eq!(state.report(NOW, &hearsay), ReportAnswer::Noted);
+        assert_eq!((&state.reported, state.rejected), (&Some(Fingerprint::of("T")), None));
+        assert_eq!(state.report(NOW + 30_000, &hearsay), marked(NOW + 30_000));
     }
 
     #[test]
@@ -315,7 +402,8 @@ mod tests {
         spent.report(NOW, &request("T", CANNOT_TELL));
         let answer = spent.report(NOW + 1, &request("T", Evidence::Found));
         assert_eq!(answer, ReportAnswer::Marked { from_ms: NOW + 1, foreign: true });
-        assert_eq!(spent.report_count, 2);
+        // The mark that waited is the next day's first.
+        assert_eq!((spent.report_day, spent.report_count), (day + 1, 1));
     }
 
     #[test]
@@ -329,6 +417,13 @@ mod tests {
         doubted.raise(Doubt::Unknown, NOW + 60_000, 60_000);
         assert_eq!(doubted.report(NOW, &request("T", DEAD)), marked(NOW));
         assert!(!doubted.doubt.contains(Doubt::Foreign));
+
+        let mut dead_holder =
+            State { intent: true, claimed_at_ms: NOW - 9_000, lease_ms: 8_000, ..with_a_token() };
+        assert_eq!(dead_holder.report(NOW, &request("T", DEAD)), marked(NOW));
+        let mut of_another = State { epoch: "e1".to_owned(), ..with_a_token() };
+        let request = ReportRequest { epoch: "e2".to_owned(), ..request("T", DEAD) };
+        assert_eq!(of_another.report(NOW, &request), marked(NOW));
     }
 
     #[test]

@@ -222,6 +222,9 @@ impl State {
         self.issued_at_ms > latest
             || self.claimed_at_ms > latest
             || self.spaced_from_ms > latest
+            || self.reported_at_ms > latest
+            || self.alive_at_ms > latest
+            || self.marked_at_ms > latest
             || self.drains_at_ms > latest.saturating_add(self.drain_ms)
             || self.refusals.iter().any(|refusal| refusal.at_ms > latest)
     }

@@ -62,7 +62,7 @@ const NEEDS: [(&str, &str); 34] = [
     ("+xgroup|create", "XGROUP CREATE $reports group 0 MKSTREAM"),
     ("+xreadgroup", "XREADGROUP GROUP group worker STREAMS $reports >"),
     ("+xinfo|consumers", "XINFO CONSUMERS $reports group"),
-    ("+xpending", "XPENDING $reports group - + 1 worker"),
+    ("+xpending", "XPENDING $reports group IDLE 1 - + 1 worker"),
     ("+xclaim", "XCLAIM $reports group worker 1 0-1"),
     ("+xgroup|delconsumer", "XGROUP DELCONSUMER $reports group worker"),
     ("+xack", "XACK $reports group 0-1"),

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use redis::streams::{
-    StreamClaimReply, StreamId, StreamInfoConsumersReply, StreamPendingCountReply, StreamReadReply,
-};
+use redis::streams::{StreamInfoConsumersReply, StreamPendingCountReply};
 use redis::{Client, Cmd, FromRedisValue, Value};
 use zhongkong_core::credential::{Kind, Unit};
 use zhongkong_core::ports::{LeftReport, StoreError};
@@ -24,6 +22,8 @@ const BLOCK: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(7);
 /// Of two workers that adopt the same entries, the later one finds them younger than this, and leaves them.
 const ADOPTED_AFTER: Duration = Duration::from_secs(1);
+/// An entry that this worker itself took so long ago got lost on its way, or could not be recorded. Longer than a probe.
+const RETRIED_AFTER: Duration = Duration::from_secs(30);
 
 /// Removes a consumer only if nothing is left that it took: with it, those entries would be lost.
 const RETIRE: &str = "\
@@ -56,11 +56,13 @@ impl Inbox {
                 self.create().await?;
                 ask(&self.waiting, "take_reports", read).await?
             }
+            // Somebody deleted it while it was waited for; the next call makes it anew.
+            Err(StoreError::Refused(why)) if why.contains("UNBLOCKED") => return Ok(Vec::new()),
             answer => answer?,
         };
-        let reply: Option<StreamReadReply> = understood(answer)?;
-        let keys = reply.map(|reply| reply.keys).unwrap_or_default();
-        Ok(keys.into_iter().flat_map(|key| key.ids).map(left_report).collect())
+        let streams: Option<HashMap<String, Vec<Value>>> = understood(answer)?;
+        let entries = streams.into_iter().flatten().flat_map(|(_, entries)| entries);
+        Ok(entries.filter_map(|entry| left_report(entry, 0)).collect())
     }
 
     /// The group begins at the first entry: what was left before any worker lived is served, too.
@@ -74,7 +76,8 @@ impl Inbox {
         }
     }
 
-    /// Entries that were taken by workers that live no more; these are removed once nothing of theirs is left.
+    /// Entries that were taken and not finished: by workers that live no more, which are removed once nothing of theirs
+    /// is left, and a while ago by this one.
     pub(crate) async fn adopt(
         &self,
         link: &Link,
@@ -89,40 +92,74 @@ impl Inbox {
             answer => understood(answer?)?,
         };
         let mut adopted = Vec::new();
-        for dead in consumers.consumers {
-            if dead.name == consumer || living.contains(&dead.name) {
+        for other in consumers.consumers {
+            let own = other.name == consumer;
+            if !own && living.contains(&other.name) {
                 continue;
             }
-            if dead.pending > 0 {
-                adopted.extend(self.claim(link, consumer, &dead.name).await?);
+            let claimed = self.take_over(link, consumer, (&other.name, other.pending)).await;
+            match claimed {
+                Ok(claimed) => adopted.extend(claimed),
+                // What was claimed so far is this worker's, and must be served.
+                Err(error) if adopted.is_empty() => return Err(error),
+                Err(_) => break,
             }
-            let mut retire = redis::cmd("EVAL");
-            retire.arg(RETIRE).arg(1).arg(&self.key).arg(&[GROUP, &dead.name]);
-            ask(link, "adopt_reports", retire).await?;
         }
         Ok(adopted)
+    }
+
+    async fn take_over(
+        &self,
+        link: &Link,
+        consumer: &str,
+        (other, pending): (&str, usize),
+    ) -> Result<Vec<LeftReport>, StoreError> {
+        let own = other == consumer;
+        let claimed = if pending > 0 {
+            let idle = if own { RETRIED_AFTER } else { ADOPTED_AFTER };
+            self.claim(link, consumer, other, idle).await?
+        } else {
+            Vec::new()
+        };
+        if !own {
+            let mut retire = redis::cmd("EVAL");
+            retire.arg(RETIRE).arg(1).arg(&self.key).arg(&[GROUP, other]);
+            // Tried again at the next turn; what was claimed is worth more.
+            ask(link, "adopt_reports", retire).await.ok();
+        }
+        Ok(claimed)
     }
 
     async fn claim(
         &self,
         link: &Link,
         consumer: &str,
-        dead: &str,
+        other: &str,
+        idle: Duration,
     ) -> Result<Vec<LeftReport>, StoreError> {
+        let idle = idle.as_millis().to_string();
         let mut pending = redis::cmd("XPENDING");
-        pending.arg(&[&self.key, GROUP, "-", "+"]).arg(TAKEN_AT_ONCE).arg(dead);
+        pending.arg(&[&self.key, GROUP, "IDLE", &idle, "-", "+"]).arg(TAKEN_AT_ONCE).arg(other);
         let pending: StreamPendingCountReply =
             understood(ask(link, "adopt_reports", pending).await?)?;
         if pending.ids.is_empty() {
             return Ok(Vec::new());
         }
         let mut claim = redis::cmd("XCLAIM");
-        claim.arg(&[&self.key, GROUP, consumer]).arg(ADOPTED_AFTER.as_millis().to_string());
+        claim.arg(&[&self.key, GROUP, consumer, &idle]);
         for entry in &pending.ids {
             claim.arg(&entry.id);
         }
-        let claimed: StreamClaimReply = understood(ask(link, "adopt_reports", claim).await?)?;
-        Ok(claimed.ids.into_iter().map(left_report).collect())
+        let claimed: Vec<Value> = understood(ask(link, "adopt_reports", claim).await?)?;
+        let tries: HashMap<&str, usize> =
+            pending.ids.iter().map(|entry| (entry.id.as_str(), entry.times_delivered)).collect();
+        let left = claimed.into_iter().filter_map(|entry| left_report(entry, 0));
+        Ok(left
+            .map(|left| {
+                let tries = tries.get(left.entry.as_str()).copied().unwrap_or(0);
+                LeftReport { tries: u64::try_from(tries).unwrap_or(u64::MAX), ..left }
+            })
+            .collect())
     }
 
     /// An entry was served: acknowledged and deleted.
@@ -147,16 +184,21 @@ fn understood<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
     redis::from_redis_value(value).map_err(|_| strange("entries of another form"))
 }
 
-fn left_report(entry: StreamId) -> LeftReport {
-    let StreamId { id, map, .. } = entry;
-    LeftReport { entry: id, report: read(map) }
+/// One entry; none if it is gone already. Each is read by itself: one that is spoilt must not hide the others.
+fn left_report(entry: Value, tries: u64) -> Option<LeftReport> {
+    let (entry, fields): (String, Value) = redis::from_redis_value(entry).ok()?;
+    let fields: Option<Vec<Vec<u8>>> = redis::from_redis_value(fields).ok();
+    Some(LeftReport { entry, tries, report: fields.and_then(read) })
 }
 
 /// What an entry says: `id`, `kind` if it is another than the access token, and `fingerprint` or `token`.
-fn read(mut fields: HashMap<String, Value>) -> Option<(Unit, Fingerprint)> {
-    let mut text = |name: &str| -> Option<String> {
-        fields.remove(name).and_then(|value| redis::from_redis_value(value).ok())
-    };
+fn read(fields: Vec<Vec<u8>>) -> Option<(Unit, Fingerprint)> {
+    let mut pairs = HashMap::new();
+    let mut fields = fields.into_iter();
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+        pairs.insert(name, value);
+    }
+    let mut text = |name: &str| String::from_utf8(pairs.remove(name.as_bytes())?).ok();
     let id = text("id")?.parse().ok()?;
     let kind = text("kind").map_or(Ok(Kind::AccessToken), |kind| kind.parse()).ok()?;
     let fingerprint = match text("fingerprint") {
@@ -171,8 +213,8 @@ mod tests {
     use super::*;
 
     fn entry(fields: &[(&str, &str)]) -> Option<(Unit, Fingerprint)> {
-        let value = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        read(fields.iter().map(|(name, text)| ((*name).to_owned(), value(text))).collect())
+        let both = fields.iter().flat_map(|(name, text)| [name, text]);
+        read(both.map(|text| text.as_bytes().to_vec()).collect())
     }
 
     #[test]
@@ -192,5 +234,15 @@ mod tests {
         assert_eq!(entry(&[("id", "a b"), ("token", "abc")]), None);
         assert_eq!(entry(&[("id", "wx1"), ("kind", "x"), ("token", "abc")]), None);
         assert_eq!(entry(&[("id", "wx1"), ("fingerprint", "ABC"), ("token", "abc")]), None);
+        assert_eq!(read(vec![b"\xff".to_vec(), b"x".to_vec(), b"id".to_vec()]), None);
+    }
+
+    #[test]
+    fn an_entry_that_is_gone_is_none_and_one_that_is_spoilt_can_still_be_finished() {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        assert_eq!(left_report(Value::Nil, 0), None);
+        let spoilt = Value::Array(vec![text("1-0"), Value::Array(vec![text("hello"), text("x")])]);
+        let expected = LeftReport { entry: "1-0".to_owned(), tries: 3, report: None };
+        assert_eq!(left_report(spoilt, 3), Some(expected));
     }
 }

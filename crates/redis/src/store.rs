@@ -18,8 +18,8 @@ use zhongkong_core::ports::{
     Claimed, Committed, LeftReport, Notice, Observed, Published, Reading, Store, StoreError,
 };
 use zhongkong_core::report::{
-    Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX, STRAINED_SPACING_MAX_MS,
-    alive_holds_ms,
+    AFTER_MIDNIGHT_MS, Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX,
+    STRAINED_SPACING_MAX_MS, alive_holds_ms,
 };
 use zhongkong_core::state::{Alive, OwnClaim, State};
 use zhongkong_core::token::Token;
@@ -366,6 +366,7 @@ impl Store for RedisStore {
             "still_valid" => ReportAnswer::StillValid,
             "under_way" => ReportAnswer::UnderWay,
             "probe" => ReportAnswer::Probe,
+            "noted" => ReportAnswer::Noted,
             "probing" => ReportAnswer::Probing { until_ms: at_ms()? },
             "marked" => ReportAnswer::Marked { from_ms: at_ms()?, foreign },
             _ => return Err(strange("an unknown verdict")),
@@ -493,9 +494,10 @@ fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
 }
 
 fn report_arguments(request: &ReportRequest) -> Vec<String> {
-    let ReportRequest { fingerprint, evidence, spacing_ms, budget } = request;
+    let ReportRequest { fingerprint, evidence, spacing_ms, budget, epoch } = request;
     let (evidence, probe_ms) = match *evidence {
         Evidence::Word { probe_ms } => ("word", probe_ms),
+        Evidence::Hearsay => ("hearsay", 0),
         Evidence::Checked(Probed::Alive) => ("alive", 0),
         Evidence::Checked(Probed::Dead) => ("dead", 0),
         Evidence::Checked(Probed::CannotTell) => ("cannot_tell", 0),
@@ -510,6 +512,8 @@ fn report_arguments(request: &ReportRequest) -> Vec<String> {
         STRAINED_SPACING_MAX_MS.to_string(),
         alive_holds_ms(*spacing_ms).to_string(),
         STRAIN_MAX.to_string(),
+        epoch.clone(),
+        AFTER_MIDNIGHT_MS.to_string(),
     ]
 }
 

@@ -13,7 +13,7 @@ use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::keep::{KeepAnswer, ReaderKey};
 use zhongkong_core::nature::Nature;
 use zhongkong_core::outlook::{Rules, Viewer};
-use zhongkong_core::ports::{Store, StoreError};
+use zhongkong_core::ports::{Observed, Store, StoreError};
 use zhongkong_core::refusal::{Scope, Status};
 use zhongkong_core::report::{Evidence, Probed, ReportRequest};
 use zhongkong_core::state::{Alive, Memory, OwnClaim, State};
@@ -77,6 +77,7 @@ enum Step {
     OverwriteReader,
     ChangeEpoch,
     RewindFence,
+    Forget,
     Wipe,
     ForgetScripts,
 }
@@ -106,15 +107,16 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Force),
         1 => Just(Step::Invalidate),
         1 => any::<bool>().prop_map(|resume| Step::Pause { resume }),
-        5 => (0..5_u8, 0..6_u8, 0..3_u32)
+        5 => (0..5_u8, 0..7_u8, 1..3_u32)
             .prop_map(|(token, evidence, budget)| Step::Report { token, evidence, budget }),
         8 => prop_oneof![
-            6 => 0..3_000_i64, 3 => 3_000..40_000_i64, 1 => Just(-3_600_000_i64), 1 => Just(3_600_000_i64),
+            6 => 0..3_000_i64, 3 => 3_000..40_000_i64, 1 => Just(-3_600_000_i64), 1 => Just(3_600_000_i64), 1 => Just(72_000_000_i64),
         ].prop_map(|ms| Step::Pass { ms }),
         1 => Just(Step::DeleteReader),
         1 => Just(Step::OverwriteReader),
         1 => Just(Step::ChangeEpoch),
         1 => Just(Step::RewindFence),
+        1 => Just(Step::Forget),
         1 => Just(Step::Wipe),
         1 => Just(Step::ForgetScripts),
     ]
@@ -201,19 +203,27 @@ impl Both {
                 let observed = self.store.force(&self.unit, &rules).await.unwrap();
                 let from_ms = self.model.force(self.now_us / 1_000, &rules);
                 assert_eq!(observed.state.rejected_from_ms, from_ms);
+                self.shows(&observed);
             }
             Step::Invalidate => {
                 let rules = rules(self.nature);
-                let (answer, _) = self.store.invalidate(&self.unit, &rules).await.unwrap();
+                let (answer, observed) = self.store.invalidate(&self.unit, &rules).await.unwrap();
                 assert_eq!(answer, self.model.invalidate(self.now_us / 1_000, &rules));
+                self.shows(&observed);
             }
             Step::Pause { resume: false } => {
-                self.store.pause(&self.unit).await.unwrap();
+                let observed = self.store.pause(&self.unit).await.unwrap();
                 self.model.pause();
+                self.shows(&observed);
             }
             Step::Pause { resume: true } => {
-                self.store.resume(&self.unit).await.unwrap();
+                let observed = self.store.resume(&self.unit).await.unwrap();
                 self.model.resume();
+                self.shows(&observed);
+            }
+            Step::Forget => {
+                self.store.forget(&self.unit).await.unwrap();
+                self.model = State::default();
             }
             Step::Report { token, evidence, budget } => self.report(token, evidence, budget).await,
             Step::Pass { .. }
@@ -288,8 +298,16 @@ impl Both {
             },
         };
         let request = AbandonRequest { fence, nonce, drain_ms: 10_000, outcome };
-        let (answer, _) = self.store.abandon(&self.unit, &request).await.unwrap();
+        let (answer, observed) = self.store.abandon(&self.unit, &request).await.unwrap();
         assert_eq!(answer, self.model.abandon(self.now_us / 1_000, &request));
+        self.shows(&observed);
+    }
+
+    /// What an answer shows of the state is the state.
+    #[track_caller]
+    fn shows(&self, observed: &Observed) {
+        assert_eq!(observed.state, self.model.clone().without_token());
+        assert_eq!(observed.now_ms, self.now_us / 1_000);
     }
 
     async fn report(&mut self, token: u8, evidence: u8, budget: u32) {
@@ -301,12 +319,15 @@ impl Both {
             2 => Evidence::Checked(Probed::Alive),
             3 => Evidence::Checked(Probed::Dead),
             4 => Evidence::Checked(Probed::CannotTell),
+            5 => Evidence::Hearsay,
             _ => Evidence::Found,
         };
         let spacing_ms = rules(self.nature).spacing_ms;
-        let request = ReportRequest { fingerprint, evidence, spacing_ms, budget };
-        let (answer, _) = self.store.report(&self.unit, &request).await.unwrap();
+        let epoch = if token == 3 { String::new() } else { self.epoch.clone() };
+        let request = ReportRequest { fingerprint, evidence, spacing_ms, budget, epoch };
+        let (answer, observed) = self.store.report(&self.unit, &request).await.unwrap();
         assert_eq!(answer, self.model.report(self.now_us / 1_000, &request));
+        self.shows(&observed);
     }
 
     async fn keep(&mut self, knows: bool, for_ms: u64) {
@@ -426,7 +447,7 @@ async fn a_war_of_refreshes_is_the_same_in_redis_and_in_the_core() {
         alive_ms: None,
     };
     let report = |evidence| Step::Report { token: 0, evidence, budget: 100 };
-    for between_ms in [3_999, 4_000, 4_001, 7_999, 8_000, 8_001, 15_999, 16_000, 16_001] {
+    for between_ms in [3_999, 4_001, 16_000, 600_001, 1_199_999, 1_200_000, 1_200_001] {
         let mut steps = Vec::new();
         for token in [0, 1, 2, 3, 0, 1, 2, 3] {
             let commit = Step::Commit { claim: 0, token, age_ms: 0, life_ms: 3_600_000 };

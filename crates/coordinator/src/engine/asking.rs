@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use zhongkong_core::credential::{CredentialId, Unit};
+use zhongkong_core::keeper::Surroundings;
 use zhongkong_core::outlook::Outlook;
 use zhongkong_core::ports::Observed;
 use zhongkong_core::state::State;
@@ -99,8 +100,9 @@ impl Coordinator {
     pub(super) fn wait_for(&mut self, unit: &Unit) -> Asking {
         let Self { units, world, .. } = self;
         let slot = units.get_mut(unit).ok_or_else(|| CommandError::Unknown(unit.id.clone()))?;
-        let (outlook, view) =
-            (slot.keeper.outlook(&slot.around(world)), slot.keeper.view(world.now));
+        // What was refused to this worker alone holds nobody else off.
+        let around = Surroundings { identity: "", ..slot.around(world) };
+        let (outlook, view) = (slot.keeper.outlook(&around), slot.keeper.view(world.now));
         let (Some(outlook), Some((state, now_ms))) = (outlook, view) else {
             return Err(CommandError::Store("the state has not been read yet".to_owned()));
         };
@@ -120,7 +122,7 @@ impl Coordinator {
             Outlook::Owed { at_ms, .. } => (after(at_ms), after(at_ms)),
         };
         let (not_before, retry_after) = waits;
-        let barred_ms = state.barred_until_ms(&world.identity, &slot.configuration);
+        let barred_ms = state.all_barred_until_ms(&slot.configuration, &world.living);
         if barred_ms > now_ms {
             let (state, retry_after) = (Box::new(state.clone()), after(barred_ms));
             return Ok(Waiting::Now(RefreshAnswer::Failed { state, retry_after }));

@@ -26,8 +26,9 @@ impl Lane {
         Self { running: 0, limit, waiting: VecDeque::new() }
     }
 
-    /// The next that may run now.
-    pub(super) fn pop(&mut self) -> Option<(Unit, Task)> {
-        if self.running < self.limit { self.waiting.pop_front() } else { None }
+    /// Those that may run now, in their order.
+    pub(super) fn pop_all(&mut self) -> impl Iterator<Item = (Unit, Task)> {
+        let free = self.limit.saturating_sub(self.running).min(self.waiting.len());
+        self.waiting.drain(..free)
     }
 }

@@ -39,7 +39,7 @@ impl Coordinator {
                 self.reported(&unit, fingerprint, asked);
             }
             Ok(Done::Adopted(adopted)) => self.adopted(adopted),
-            Ok(Done::Finished) => {}
+            Ok(Done::Finished(entry)) => self.finished(&entry),
             Err(error) => {
                 // A task that panicked would leave its unit busy for ever: better a new process than a dead keeper.
                 if error.is_panic() {

@@ -8,7 +8,7 @@ use zhongkong_core::ports::StoreError;
 
 use super::{Coordinator, Done};
 
-/// The reports of dead workers are looked after every so many beats, and whenever a worker came or went.
+/// Reports that were taken and not finished are looked after every so many beats, and whenever a worker came or went.
 const ADOPT_EVERY: u64 = 5;
 const STORE_RETRY_BASE: Duration = Duration::from_millis(200);
 const STORE_RETRY_CAP: Duration = Duration::from_secs(5);
@@ -27,6 +27,7 @@ impl Coordinator {
         self.beating = false;
         match beaten {
             Ok(living) => {
+                let away = self.told_unreachable;
                 self.store_is(true);
                 metrics::gauge!("zhongkong_workers").set(living.len() as f64);
                 let changed = living != self.world.living;
@@ -35,7 +36,9 @@ impl Coordinator {
                     self.units.reorder(&self.world);
                     self.decide_all();
                 }
-                self.go_on_serving(changed || self.beats.is_multiple_of(ADOPT_EVERY));
+                if changed || away || self.beats.is_multiple_of(ADOPT_EVERY) {
+                    self.adopt();
+                }
                 self.beats += 1;
             }
             Err(error) => self.tell_unreachable(&error),

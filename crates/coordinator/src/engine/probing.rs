@@ -4,13 +4,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use zhongkong_core::clock::{Clock, millis};
 use zhongkong_core::credential::Unit;
 use zhongkong_core::ports::{Observed, Store};
 use zhongkong_core::report::{Evidence, Probed, ReportAnswer, ReportRequest};
 
-use super::{Asked, Coordinator, Done, Sighting, reports};
+use super::{Asked, Coordinator, Done, Sighting};
 use crate::settings::{CoordinatorSettings, CredentialSettings};
 
 /// One token to be tried.
@@ -20,20 +19,27 @@ pub(super) struct Probing {
     pub(super) settings: Arc<CoordinatorSettings>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) probes: Arc<Semaphore>,
+    pub(super) epoch: String,
 }
 
 impl Probing {
     /// Tries the token, and records its death. Only a death is news.
     pub(super) async fn run(self) -> Done {
-        let Self { unit, credential, settings, store, clock, probes } = self;
-        let probed = reports::probe(&*store, &unit, &credential, &probes, None).await;
-        let Some((Probed::Dead, fingerprint)) = probed else { return Done::Probed(unit, None) };
+        let Self { unit, credential, settings, store, clock, epoch } = self;
+        let Ok(Some(published)) = store.token(&unit).await else {
+            return Done::Probed(unit, None);
+        };
+        let (token, fingerprint) = (&published.token, published.token.fingerprint());
+        let timeout = credential.timing.times().request_timeout;
+        if credential.upstream.probe(token, timeout).await != Probed::Dead {
+            return Done::Probed(unit, None);
+        }
         let request = ReportRequest {
             fingerprint,
             evidence: Evidence::Found,
             spacing_ms: millis(credential.timing.times().spacing),
             budget: settings.report_budget,
+            epoch,
         };
         let asked = Asked::the(clock, store.report(&unit, &request)).await;
         Done::Probed(unit, Some(asked))
@@ -42,19 +48,21 @@ impl Probing {
 
 impl Coordinator {
     pub(super) fn probed(&mut self, unit: &Unit, found: Option<Asked<(ReportAnswer, Observed)>>) {
-        self.chores.running -= 1;
+        self.probing.running -= 1;
+        if let Some(slot) = self.units.get_mut(unit) {
+            slot.keeper.probed();
+        }
         match found {
             Some(Asked { at, answer: Ok((answer, observed)) }) => {
                 self.telemetry.marked(unit, answer);
-                self.answered(unit, observed, Sighting::read(at));
+                self.observe(unit, observed, Sighting::read(at));
             }
-            Some(Asked { answer: Err(error), .. }) => self.unanswered(unit, &error),
-            None => {
-                if let Some(slot) = self.units.get_mut(unit) {
-                    slot.keeper.done();
-                }
-                self.decide(unit);
-            }
+            Some(Asked { answer: Err(error), .. }) => tracing::debug!(
+                credential.id = %unit.id, kind = %unit.kind, %error,
+                "a token was found dead, and redis did not hear of it; it is tried again"
+            ),
+            None => {}
         }
+        self.decide(unit);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! However many say the same of the same token, they share one question to the store, and one probe.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub(super) const LEFT: usize = 64;
 const REPORTERS_MAX: usize = 4_096;
 /// How often a worker looks whether another's probe has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// An entry that could not be recorded so often is dropped: its state is spoilt, or of a newer version.
+const TRIES_MAX: u64 = 10;
 /// Beyond the longest that connecting and the answer may take.
 const PROBE_GRACE: Duration = Duration::from_secs(1);
 
@@ -42,9 +44,9 @@ pub(super) enum Reporter {
 #[derive(Debug, Default)]
 pub(super) struct Reports {
     open: HashMap<(Unit, Fingerprint), Vec<Reporter>>,
-    /// Entries that the store did not take the report of: they are served when it answers again.
-    later: Vec<LeftReport>,
-    pub(super) adopting: bool,
+    /// The entries among them. What is not finished comes back with those that dead workers left.
+    serving: HashSet<String>,
+    adopting: bool,
 }
 
 /// One report, on its way to what it comes to.
@@ -57,28 +59,43 @@ struct Report {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     probes: Arc<Semaphore>,
+    epoch: String,
 }
 
 impl Reports {
     /// Whether entries of the stream may be taken on. Callers may use what is left beyond that.
     pub(super) fn have_room(&self) -> bool {
-        self.open.len() + self.later.len() < OPEN_MAX / 2
+        self.open.len() < OPEN_MAX / 2 && self.serving.len() < REPORTERS_MAX
     }
 }
 
 impl Coordinator {
     /// Takes on a report that a reader left in the store.
     pub(super) fn serve(&mut self, left: LeftReport) {
-        let LeftReport { entry, report } = left;
-        if let Some((unit, fingerprint)) = report {
-            self.report(unit, fingerprint, Reporter::Entry(entry));
-        } else {
-            tracing::warn!(
-                entry,
-                "a report in the stream cannot be read, and is dropped: it needs id, and fingerprint or token"
-            );
-            telemetry::reported("dropped");
-            self.finish_entry(entry);
+        let LeftReport { entry, report, tries } = left;
+        if !self.reports.serving.insert(entry.clone()) {
+            return;
+        }
+        match report {
+            Some((unit, fingerprint)) if tries < TRIES_MAX => {
+                self.report(unit, fingerprint, Reporter::Entry(entry));
+            }
+            Some((unit, _)) => {
+                tracing::warn!(
+                    credential.id = %unit.id, kind = %unit.kind, entry, tries,
+                    "a report in the stream cannot be recorded, and is dropped: see `zhongkong status` for the unit's state"
+                );
+                telemetry::reported("dropped");
+                self.finish_entry(entry);
+            }
+            None => {
+                tracing::warn!(
+                    entry,
+                    "a report in the stream cannot be read, and is dropped: it needs id, and fingerprint or token"
+                );
+                telemetry::reported("dropped");
+                self.finish_entry(entry);
+            }
         }
     }
 
@@ -114,12 +131,9 @@ impl Coordinator {
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
             probes: Arc::clone(&self.probes),
+            epoch: self.world.epoch.clone(),
         };
-        self.tasks.spawn(async move {
-            let clock = Arc::clone(&report.clock);
-            let asked = Asked::the(clock, report.run()).await;
-            Done::Reported(unit, fingerprint, asked)
-        });
+        self.tasks.spawn(async move { Done::Reported(unit, fingerprint, report.run().await) });
     }
 
     /// What a report came to: everybody who shares it is told.
@@ -135,14 +149,16 @@ impl Coordinator {
         let (answer, observed) = match asked.answer {
             Ok(answered) => answered,
             Err(error) => {
-                self.unrecorded(&unit, &fingerprint, reporters, &error);
+                self.unrecorded(&unit, reporters, &error);
                 return;
             }
         };
         let known = self.units.get_mut(&unit).is_some() || observed.state.exists();
-        let waits = match answer {
-            ReportAnswer::Marked { from_ms, .. } => from_ms.saturating_sub(observed.now_ms),
-            _ => 0,
+        let retry_after = match answer {
+            ReportAnswer::Marked { from_ms, .. } => {
+                Duration::from_millis(from_ms.saturating_sub(observed.now_ms))
+            }
+            _ => self.settings.spacing,
         };
         self.telemetry.marked(&unit, answer);
         self.observe(&unit, observed, Sighting::read(asked.at));
@@ -150,7 +166,7 @@ impl Coordinator {
             match reporter {
                 Reporter::Caller(caller) => {
                     let asking = if known {
-                        self.answer_to(&unit, &fingerprint, answer, Duration::from_millis(waits))
+                        self.answer_to(&unit, &fingerprint, answer, retry_after)
                     } else {
                         Err(CommandError::Unknown(unit.id.clone()))
                     };
@@ -204,39 +220,28 @@ impl Coordinator {
         self.wait_for(unit)
     }
 
-    fn unrecorded(
-        &mut self,
-        unit: &Unit,
-        fingerprint: &Fingerprint,
-        reporters: Vec<Reporter>,
-        error: &StoreError,
-    ) {
+    fn unrecorded(&mut self, unit: &Unit, reporters: Vec<Reporter>, error: &StoreError) {
         tracing::debug!(credential.id = %unit.id, kind = %unit.kind, %error, "a report was not recorded");
         for reporter in reporters {
             match reporter {
                 Reporter::Caller(caller) => {
                     drop(caller.send(Err(CommandError::Store(error.to_string()))));
                 }
-                Reporter::Entry(entry) => {
-                    let report = Some((unit.clone(), fingerprint.clone()));
-                    self.reports.later.push(LeftReport { entry, report });
-                }
+                // It is still this worker's, and comes again after a while.
+                Reporter::Entry(entry) => drop(self.reports.serving.remove(&entry)),
             }
         }
     }
 
-    /// The store answers: entries that it did not take the report of are served again, and those of dead workers, too.
-    pub(super) fn go_on_serving(&mut self, adopt: bool) {
-        for left in std::mem::take(&mut self.reports.later) {
-            self.serve(left);
+    /// Looks after entries that were taken and not finished.
+    pub(super) fn adopt(&mut self) {
+        if self.reports.adopting || !self.reports.have_room() {
+            return;
         }
-        if adopt && !self.reports.adopting && self.reports.have_room() {
-            self.reports.adopting = true;
-            let (store, worker) = (Arc::clone(&self.store), self.settings.worker.clone());
-            let living = self.world.living.clone();
-            self.tasks
-                .spawn(async move { Done::Adopted(store.adopt_reports(&worker, &living).await) });
-        }
+        self.reports.adopting = true;
+        let (store, worker) = (Arc::clone(&self.store), self.settings.worker.clone());
+        let living = self.world.living.clone();
+        self.tasks.spawn(async move { Done::Adopted(store.adopt_reports(&worker, &living).await) });
     }
 
     pub(super) fn adopted(&mut self, adopted: Result<Vec<LeftReport>, StoreError>) {
@@ -249,90 +254,101 @@ impl Coordinator {
         }
     }
 
-    /// The entry was served. If the store does not hear of it, it is served once more after this worker's end.
+    /// The entry was served. If the store does not hear of it, it comes again after a while.
     fn finish_entry(&mut self, entry: String) {
         let store = Arc::clone(&self.store);
         self.tasks.spawn(async move {
             if let Err(error) = store.finish_report(&entry).await {
                 tracing::debug!(%error, "a served report was not removed");
             }
-            Done::Finished
+            Done::Finished(entry)
         });
+    }
+
+    pub(super) fn finished(&mut self, entry: &str) {
+        self.reports.serving.remove(entry);
     }
 }
 
 impl Report {
-    async fn run(self) -> Result<(ReportAnswer, Observed), StoreError> {
+    async fn run(self) -> Asked<(ReportAnswer, Observed)> {
         self.settings.reach("before_report").await;
-        let first = Evidence::Word { probe_ms: self.probe_ms() };
+        let first = self.word();
         let mut evidence = first;
         loop {
-            let (answer, observed) = self.record(evidence).await?;
-            match answer {
+            let asked = self.record(evidence).await;
+            let Ok((answer, observed)) = &asked.answer else { return asked };
+            match *answer {
                 ReportAnswer::Probe => evidence = Evidence::Checked(self.probe().await),
                 ReportAnswer::Probing { until_ms } => {
                     let left = Duration::from_millis(until_ms.saturating_sub(observed.now_ms));
                     tokio::time::sleep(left.min(LOOK_EVERY)).await;
                     evidence = first;
                 }
-                ReportAnswer::AlreadyNewer
-                | ReportAnswer::StillValid
+                ReportAnswer::AlreadyNewer => {
+                    self.put_right().await;
+                    return asked;
+                }
+                ReportAnswer::StillValid
                 | ReportAnswer::UnderWay
+                | ReportAnswer::Noted
                 | ReportAnswer::Marked { .. } => {
                     self.settings.reach("after_report").await;
-                    return Ok((answer, observed));
+                    return asked;
                 }
             }
         }
     }
 
-    async fn record(&self, evidence: Evidence) -> Result<(ReportAnswer, Observed), StoreError> {
+    async fn record(&self, evidence: Evidence) -> Asked<(ReportAnswer, Observed)> {
         let times = self.credential.as_ref().map(|credential| credential.timing.times());
         let request = ReportRequest {
             fingerprint: self.fingerprint.clone(),
             evidence,
             spacing_ms: millis(times.map_or(self.settings.spacing, |times| times.spacing)),
             budget: self.settings.report_budget,
+            epoch: self.epoch.clone(),
         };
-        self.store.report(&self.unit, &request).await
+        let reporting = self.store.report(&self.unit, &request);
+        Asked::the(Arc::clone(&self.clock), reporting).await
     }
 
-    /// The longest that a probe takes; 0 where there is none.
-    fn probe_ms(&self) -> u64 {
-        match &self.credential {
-            Some(credential) if credential.upstream.has_probe() => {
-                millis(2 * credential.timing.times().request_timeout + PROBE_GRACE)
-            }
-            _ => 0,
-        }
+    /// What speaks against the token before anybody has looked.
+    fn word(&self) -> Evidence {
+        let Some(credential) = &self.credential else { return Evidence::Hearsay };
+        let timeout = credential.timing.times().request_timeout;
+        let probe_ms =
+            if credential.upstream.has_probe() { millis(2 * timeout + PROBE_GRACE) } else { 0 };
+        Evidence::Word { probe_ms }
     }
 
-    /// Tries the token that was reported, if it is still the one that readers find.
+    /// Tries the token that was reported.
     async fn probe(&self) -> Probed {
         let Some(credential) = &self.credential else { return Probed::CannotTell };
-        probe(&*self.store, &self.unit, credential, &self.probes, Some(&self.fingerprint))
-            .await
-            .map_or(Probed::CannotTell, |(probed, _)| probed)
+        // Fails only if the semaphore is closed, which nobody does.
+        let Ok(_permit) = self.probes.acquire().await else { return Probed::CannotTell };
+        for last in [false, true] {
+            match self.store.token(&self.unit).await {
+                Ok(Some(found)) if found.token.fingerprint() == self.fingerprint => {
+                    let timeout = credential.timing.times().request_timeout;
+                    return credential.upstream.probe(&found.token, timeout).await;
+                }
+                // Somebody deleted or overwrote the key: the copy is what is current.
+                Ok(_) if !last => drop(self.store.keep(&self.unit, None).await),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        Probed::CannotTell
     }
-}
 
-/// Tries the token that readers find, if it is `wanted`; what came of it, and which token it was.
-pub(super) async fn probe(
-    store: &dyn Store,
-    unit: &Unit,
-    credential: &CredentialSettings,
-    probes: &Semaphore,
-    wanted: Option<&Fingerprint>,
-) -> Option<(Probed, Fingerprint)> {
-    // Fails only if the semaphore is closed, which nobody does.
-    let _permit = probes.acquire().await.ok()?;
-    let published = store.token(unit).await.ok()??;
-    let fingerprint = published.token.fingerprint();
-    if wanted.is_some_and(|wanted| *wanted != fingerprint) {
-        return None;
+    /// Another token is current. If readers nevertheless find the one that was reported, somebody wrote it by hand.
+    async fn put_right(&self) {
+        if let Ok(Some(found)) = self.store.token(&self.unit).await
+            && found.token.fingerprint() == self.fingerprint
+        {
+            drop(self.store.keep(&self.unit, None).await);
+        }
     }
-    let timeout = credential.timing.times().request_timeout;
-    Some((credential.upstream.probe(&published.token, timeout).await, fingerprint))
 }
 
 /// Takes entries from the store's stream, as many as the loop takes on.

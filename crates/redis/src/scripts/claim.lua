@@ -104,7 +104,10 @@ end
 
 -- Instants that lie ahead of a clock that went back would hold everything up until it catches up.
 local function forget_future_instants()
-  for _, field in ipairs({'drains_at_ms', 'spaced_from_ms', 'unsure_from_ms', 'claimed_at_ms'}) do
+  for _, field in ipairs({
+    'drains_at_ms', 'spaced_from_ms', 'unsure_from_ms', 'claimed_at_ms', 'reported_at_ms', 'alive_at_ms',
+    'marked_at_ms', 'rejected_from_ms', 'invalidated_at_ms',
+  }) do
     set(field, math.min(num(field), now))
   end
   local kept = {}
@@ -171,8 +174,14 @@ set('lease_ms', lease)
 set('intent', true)
 if s.rejected == 'invalidated' then
   -- One claim takes it on: whatever becomes of that, no second request kills the token that replaced it.
-  set('rejected', 'forced')
-  if idempotent and num('invalidating') == 0 then set('invalidating', fence) end
+  -- While an earlier one may still be under way it waits: that one would kill this one's token.
+  if idempotent and num('invalidating') > 0 and not s.drained then
+    set('rejected_from_ms', math.max(num('rejected_from_ms'), num('drains_at_ms')))
+  else
+    set('rejected', 'forced')
+    set('invalidated_at_ms', now)
+    if idempotent then set('invalidating', fence) end
+  end
 end
 save()
 redis.call('SET', KEYS[2], int(fence) .. ':' .. name, 'PX', int(lease))

@@ -157,6 +157,7 @@ local function clock_went_back()
   local latest = now + SLACK
   if num('issued_at_ms') > latest or num('claimed_at_ms') > latest
     or num('spaced_from_ms') > latest
+    or num('reported_at_ms') > latest or num('alive_at_ms') > latest or num('marked_at_ms') > latest
     or num('drains_at_ms') > latest + num('drain_ms') then
     return true
   end

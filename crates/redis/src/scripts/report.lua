@@ -2,20 +2,26 @@
 -- The twin of core's report.rs.
 --
 -- ARGV[4] fingerprint of the rejected token
--- ARGV[5] 'word' | 'alive' | 'dead' | 'cannot_tell' (a reader's word, and what the probe says to it) | 'found' (no reader's)
+-- ARGV[5] 'word' | 'hearsay' | 'alive' | 'dead' | 'cannot_tell' (a reader's word, and what the probe says to it)
+--         | 'found' (no reader's)
 -- ARGV[6] ms that a probe takes at most, for a 'word'; 0 = there is none
 -- ARGV[7] spacing ms    [8] refreshes a day that reports may cause    [9] ms that spacing grows to
--- ARGV[10] ms that the probe's answer holds       [11] doublings at most
--- Returns {'already_newer' | 'still_valid' | 'under_way' | 'probe', '', '', view} | {'probing', until, '', view}
+-- ARGV[10] ms that the probe's answer holds    [11] doublings at most    [12] epoch as the worker knows it
+-- ARGV[13] ms after midnight at which a mark is served that waits for the next day
+-- Returns {'already_newer' | 'still_valid' | 'under_way' | 'probe' | 'noted', '', '', view} | {'probing', until, '', view}
 -- | {'marked', from when it is served, '1' if it is a stranger's doing, view} | {'newer', v, '', view}.
 
 local fingerprint, evidence, probe_for = ARGV[4], ARGV[5], tonumber(ARGV[6])
 local spacing, budget, longest = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local found_dead = evidence == 'found'
+local is_death = found_dead or evidence == 'dead'
 
-local function answer(verdict, detail, event, foreign)
+-- What is told is stored before: memory may run out in between.
+local function answer(verdict, detail, news, foreign)
   save()
-  return {verdict, detail or '', foreign and '1' or '', event or view('reported')}
+  if foreign then publish('doubted') end
+  local event = news and publish('reported') or view('reported')
+  return {verdict, detail or '', foreign and '1' or '', event}
 end
 
 local function strained_spacing()
@@ -24,11 +30,9 @@ local function strained_spacing()
 end
 
 -- A reader that reports a good token must not cost a refresh; and a herd of readers costs one probe.
-local function check_first()
+local function check_first(holds)
   local alive = num('alive_at_ms')
-  if alive > 0 and alive <= now and now < alive + tonumber(ARGV[10]) then
-    return answer('still_valid')
-  end
+  if alive > 0 and alive <= now and now < alive + holds then return answer('still_valid') end
   -- One that ends further ahead than a probe takes was begun before the clock went back.
   local ends = num('probing_until_ms')
   if ends > now and ends <= now + probe_for then return answer('probing', int(ends)) end
@@ -36,9 +40,15 @@ local function check_first()
   return answer('probe')
 end
 
--- The token is dead. Unless a doubt explains that already, somebody else's refresh killed it.
+local function lives()
+  set('alive_at_ms', now)
+  set('probing_until_ms', nil)
+end
+
+-- The token is dead. Unless something of the cluster's own explains that, somebody else's refresh killed it.
 local function doubt_foreign()
-  if s.doubt ~= nil then return false end
+  local of_another = ARGV[12] ~= '' and (s.epoch or '') ~= ARGV[12]
+  if s.doubt ~= nil or s.intent ~= nil or of_another then return false end
   -- Processed already, so only a claim that is made from now on is sure to be later.
   raise('foreign', now, num('drain_ms'))
   return true
@@ -46,51 +56,71 @@ end
 
 local function mark()
   local day = today()
-  if num('report_day') ~= day then
+  -- The next day may have begun already, for a mark that waits for it.
+  if num('report_day') < day or num('report_day') > day + 1 then
     set('report_day', day)
     set('report_count', 0)
   end
+  local counts = not found_dead and usable()
+  local spent = num('report_day') > day or num('report_count') >= budget
   local from
-  if not found_dead and num('report_count') >= budget then
-    from = (day + 1) * DAY - DAY_OFFSET
+  if counts and spent and not is_death then
+    if num('report_day') == day then
+      set('report_day', day + 1)
+      set('report_count', 1)
+    end
+    from = (day + 1) * DAY - DAY_OFFSET + tonumber(ARGV[13])
   else
-    if not found_dead then set('report_count', num('report_count') + 1) end
+    if counts and num('report_day') == day then set('report_count', num('report_count') + 1) end
     local again = num('marked_at_ms') > 0
-      and now < math.min(num('marked_at_ms'), now) + 2 * strained_spacing()
+      and now < math.min(num('marked_at_ms'), now) + 2 * math.max(longest, spacing)
     set('strain', again and math.min(tonumber(ARGV[11]), num('strain') + 1) or 0)
-    set('marked_at_ms', now)
     from = served_from(strained_spacing())
   end
+  set('marked_at_ms', now)
   set('rejected', 'reported')
   set('rejected_from_ms', from)
+end
+
+-- One more report of a token whose mark has its time already.
+local function report_of_a_marked()
+  -- What only readers say may have to wait for long. Whether the token is dead is looked at meanwhile.
+  local waits = s.rejected == 'reported' and num('rejected_from_ms') > now
+    and not string.find(s.doubt or '', 'foreign', 1, true)
+  if evidence == 'word' and waits and probe_for > 0 then return check_first(spacing) end
+  if evidence == 'alive' and waits then
+    lives()
+    return answer('still_valid')
+  end
+  local foreign = false
+  if is_death then
+    set('probing_until_ms', nil)
+    foreign = doubt_foreign()
+    if s.rejected == 'reported' then
+      set('rejected_from_ms', math.min(num('rejected_from_ms'), served_from(strained_spacing())))
+    end
+  end
+  return answer('marked', int(num('rejected_from_ms')), is_death, foreign)
 end
 
 if num('v') > VERSION then return {'newer', s.v, '', view('reported')} end
 if s.fingerprint ~= fingerprint then return answer('already_newer') end
 if claim_is_current() then return answer('under_way') end
-if s.rejected then
-  local foreign = found_dead and doubt_foreign()
-  if found_dead then
-    -- Sure knowledge is served before what only readers say, whose budget may be spent.
-    set('rejected_from_ms', math.min(num('rejected_from_ms'), served_from(strained_spacing())))
-  end
-  local event = foreign and publish('doubted') or (found_dead and publish('reported')) or nil
-  return answer('marked', int(num('rejected_from_ms')), event, foreign)
-end
+if s.rejected then return report_of_a_marked() end
 if not found_dead and s.reported ~= fingerprint then
   set('reported', fingerprint)
   set('reported_at_ms', now)
 end
 local insisted = not found_dead and now >= math.min(num('reported_at_ms'), now) + spacing
+if evidence == 'word' and not insisted and probe_for > 0 then
+  return check_first(tonumber(ARGV[10]))
+end
+if evidence == 'hearsay' and not insisted then return answer('noted', '', true) end
 if evidence == 'alive' then
-  set('alive_at_ms', now)
-  set('probing_until_ms', nil)
+  lives()
   if not insisted then return answer('still_valid') end
-elseif evidence == 'word' and not insisted and probe_for > 0 then
-  return check_first()
 end
 set('probing_until_ms', nil)
-local foreign = (found_dead or evidence == 'dead') and doubt_foreign()
+local foreign = is_death and doubt_foreign()
 mark()
-if foreign then publish('doubted') end
-return answer('marked', int(num('rejected_from_ms')), publish('reported'), foreign)
+return answer('marked', int(num('rejected_from_ms')), true, foreign)

@@ -42,12 +42,10 @@ impl Api {
             RefreshAnswer::Failed { state, retry_after } => {
                 let now_ms = state.retry_at_ms.saturating_sub(millis(retry_after));
                 let report = UnitReport::new(unit, None, &state, now_ms, Language::English);
-                let code = state.error_code;
-                match report.refusals.into_iter().rfind(|refusal| refusal.code == code) {
-                    Some(refusal) if code.is_some() => {
-                        return Err(Problem::refused_by_upstream(refusal));
-                    }
-                    _ => (false, "deferred", Some(retry_after)),
+                let refusals = report.refusals.into_iter().filter(|r| r.code.is_some());
+                match refusals.max_by_key(|refusal| refusal.retry_in) {
+                    Some(refusal) => return Err(Problem::refused_by_upstream(refusal)),
+                    None => (false, "deferred", Some(retry_after)),
                 }
             }
         };

@@ -48,7 +48,7 @@ pub(super) fn read(section: &Section<'_>) -> RefreshConfig {
         lease: time("lease", Duration::from_secs(8)),
         drain: time("drain", Duration::from_mins(1)),
         spacing: time("spacing", Duration::from_secs(30)),
-        report_budget: section.read("report_budget", |raw| raw.number(0..=100_000)).unwrap_or(100),
+        report_budget: section.read("report_budget", |raw| raw.number(1..=100_000)).unwrap_or(100),
         probe_interval: section
             .read("probe_interval", Raw::duration)
             .unwrap_or(Duration::from_mins(5)),
@@ -196,7 +196,7 @@ mod tests {
         assert!(never.config.refresh.probe_interval.is_zero());
         refused("refresh.human_poll = \"0s\"", &["refresh.human_poll: must be more than zero"]);
         refused("refresh.reconcile_rate = 0", &["must be a whole number, 1 to 10000"]);
-        refused("refresh.report_budget = -1", &["must be a whole number, 0 to 100000"]);
+        refused("refresh.report_budget = 0", &["must be a whole number, 1 to 100000"]);
     }
 
     #[test]
