@@ -10,6 +10,7 @@
 //! - `cost`: what a refresh and an idle unit cost.
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `secrecy`: no secret and no token leaves.
+//! - `readers`: the code of the readers' guide, in each of its languages.
 //! - `architecture`: the shape of the tree.
 
 #![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
@@ -19,6 +20,7 @@ mod architecture;
 mod cost;
 mod death;
 mod life;
+mod readers;
 mod refusals;
 mod schedule;
 mod secrecy;
