@@ -19,7 +19,7 @@ const DEPENDENCIES: [(&str, &[&str]); 10] = [
     ("zhongkong-simulator", &[]),
     ("zhongkong-testkit", &["zhongkong-simulator"]),
     ("zhongkong-demo", &["zhongkong-testkit"]),
-    ("zhongkong-tests", &["zhongkong"]),
+    ("zhongkong-tests", &["zhongkong", "zhongkong-client", "zhongkong-testkit"]),
 ];
 
 /// Foreign crates that only these members know.

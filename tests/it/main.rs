@@ -13,6 +13,7 @@
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `http`: the interface of a worker: scopes, tokens, bad requests.
 //! - `secrecy`: no secret and no token leaves.
+//! - `readers`: the code of the readers' guide, in each of its languages.
 //! - `architecture`: the shape of the tree.
 
 #![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
@@ -24,6 +25,7 @@ mod cost;
 mod death;
 mod http;
 mod life;
+mod readers;
 mod refusals;
 mod reports;
 mod schedule;
