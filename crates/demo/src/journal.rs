@@ -20,6 +20,8 @@ pub(crate) struct Journal {
 /// A token was tried by a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Probe {
+    /// The worker's address.
+    pub(crate) caller: IpAddr,
     pub(crate) at: Instant,
     pub(crate) rejected: bool,
 }
@@ -31,12 +33,13 @@ impl Journal {
         let now_ms = told["now_ms"].as_u64().context("the journal says when it is")?;
         let list = |name: &str| told[name].as_array().cloned().unwrap_or_default();
         let mut journal = Self { taken_at, now_ms, tokens: list("tokens"), probes: Vec::new() };
-        let reader = IpAddr::from(Ipv4Addr::LOCALHOST).to_string();
         for call in list("calls") {
-            if call["endpoint"] == "probe" && call["caller"] != *reader {
+            let caller = call["caller"].as_str().unwrap_or_default();
+            let caller: IpAddr = caller.parse().context("a call has its caller")?;
+            if call["endpoint"] == "probe" && caller != Ipv4Addr::LOCALHOST {
                 let at_ms = call["received_at_ms"].as_u64().context("a call has its time")?;
                 let rejected = call["outcome"].get("errcode").is_some();
-                journal.probes.push(Probe { at: journal.instant(at_ms), rejected });
+                journal.probes.push(Probe { caller, at: journal.instant(at_ms), rejected });
             }
         }
         Ok(journal)

@@ -144,7 +144,7 @@ pub(crate) async fn address_not_allowed(show: &mut Show) -> anyhow::Result<()> {
             ensure!(!status.contains("40164"), "`zhongkong status` still tells of the refusal");
             return show.end(began).await;
         }
-        // Another one was quicker: once more.
+        show.narrator.event(&format!("{} was quicker: once more", refreshed.worker));
         mark = show.events.count();
         show.stage.force_refresh();
     }
@@ -157,16 +157,18 @@ struct Next {
     after: Duration,
 }
 
-/// Has a worker refused: the one that claimed last is most likely to claim next.
+/// Has a worker refused.
 async fn refused(
     show: &mut Show,
     addresses: &[(String, IpAddr)],
 ) -> anyhow::Result<(String, IpAddr, Next)> {
+    // The worker that tries the token in its own time is the one that begins a refresh, too.
+    let journal = show.stage.upstream.journal().await?;
+    let first = journal.probes().iter().rfind(|probe| !probe.rejected).copied();
+    let first = first.and_then(|probe| addresses.iter().find(|(_, own)| *own == probe.caller));
+    let (mut excluded, mut address) = first.context("a worker tried the token")?.clone();
     for _ in 0..TRIES {
-        let excluded = show.stage.last_worker().await?;
-        let is_excluded = |(name, _): &&(String, IpAddr)| *name == excluded;
-        let (_, address) = addresses.iter().find(is_excluded).context("it has an address")?;
-        let others = addresses.iter().map(|(_, other)| *other).filter(|other| other != address);
+        let others = addresses.iter().map(|(_, other)| *other).filter(|other| *other != address);
         show.stage.upstream.allow(&others.collect::<Vec<_>>()).await?;
         show.narrator.event(&format!("{address}, of {excluded}, is taken off the IP list"));
         let mark = show.events.count();
@@ -180,8 +182,11 @@ async fn refused(
                 "who may fetch was refused"
             );
             let after = next.at.duration_since(refusal.at);
-            return Ok((excluded, *address, Next { worker: next.worker, after }));
+            return Ok((excluded, address, Next { worker: next.worker, after }));
         }
+        let quicker = addresses.iter().find(|(name, _)| *name == next.worker);
+        (excluded, address) = quicker.context("it has an address")?.clone();
+        show.narrator.event(&format!("{excluded} was quicker: the same with its address"));
     }
     anyhow::bail!("no worker was refused")
 }

@@ -174,12 +174,6 @@ impl Stage {
         Ok(Published { token, fingerprint })
     }
 
-    /// Who claimed last.
-    pub(crate) async fn last_worker(&self) -> anyhow::Result<String> {
-        let worker: Option<String> = self.redis.command(&["HGET", STATE_KEY, "worker"]).await;
-        worker.context("nobody has claimed yet")
-    }
-
     /// The addresses from which the workers call the upstream, each with its worker's name.
     pub(crate) fn addresses(&self) -> Vec<(String, IpAddr)> {
         let workers = self.workers.iter().zip(1..);
