@@ -72,7 +72,12 @@ mod tests {
 
     #[test]
     fn the_readers_own_calls_are_no_probes() {
-        let call = |caller: &str, outcome: Value| json!({ "endpoint": "probe", "caller": caller, "received_at_ms": 900, "outcome": outcome });
+        let call = |caller: &str, outcome: Value| {
+            json!({
+                "endpoint": "probe", "caller": caller,
+                "received_at_ms": 900, "outcome": outcome,
+            })
+        };
         let dead = json!({ "errcode": { "errcode": 40001 } });
         let journal = Journal::read(&json!({
             "now_ms": 1_000,

@@ -23,7 +23,8 @@ const WORKERS: usize = 3;
 const READY_WITHIN: Duration = Duration::from_secs(20);
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often a token is tried against the upstream: after half of this to one and a half. In production every five minutes.
+/// How often a token is tried against the upstream: after half of this to one and a half.
+/// In production every five minutes.
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_millis(1_500);
 
 /// Times that a person can follow; in production a token lives two hours.
