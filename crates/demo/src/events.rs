@@ -46,6 +46,11 @@ impl Event {
         }
     }
 
+    /// Whether this doubt is among the reasons in it.
+    pub(crate) fn doubts(&self, reason: &str) -> bool {
+        self.what == "doubted" && self.doubt.split(',').any(|name| name == reason)
+    }
+
     /// One line about it, for somebody who sees this for the first time.
     fn told(&self) -> String {
         let Self { what, worker, generation, fence, doubt, .. } = self;
@@ -64,6 +69,7 @@ impl Event {
             "unchanged" => format!("{worker} got the same token again"),
             "doubted" => format!("doubt: {}", reason(doubt)),
             "refused" => format!("the upstream refuses {worker}: {}", self.refusal),
+            "reported" => format!("the upstream rejects token {token}: another is owed"),
             "released" => format!("{worker} gives its claim back; nothing was sent"),
             "forced" => "a refresh is asked for, now".to_owned(),
             "kept" => format!("token {token} is put back where readers look for it"),
@@ -83,6 +89,7 @@ fn reason(doubt: &str) -> String {
     let words = doubt.split(',').map(|name| match name {
         "cold_start" => "nothing is known of requests before this start (cold_start)",
         "takeover" => "the worker before never told its outcome (takeover)",
+        "foreign" => "somebody else refreshed with the same AppSecret (foreign)",
         "unknown" => "a request was sent, and its outcome is unknown (unknown)",
         "late" => "a token came for a claim that is no longer the last one (late)",
         other => other,
@@ -117,6 +124,11 @@ impl Events {
     /// How many there were; a mark to wait from.
     pub(crate) fn count(&self) -> usize {
         self.seen.borrow().len()
+    }
+
+    /// The first event after the mark that is `wanted`, if it is there already.
+    pub(crate) fn seen_after(&self, mark: usize, wanted: impl Fn(&Event) -> bool) -> Option<Event> {
+        self.seen.borrow().iter().skip(mark).find(|event| wanted(event)).cloned()
     }
 
     /// Waits for the first event after the mark that is `wanted`.

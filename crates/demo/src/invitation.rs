@@ -26,12 +26,30 @@ pub(crate) fn tell(show: &Show) {
                  {url}/v1/credentials/{APP_ID}/refresh"
             ),
         ),
+        (
+            "report the token as rejected, as readers do",
+            format!(
+                "curl -H 'content-type: application/json' -d \"{{\\\"token\\\":\\\"$(redis-cli -p {port} \
+                 GET '{TOKEN_KEY}')\\\"}}\" {url}/v1/credentials/{APP_ID}/report"
+            ),
+        ),
         ("metrics", format!("curl {url}/metrics")),
         ("the truth", format!("curl '{upstream}/_simulator/summary?app_id={APP_ID}'")),
         (
             "let the next reply get lost",
             format!(
                 "curl -d '{{\"kind\":\"lost_reply\",\"times\":1}}' {upstream}/_simulator/faults"
+            ),
+        ),
+        (
+            "let somebody else refresh",
+            format!("curl -d '{{\"app_id\":\"{APP_ID}\"}}' {upstream}/_simulator/foreign_refresh"),
+        ),
+        (
+            "take all addresses off the IP list",
+            format!(
+                "curl -X PUT -d '{{\"whitelist\":[]}}' {upstream}/_simulator/accounts/{APP_ID}\n  \
+                 curl -X PUT -d '{{\"any_address\":true}}' {upstream}/_simulator/accounts/{APP_ID}   # and back"
             ),
         ),
     ];

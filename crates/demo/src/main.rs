@@ -2,10 +2,12 @@
 //!
 //! Modules in reading order:
 //!
-//! - [`scenes`]: the story.
+//! - [`scenes`], [`outside`]: the story: what goes wrong inside of the cluster, and what comes from outside.
+//! - [`herd`]: the five hundred readers of one scene.
 //! - [`show`]: what a scene needs: the stage, the events, the reader, the accounts of each scene.
 //! - [`verdict`], [`invitation`]: how it ends, or how it goes on with `--keep`.
 //! - [`stage`], [`upstream`]: the processes: Redis, workers, the simulated upstream.
+//! - [`journal`]: what really happened, by the upstream.
 //! - [`events`]: what the workers do, as Redis tells it.
 //! - [`reader`]: a service that uses the token.
 //! - [`narrate`]: words on a terminal, or in a pipe.
@@ -16,8 +18,11 @@
 )]
 
 mod events;
+mod herd;
 mod invitation;
+mod journal;
 mod narrate;
+mod outside;
 mod reader;
 mod scenes;
 mod show;

@@ -77,6 +77,13 @@ impl Narrator {
         self.line(text, Style::Plain);
     }
 
+    /// What a program of ours printed, word by word.
+    pub(crate) fn quote(&self, text: &str) {
+        for line in text.lines().flat_map(|line| wrapped(line, WIDTH - 6)) {
+            self.line(&format!("    | {line}"), Style::Dim);
+        }
+    }
+
     fn paragraph(&self, text: &str, style: Style) {
         for line in wrapped(text, WIDTH) {
             self.line(&line, style);

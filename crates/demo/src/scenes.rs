@@ -1,17 +1,18 @@
-//! The story: a first token, a scheduled refresh, a death, a pause, a lost reply.
+//! The story: a first token, a scheduled refresh, a death, a pause, a lost reply; then what comes from outside.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::events::Event;
+use crate::outside;
 use crate::show::Show;
 use crate::stage::TIMINGS;
 
 /// For what must happen soon.
-const SOON: Duration = Duration::from_secs(12);
+pub(crate) const SOON: Duration = Duration::from_secs(12);
 /// For what is due once in the half of a token's life.
-const IN_TURN: Duration = Duration::from_secs(20);
+pub(crate) const IN_TURN: Duration = Duration::from_secs(20);
 
 /// Plays all scenes.
 pub(crate) async fn play(show: &mut Show) -> anyhow::Result<()> {
@@ -20,7 +21,10 @@ pub(crate) async fn play(show: &mut Show) -> anyhow::Result<()> {
     scheduled_refresh(show).await?;
     killed_in_mid_call(show).await?;
     paused_in_mid_call(show).await?;
-    lost_reply(show).await
+    lost_reply(show).await?;
+    outside::somebody_else_refreshes(show).await?;
+    outside::five_hundred_reports(show).await?;
+    outside::address_not_allowed(show).await
 }
 
 fn prologue(show: &Show) {
@@ -55,9 +59,9 @@ async fn first_token(show: &mut Show) -> anyhow::Result<()> {
 
 async fn scheduled_refresh(show: &mut Show) -> anyhow::Result<()> {
     let text = format!(
-        "A refresh is due long before a token dies: here after half of its life, {} s. The key \
-         in Redis is replaced in place, so no reader ever finds it empty.",
-        (TIMINGS.life / 2).as_secs()
+        "A refresh is due long before a token dies: here about {} s before. The key in Redis is \
+         replaced in place, so no reader ever finds it empty.",
+        TIMINGS.ahead.as_secs()
     );
     let began = show.begin("A scheduled refresh", &text).await?;
     let mark = show.events.count();

@@ -54,15 +54,25 @@ impl Show {
         Ok(Began { title, at: Instant::now(), counts: self.reader.counts(), calls })
     }
 
+    /// What the reader found since a scene began.
+    pub(crate) fn counts_since(&self, began: &Began) -> Counts {
+        self.reader.counts().since(began.counts)
+    }
+
+    /// Token calls that reached the upstream since a scene began.
+    pub(crate) async fn calls_since(&self, began: &Began) -> anyhow::Result<u64> {
+        Ok(self.stage.upstream.calls().await? - began.calls)
+    }
+
     /// Ends a scene, and says in a line what came of it.
     pub(crate) async fn end(&mut self, began: Began) -> anyhow::Result<()> {
         let account = Account {
             title: began.title,
-            counts: self.reader.counts().since(began.counts),
-            calls: self.stage.upstream.calls().await? - began.calls,
+            counts: self.counts_since(&began),
+            calls: self.calls_since(&began).await?,
             took: began.at.elapsed(),
         };
-        let Counts { reads, dead, absent, unanswered } = account.counts;
+        let Counts { reads, dead, absent, unanswered, .. } = account.counts;
         let unanswered = match unanswered {
             0 => String::new(),
             count => format!(" · unanswered {count}"),

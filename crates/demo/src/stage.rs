@@ -1,5 +1,6 @@
 //! The processes of the demo: a Redis, the simulated upstream, three workers.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,18 +23,29 @@ const WORKERS: usize = 3;
 const READY_WITHIN: Duration = Duration::from_secs(20);
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
+/// How often a token is tried against the upstream: after half of this to one and a half.
+/// In production every five minutes.
+pub(crate) const PROBE_INTERVAL: Duration = Duration::from_millis(1_500);
+
 /// Times that a person can follow; in production a token lives two hours.
 pub(crate) const TIMINGS: Timings = Timings {
     life: Duration::from_secs(20),
-    overlap: Duration::from_secs(8),
+    overlap: Duration::from_secs(7),
     hold: Duration::from_millis(500),
-    ahead: Duration::from_secs(10),
+    // Late enough for the probe to find a token that was killed right after it was published.
+    ahead: Duration::from_secs(9),
     request_timeout: Duration::from_secs(1),
     lease: Duration::from_secs(2),
     drain: Duration::from_millis(2_500),
     spacing: Duration::from_millis(500),
     human_poll: Duration::from_secs(1),
 };
+
+/// A token that readers find. Has no derived `Debug`, because it holds the token.
+pub(crate) struct Published {
+    pub(crate) token: String,
+    pub(crate) fingerprint: String,
+}
 
 /// All processes; they end when it is dropped.
 #[derive(Debug)]
@@ -67,7 +79,7 @@ impl Stage {
     /// Starts the workers, and waits until all are ready.
     pub(crate) async fn start_workers(&mut self) -> anyhow::Result<()> {
         for index in 1..=WORKERS {
-            let plan = self.plan(&format!("worker-{index}"))?;
+            let plan = self.plan(index)?;
             self.workers.push(Worker::start(plan));
         }
         for worker in &mut self.workers {
@@ -76,11 +88,13 @@ impl Stage {
         Ok(())
     }
 
-    fn plan(&self, name: &str) -> anyhow::Result<Plan> {
+    fn plan(&self, index: usize) -> anyhow::Result<Plan> {
+        let name = &format!("worker-{index}");
         let directory = self.directory.path().to_owned();
         std::fs::write(directory.join(format!("{name}.secret")), SECRET)?;
         let port = free_port();
-        let account = WorkerAccount { provider: "wechat", base_url: self.upstream.url() };
+        let base_url = self.upstream.url_as(address(index));
+        let account = WorkerAccount { provider: "wechat", base_url: &base_url };
         let configuration = configuration(name, &self.redis.url(), port, &TIMINGS, account);
         Ok(Plan {
             name: name.to_owned(),
@@ -91,6 +105,10 @@ impl Stage {
             environment: vec![
                 ("RUST_LOG".to_owned(), "info,zhongkong=debug".to_owned()),
                 ("ZHONGKONG__LOG__FORMAT".to_owned(), "text".to_owned()),
+                (
+                    "ZHONGKONG__REFRESH__PROBE_INTERVAL".to_owned(),
+                    format!("{}ms", PROBE_INTERVAL.as_millis()),
+                ),
             ],
         })
     }
@@ -148,6 +166,40 @@ impl Stage {
             && summary["newest"] == field("fingerprint"))
     }
 
+    /// The token that readers find now.
+    pub(crate) async fn published(&self) -> anyhow::Result<Published> {
+        let token: Option<String> = self.redis.command(&["GET", TOKEN_KEY]).await;
+        let fingerprint: Option<String> =
+            self.redis.command(&["HGET", STATE_KEY, "fingerprint"]).await;
+        let (token, fingerprint) = token.zip(fingerprint).context("no token is published")?;
+        Ok(Published { token, fingerprint })
+    }
+
+    /// The addresses from which the workers call the upstream, each with its worker's name.
+    pub(crate) fn addresses(&self) -> Vec<(String, IpAddr)> {
+        let workers = self.workers.iter().zip(1..);
+        workers.map(|(worker, index)| (worker.name().to_owned(), address(index))).collect()
+    }
+
+    /// What `zhongkong status` prints.
+    pub(crate) async fn status(&self) -> anyhow::Result<String> {
+        let output = self.workers[0].run_command(&["status"]).await;
+        ensure!(output.status.success(), "`zhongkong status` fails: {}", output.status);
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// The worker that logged a message which begins like this, and the message.
+    pub(crate) fn logged(&self, beginning: &str) -> Option<(String, String)> {
+        self.workers.iter().find_map(|worker| {
+            let output = worker.output();
+            let line = output.lines().rfind(|line| line.contains(beginning))?;
+            let message = &line[line.find(beginning)?..];
+            // Fields follow the message.
+            let message = message.split(" credential.id=").next().unwrap_or(message);
+            Some((worker.name().to_owned(), message.to_owned()))
+        })
+    }
+
     /// The unit's state without the token.
     async fn state(&self) -> Vec<(String, String)> {
         let mut state: Vec<(String, String)> = self.redis.command(&["HGETALL", STATE_KEY]).await;
@@ -177,6 +229,11 @@ impl Stage {
         self.redis.kill().await;
         self.directory.disable_cleanup(keep_files);
     }
+}
+
+/// The address from which a worker calls the upstream, as that sees it. Nobody has one of these (RFC 5737).
+fn address(index: usize) -> IpAddr {
+    Ipv4Addr::new(203, 0, 113, u8::try_from(index).expect("a few workers")).into()
 }
 
 async fn wait_ready(worker: &mut Worker) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! The simulated upstream as a process, and the orders that make it misbehave.
 
 use std::fs::File;
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use tokio::process::Child;
 use tokio::time::timeout;
 use zhongkong_testkit::cluster::{APP_ID, SECRET};
 use zhongkong_testkit::{Timings, http, process};
+
+use crate::journal::Journal;
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -48,6 +51,11 @@ impl Upstream {
         &self.url
     }
 
+    /// Where it is for a caller that it is to see at `address`.
+    pub(crate) fn url_as(&self, address: IpAddr) -> String {
+        format!("{}/as/{address}", self.url)
+    }
+
     /// Token calls that reached it so far.
     pub(crate) async fn calls(&self) -> anyhow::Result<u64> {
         self.summary().await?["calls"].as_u64().context("the simulator counts its calls")
@@ -78,6 +86,30 @@ impl Upstream {
     /// Issues a token for the next call, and cuts the connection instead of answering.
     pub(crate) async fn lose_next_reply(&self) -> anyhow::Result<()> {
         self.order("faults", &json!({ "kind": "lost_reply", "app_id": APP_ID, "times": 1 })).await
+    }
+
+    /// What really happened.
+    pub(crate) async fn journal(&self) -> anyhow::Result<Journal> {
+        let answer = http::get(&self.control(&format!("journal?app_id={APP_ID}"))).await?;
+        Journal::read(&answer.json())
+    }
+
+    /// Another party with the same secret fetches a token.
+    pub(crate) async fn foreign_refresh(&self) -> anyhow::Result<()> {
+        self.order("foreign_refresh", &json!({ "app_id": APP_ID })).await
+    }
+
+    /// Kills the newest token.
+    pub(crate) async fn revoke(&self) -> anyhow::Result<()> {
+        self.order("revoke", &json!({ "app_id": APP_ID })).await
+    }
+
+    /// Lets only these addresses fetch.
+    pub(crate) async fn allow(&self, addresses: &[IpAddr]) -> anyhow::Result<()> {
+        let request = http::Request::new("PUT", &self.control(&format!("accounts/{APP_ID}")));
+        let answer = request.json(&json!({ "whitelist": addresses })).send().await?;
+        ensure!(answer.is_success(), "the simulator refuses an IP list: {}", answer.body);
+        Ok(())
     }
 
     async fn order(&self, path: &str, body: &Value) -> anyhow::Result<()> {

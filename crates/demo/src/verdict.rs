@@ -1,4 +1,7 @@
 //! How it ends: a table, and whether the reader was ever let down.
+//!
+//! A token that a scene kills from outside is dead before anybody inside can know; reads of it are told, and excused
+//! until another is published. Every other dead or absent token is not.
 
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -16,23 +19,32 @@ pub(crate) fn tell(show: &Show, played: &anyhow::Result<()>) -> bool {
     narrator.verbatim("");
     let good = played.is_ok() && counts.are_good();
     if good {
-        let Counts { reads, .. } = counts;
+        let Counts { reads, killed, .. } = counts;
+        let failed = if killed == 0 {
+            String::new()
+        } else {
+            format!(
+                ", but for {killed} calls with a token that had been killed from outside, \
+                 before that was found out"
+            )
+        };
         narrator.good(&format!(
             "Good: {reads} times the reader took the token from Redis and called the upstream \
-             with it, and it worked every time."
+             with it, and it worked every time{failed}."
         ));
         return true;
     }
     if let Err(error) = played {
         narrator.bad(&format!("Not good: a scene was not played to its end. {error:#}"));
     }
-    let Counts { reads, dead, absent, unanswered } = counts;
+    let Counts { reads, dead, killed, absent, unanswered } = counts;
+    let dead = dead - killed;
     if reads == 0 {
         narrator.bad("Not good: the reader never got a token.");
     } else if !counts.are_good() {
         narrator.bad(&format!(
-            "Not good: of {reads} reads, {dead} brought a dead token, {absent} none, and \
-             {unanswered} got no answer."
+            "Not good: of {reads} reads, {dead} brought a dead token without need, {absent} \
+             none, and {unanswered} got no answer."
         ));
     }
     let directory = stage.directory().display();
