@@ -36,7 +36,10 @@ async fn each_right_that_a_user_lacks_is_named_by_the_rule_that_grants_it() {
         (format!("+@all -eval {ours}"), &["+eval"]),
         (format!("+@all -wait -client {ours}"), &["+wait", "+client|tracking"]),
         (format!("+@all -xreadgroup -xack {ours}"), &["+xreadgroup", "+xack"]),
-        (format!("+@all -xautoclaim -xgroup {ours}"), &["+xgroup|create", "+xautoclaim"]),
+        (
+            format!("+@all -xclaim -xgroup {ours}"),
+            &["+xgroup|create", "+xclaim", "+xgroup|delconsumer"],
+        ),
         (format!("+@all -zadd -hdel {ours}"), &["+hdel", "+zadd"]),
         (format!("+@all -subscribe {ours}"), &["+subscribe"]),
         (format!("+@all -publish {ours}"), &["+publish"]),
