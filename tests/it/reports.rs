@@ -244,6 +244,31 @@ async fn what_a_worker_took_and_could_not_record_is_served_later_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_lacks_the_credential_has_the_others_look() {
+    let mut cluster = cluster().workers(2).start().await;
+    cluster.settle().await;
+    let worker = cluster.worker(2);
+    worker.terminate();
+    worker.wait_exit().await;
+    let configuration = &mut worker.plan_mut().configuration;
+    *configuration = configuration.replace(APP_ID, "wx-else");
+    let (path, text) = (worker.config_path(), worker.plan_mut().configuration.clone());
+    std::fs::write(path, text).unwrap();
+    worker.restart();
+    worker.wait_ready().await;
+
+    let good = cluster.token().await.unwrap();
+    let (status, body) = report(&cluster, 1, &good).await;
+    assert_eq!((status, &body["outcome"]), (200, &json!("deferred")), "{body}");
+    let dead = cluster.token().await.unwrap();
+    cluster.simulator.revoke(&dead, true);
+    leave(&cluster, APP_ID, &dead).await;
+    let (status, body) = report(&cluster, 1, &dead).await;
+    assert_eq!(status, 200, "{body}");
+    until(&cluster, "another token", async || cluster.token().await.unwrap() != dead).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_always_reports_costs_at_most_the_budget() {
     let budget = 2;
     let cluster = cluster()

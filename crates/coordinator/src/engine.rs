@@ -34,7 +34,7 @@ use zhongkong_core::token::Fingerprint;
 
 use self::lane::{Lane, Task};
 use self::reading::Resync;
-use self::reports::Reports;
+use self::reports::{Reporter, Reports};
 use crate::handle::{Asking, EVENTS, Handle, Health, ORDERS, Order, UnitEvent};
 use crate::pacer::Pacer;
 use crate::refresh::{Ended, Refresh};
@@ -368,8 +368,8 @@ impl Coordinator {
         if let Some((state, now_ms)) = slot.keeper.view(world.now) {
             telemetry.seen(unit, state);
             for waiter in std::mem::take(&mut slot.waiters) {
-                let barred_ms = state.all_barred_until_ms(&slot.configuration, &world.living);
-                match waiter.outcome(state, now_ms, barred_ms) {
+                let bar = state.bar(now_ms, &slot.configuration, &world.living);
+                match waiter.outcome(state, now_ms, bar) {
                     // Whoever no longer waits needs no answer.
                     Some(answer) => drop(waiter.answer.send(answer)),
                     None => slot.waiters.push(waiter),
@@ -394,14 +394,15 @@ impl Coordinator {
                     self.events.send(Arc::new(event)).ok();
                 }
                 let Some(slot) = self.units.get_mut(&unit) else { return };
-                if what == "reported" && observed.state.rejected.is_none() {
-                    // A worker that lacks the credential has noted a reader's word.
-                    slot.look_soon(now);
-                }
+                // A worker that lacks the credential has noted a reader's word: those who have it look.
+                let noted = observed.state.fingerprint.clone().filter(|_| what == "noted");
                 slot.keeper
                     .explain(matches!(what.as_str(), "refreshed" | "unchanged" | "kept"), now);
                 let told = Sighting { source: Source::Told, at: now, epoch: None };
                 self.observe(&unit, *observed, told);
+                if let Some(fingerprint) = noted {
+                    self.report(unit.clone(), fingerprint, Reporter::Nobody);
+                }
                 self.decide(&unit);
             }
             Notice::Touched { unit, key } => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::outlook::Outlook;
+use zhongkong_core::refusal::Refusal;
 use zhongkong_core::state::State;
 use zhongkong_core::token::Fingerprint;
 
@@ -84,12 +85,12 @@ pub enum RefreshAnswer {
         /// After so long.
         retry_after: Duration,
     },
-    /// It was tried, and failed.
+    /// The upstream refused it to everybody who lives.
     Failed {
-        /// The state with the refusal.
-        state: Box<State>,
-        /// When it is tried again.
-        retry_after: Duration,
+        /// What the upstream said.
+        refusal: Box<Refusal>,
+        /// The store's time now, in milliseconds since 1970.
+        now_ms: u64,
     },
 }
 

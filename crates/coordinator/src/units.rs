@@ -11,6 +11,7 @@ use zhongkong_core::keeper::{Keeper, Surroundings};
 use zhongkong_core::order::rank;
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::policy::Random;
+use zhongkong_core::refusal::Refusal;
 use zhongkong_core::state::{State, VERSION};
 
 use crate::handle::RefreshAnswer;
@@ -111,13 +112,6 @@ impl Slot {
         }
     }
 
-    /// A reader's word was noted by somebody who cannot look: the unit's first worker does.
-    pub(crate) fn look_soon(&mut self, now: Boot) {
-        if self.credential.upstream.has_probe() {
-            self.keeper.probe_at(now);
-        }
-    }
-
     /// Says once that a newer version wrote the state.
     pub(crate) fn warn_newer(&mut self) {
         let v = self.keeper.view(Boot::default()).map_or(0, |(state, _)| state.v);
@@ -150,23 +144,21 @@ impl Slot {
 }
 
 impl Waiter {
-    /// The answer, if `state` has it: a token of a later claim, or one that ended without, so that all are barred.
-    /// A refusal that concerns one worker is none: another tries in a moment.
+    /// The answer, if `state` has it: a token of a later claim, or one that ended without, because of the refusal `bar`.
+    /// What concerns one worker is none, since another tries in a moment; nor is what the upstream did not say.
     pub(crate) fn outcome(
         &self,
         state: &State,
         now_ms: u64,
-        barred_ms: u64,
+        bar: Option<&Refusal>,
     ) -> Option<RefreshAnswer> {
         if state.token_fence != self.token_fence && state.usable(now_ms) {
             let another = state.generation != self.generation;
             return Some(if another { RefreshAnswer::Refreshed } else { RefreshAnswer::Unchanged });
         }
-        let failed = state.fence > self.fence && !state.intent && barred_ms > now_ms;
-        failed.then(|| RefreshAnswer::Failed {
-            state: Box::new(state.clone()),
-            retry_after: Duration::from_millis(barred_ms.saturating_sub(now_ms)),
-        })
+        let tried = state.fence > self.fence && !state.intent;
+        let refusal = bar.filter(|refusal| tried && refusal.code.is_some())?;
+        Some(RefreshAnswer::Failed { refusal: Box::new(refusal.clone()), now_ms })
     }
 }
 

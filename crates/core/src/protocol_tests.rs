@@ -303,6 +303,7 @@ fn three_hundred_reports_during_a_refresh_cause_no_second_one() {
         spacing_ms: 30_000,
         budget: 100,
         epoch: String::new(),
+        again: false,
     };
     story.state.report(story.now_ms, &report);
     let claim = story.claims("a", "n3");

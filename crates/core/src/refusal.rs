@@ -146,12 +146,20 @@ impl State {
         mine.map(|refusal| refusal.retry_at_ms).max().unwrap_or(0)
     }
 
-    /// Until when all of `living` have been told to wait; 0 if one of them may try.
+    /// The refusal that ends last of those because of which all of `living` have been told to wait at `now_ms`, by the
+    /// worker that may try first; none if one of them may try now.
     ///
     /// What was refused to a `configuration` holds for all: that another worker has another one cannot be seen.
-    pub fn all_barred_until_ms(&self, configuration: &str, living: &[String]) -> u64 {
-        let bar = |identity: &str| self.barred_until_ms(identity, configuration);
-        living.iter().map(|identity| bar(identity)).min().unwrap_or_else(|| bar(""))
+    pub fn bar(&self, now_ms: u64, configuration: &str, living: &[String]) -> Option<&Refusal> {
+        let bar = |identity: &str| {
+            let mine = self.refusals.iter().filter(|r| r.concerns(identity, configuration));
+            mine.filter(|r| r.retry_at_ms > now_ms).max_by_key(|r| r.retry_at_ms)
+        };
+        if living.is_empty() {
+            return bar("");
+        }
+        let bars: Option<Vec<&Refusal>> = living.iter().map(|identity| bar(identity)).collect();
+        bars?.into_iter().min_by_key(|refusal| refusal.retry_at_ms)
     }
 
     /// How often in a row the refusal `scope`, `key` was met.
@@ -247,13 +255,18 @@ mod tests {
         let living = ["w1#1".to_owned(), "w2#1".to_owned()];
         let mut state = State::default();
         state.refuse(refusal(Scope::Worker, "w1#1", 100));
-        assert_eq!(state.all_barred_until_ms("cfg", &living), 0);
-        assert_eq!(state.all_barred_until_ms("cfg", &living[..1]), 100);
+        let until = |state: &State, configuration: &str, living: &[String]| {
+            state.bar(50, configuration, living).map_or(0, |refusal| refusal.retry_at_ms)
+        };
+        assert_eq!(until(&state, "cfg", &living), 0);
+        assert_eq!(until(&state, "cfg", &living[..1]), 100);
         state.refuse(refusal(Scope::Worker, "w2#1", 70));
-        assert_eq!(state.all_barred_until_ms("cfg", &living), 70);
+        assert_eq!(until(&state, "cfg", &living), 70);
         state.refuse(refusal(Scope::Configuration, "cfg", 200));
-        assert_eq!(state.all_barred_until_ms("cfg", &living), 200);
-        assert_eq!(state.all_barred_until_ms("another", &living), 70);
+        assert_eq!(until(&state, "cfg", &living), 200);
+        assert_eq!(until(&state, "another", &living), 70);
+        assert_eq!(until(&state, "cfg", &[]), 200);
+        assert!(state.bar(200, "cfg", &living).is_none());
     }
 
     #[test]

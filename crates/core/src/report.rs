@@ -61,6 +61,8 @@ pub struct ReportRequest {
     pub budget: u32,
     /// The store's epoch as the worker knows it; empty where the epoch rule is off.
     pub epoch: String,
+    /// It may have been recorded before, so that it is no second word about the token.
+    pub again: bool,
 }
 
 /// What a report came to.
@@ -79,7 +81,7 @@ pub enum ReportAnswer {
         /// When that probe has ended.
         until_ms: u64,
     },
-    /// The word is noted: the unit's first worker looks.
+    /// The word is noted: those who have the credential look.
     Noted,
     /// The token is marked, and a refresh owed from `from_ms`.
     Marked {
@@ -109,9 +111,12 @@ impl State {
             self.reported_at_ms = now_ms;
         }
         let reported_at_ms = self.reported_at_ms.min(now_ms);
-        let insisted = !found && now_ms >= reported_at_ms.saturating_add(*spacing_ms);
+        let insisted =
+            !found && !request.again && now_ms >= reported_at_ms.saturating_add(*spacing_ms);
+        // What would have to wait for the next day is looked at, however often it was said.
+        let look = !insisted || self.is_spent(day_of(now_ms), request.budget);
         match *evidence {
-            Evidence::Word { probe_ms } if !insisted && probe_ms > 0 => {
+            Evidence::Word { probe_ms } if look && probe_ms > 0 => {
                 let holds_ms = alive_holds_ms(*spacing_ms);
                 return self.check_first(now_ms, probe_ms, holds_ms);
             }
@@ -143,6 +148,7 @@ impl State {
             Evidence::Word { probe_ms } if waits && probe_ms > 0 => {
                 return self.check_first(now_ms, probe_ms, *spacing_ms);
             }
+            Evidence::Hearsay if waits => return ReportAnswer::Noted,
             Evidence::Checked(Probed::Alive) if waits => {
                 self.lives(now_ms);
                 return ReportAnswer::StillValid;
@@ -200,9 +206,14 @@ impl State {
             self.report_day = day;
             self.report_count = 0;
         }
+        let again_until_ms = 2 * STRAINED_SPACING_MAX_MS.max(*spacing_ms);
+        let quiet_from_ms = self.marked_at_ms.min(now_ms).saturating_add(again_until_ms);
+        if self.marked_at_ms == 0 || now_ms >= quiet_from_ms {
+            self.strain = 0;
+        }
+        let again = self.marked_at_ms > 0 && now_ms < quiet_from_ms;
         let counts = *evidence != Evidence::Found && self.usable(now_ms);
-        let spent = self.report_day > day || self.report_count >= *budget;
-        let from_ms = if counts && spent && !evidence.is_death() {
+        let from_ms = if counts && self.is_spent(day, *budget) && !evidence.is_death() {
             if self.report_day == day {
                 self.report_day = day + 1;
                 self.report_count = 1;
@@ -210,16 +221,18 @@ impl State {
             (day + 1) * DAY_MS - DAY_OFFSET_MS + AFTER_MIDNIGHT_MS
         } else {
             self.report_count += u32::from(counts && self.report_day == day);
-            let again_until_ms = 2 * STRAINED_SPACING_MAX_MS.max(*spacing_ms);
-            let quiet_from_ms = self.marked_at_ms.min(now_ms).saturating_add(again_until_ms);
-            let again = self.marked_at_ms > 0 && now_ms < quiet_from_ms;
-            self.strain = if again { STRAIN_MAX.min(self.strain + 1) } else { 0 };
+            self.strain = STRAIN_MAX.min(self.strain + u32::from(again));
             self.served_from_ms(now_ms, self.strained_spacing_ms(*spacing_ms))
         };
         self.marked_at_ms = now_ms;
         self.rejected = Some(Mark::Reported);
         self.rejected_from_ms = from_ms;
         from_ms
+    }
+
+    /// Whether reports have caused that many refreshes on `day`.
+    const fn is_spent(&self, day: u64, budget: u32) -> bool {
+        self.report_day == day + 1 || self.report_day == day && self.report_count >= budget
     }
 
     /// The spacing, doubled for every mark that came soon after the one before.
@@ -279,7 +292,14 @@ mod tests {
 
     fn request(token: &str, evidence: Evidence) -> ReportRequest {
         let fingerprint = Fingerprint::of(token);
-        ReportRequest { fingerprint, evidence, spacing_ms: 30_000, budget: 2, epoch: String::new() }
+        ReportRequest {
+            fingerprint,
+            evidence,
+            spacing_ms: 30_000,
+            budget: 2,
+            epoch: String::new(),
+            again: false,
+        }
     }
 
     const fn marked(from_ms: u64) -> ReportAnswer {
@@ -392,7 +412,19 @@ mod tests {
         let hearsay = request("T", Evidence::Hearsay);
         assert_eq!(state.report(NOW, &hearsay), ReportAnswer::Noted);
         assert_eq!((&state.reported, state.rejected), (&Some(Fingerprint::of("T")), None));
+        let again = ReportRequest { again: true, ..hearsay.clone() };
+        assert_eq!(state.report(NOW + 30_000, &again), ReportAnswer::Noted);
         assert_eq!(state.report(NOW + 30_000, &hearsay), marked(NOW + 30_000));
+    }
+
+    #[test]
+    fn however_often_it_was_said_a_death_is_looked_for_before_the_next_day_is_waited_for() {
+        let mut state = with_a_token();
+        state.report(NOW, &request("T", ALIVE));
+        (state.report_day, state.report_count) = (day_of(NOW), 2);
+        assert_eq!(state.report(NOW + 60_000, &request("T", WORD)), ReportAnswer::Probe);
+        let answer = state.report(NOW + 60_001, &request("T", DEAD));
+        assert_eq!(answer, ReportAnswer::Marked { from_ms: NOW + 60_001, foreign: true });
     }
 
     #[test]

@@ -494,7 +494,7 @@ fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
 }
 
 fn report_arguments(request: &ReportRequest) -> Vec<String> {
-    let ReportRequest { fingerprint, evidence, spacing_ms, budget, epoch } = request;
+    let ReportRequest { fingerprint, evidence, spacing_ms, budget, epoch, again } = request;
     let (evidence, probe_ms) = match *evidence {
         Evidence::Word { probe_ms } => ("word", probe_ms),
         Evidence::Hearsay => ("hearsay", 0),
@@ -514,6 +514,7 @@ fn report_arguments(request: &ReportRequest) -> Vec<String> {
         STRAIN_MAX.to_string(),
         epoch.clone(),
         AFTER_MIDNIGHT_MS.to_string(),
+        String::from(if *again { "1" } else { "" }),
     ]
 }
 

@@ -324,7 +324,8 @@ impl Both {
         };
         let spacing_ms = rules(self.nature).spacing_ms;
         let epoch = if token == 3 { String::new() } else { self.epoch.clone() };
-        let request = ReportRequest { fingerprint, evidence, spacing_ms, budget, epoch };
+        let request =
+            ReportRequest { fingerprint, evidence, spacing_ms, budget, epoch, again: token == 2 };
         let (answer, observed) = self.store.report(&self.unit, &request).await.unwrap();
         assert_eq!(answer, self.model.report(self.now_us / 1_000, &request));
         self.shows(&observed);

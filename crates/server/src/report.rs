@@ -116,7 +116,8 @@ impl UnitReport {
 }
 
 impl RefusalReport {
-    fn new(refusal: &Refusal, now_ms: u64, language: Language) -> Self {
+    /// `refusal`, at the store's time `now_ms`.
+    pub(crate) fn new(refusal: &Refusal, now_ms: u64, language: Language) -> Self {
         let named =
             |identity: &str| (!identity.is_empty()).then(|| Worker::name_of(identity).to_owned());
         let worker = match refusal.scope {

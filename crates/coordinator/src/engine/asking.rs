@@ -122,10 +122,12 @@ impl Coordinator {
             Outlook::Owed { at_ms, .. } => (after(at_ms), after(at_ms)),
         };
         let (not_before, retry_after) = waits;
-        let barred_ms = state.all_barred_until_ms(&slot.configuration, &world.living);
-        if barred_ms > now_ms {
-            let (state, retry_after) = (Box::new(state.clone()), after(barred_ms));
-            return Ok(Waiting::Now(RefreshAnswer::Failed { state, retry_after }));
+        let bar = state.bar(now_ms, &slot.configuration, &world.living);
+        // A claim that is current may yet bring a token. What the upstream did not say passes by itself.
+        let bar = bar.filter(|refusal| refusal.code.is_some() && !state.claim_is_current(now_ms));
+        if let Some(refusal) = bar {
+            let refusal = Box::new(refusal.clone());
+            return Ok(Waiting::Now(RefreshAnswer::Failed { refusal, now_ms }));
         }
         let State { token_fence, generation, fence, intent, .. } = *state;
         // The outcome of a claim that is current is an answer, too.

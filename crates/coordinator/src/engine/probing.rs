@@ -40,6 +40,7 @@ impl Probing {
             spacing_ms: millis(credential.timing.times().spacing),
             budget: settings.report_budget,
             epoch,
+            again: false,
         };
         let asked = Asked::the(clock, store.report(&unit, &request)).await;
         Done::Probed(unit, Some(asked))

@@ -38,6 +38,8 @@ pub(super) enum Reporter {
     Caller(oneshot::Sender<Asking>),
     /// An entry of the stream, by its name: nobody waits, and it is finished once the report is recorded.
     Entry(String),
+    /// A reader, to a worker that lacks the credential.
+    Nobody,
 }
 
 /// The reports under way.
@@ -60,6 +62,8 @@ struct Report {
     clock: Arc<dyn Clock>,
     probes: Arc<Semaphore>,
     epoch: String,
+    /// It may have been recorded before.
+    again: bool,
 }
 
 impl Reports {
@@ -78,7 +82,7 @@ impl Coordinator {
         }
         match report {
             Some((unit, fingerprint)) if tries < TRIES_MAX => {
-                self.report(unit, fingerprint, Reporter::Entry(entry));
+                self.take_on((unit, fingerprint), Reporter::Entry(entry), tries > 0);
             }
             Some((unit, _)) => {
                 tracing::warn!(
@@ -101,7 +105,10 @@ impl Coordinator {
 
     /// Takes on a report, or joins it to the same one under way.
     pub(super) fn report(&mut self, unit: Unit, fingerprint: Fingerprint, reporter: Reporter) {
-        let key = (unit, fingerprint);
+        self.take_on((unit, fingerprint), reporter, false);
+    }
+
+    fn take_on(&mut self, key: (Unit, Fingerprint), reporter: Reporter, again: bool) {
         let full = self.reports.open.len() >= OPEN_MAX;
         if let Some(reporters) = self.reports.open.get_mut(&key) {
             match reporter {
@@ -132,6 +139,7 @@ impl Coordinator {
             clock: Arc::clone(&self.clock),
             probes: Arc::clone(&self.probes),
             epoch: self.world.epoch.clone(),
+            again,
         };
         self.tasks.spawn(async move { Done::Reported(unit, fingerprint, report.run().await) });
     }
@@ -188,6 +196,7 @@ impl Coordinator {
                     }
                     self.finish_entry(entry);
                 }
+                Reporter::Nobody => {}
             }
         }
         self.decide(&unit);
@@ -229,6 +238,7 @@ impl Coordinator {
                 }
                 // It is still this worker's, and comes again after a while.
                 Reporter::Entry(entry) => drop(self.reports.serving.remove(&entry)),
+                Reporter::Nobody => {}
             }
         }
     }
@@ -308,6 +318,7 @@ impl Report {
             spacing_ms: millis(times.map_or(self.settings.spacing, |times| times.spacing)),
             budget: self.settings.report_budget,
             epoch: self.epoch.clone(),
+            again: self.again,
         };
         let reporting = self.store.report(&self.unit, &request);
         Asked::the(Arc::clone(&self.clock), reporting).await

@@ -8,6 +8,7 @@
 -- ARGV[7] spacing ms    [8] refreshes a day that reports may cause    [9] ms that spacing grows to
 -- ARGV[10] ms that the probe's answer holds    [11] doublings at most    [12] epoch as the worker knows it
 -- ARGV[13] ms after midnight at which a mark is served that waits for the next day
+-- ARGV[14] '1' if it may have been recorded before, so that it is no second word about the token
 -- Returns {'already_newer' | 'still_valid' | 'under_way' | 'probe' | 'noted', '', '', view} | {'probing', until, '', view}
 -- | {'marked', from when it is served, '1' if it is a stranger's doing, view} | {'newer', v, '', view}.
 
@@ -20,7 +21,7 @@ local is_death = found_dead or evidence == 'dead'
 local function answer(verdict, detail, news, foreign)
   save()
   if foreign then publish('doubted') end
-  local event = news and publish('reported') or view('reported')
+  local event = news and publish(news) or view('reported')
   return {verdict, detail or '', foreign and '1' or '', event}
 end
 
@@ -54,6 +55,12 @@ local function doubt_foreign()
   return true
 end
 
+-- Whether reports have caused as many refreshes as they may on this day.
+local function is_spent(day)
+  return num('report_day') == day + 1
+    or (num('report_day') == day and num('report_count') >= budget)
+end
+
 local function mark()
   local day = today()
   -- The next day may have begun already, for a mark that waits for it.
@@ -61,10 +68,12 @@ local function mark()
     set('report_day', day)
     set('report_count', 0)
   end
+  local again = num('marked_at_ms') > 0
+    and now < math.min(num('marked_at_ms'), now) + 2 * math.max(longest, spacing)
+  if not again then set('strain', nil) end
   local counts = not found_dead and usable()
-  local spent = num('report_day') > day or num('report_count') >= budget
   local from
-  if counts and spent and not is_death then
+  if counts and is_spent(day) and not is_death then
     if num('report_day') == day then
       set('report_day', day + 1)
       set('report_count', 1)
@@ -72,9 +81,7 @@ local function mark()
     from = (day + 1) * DAY - DAY_OFFSET + tonumber(ARGV[13])
   else
     if counts and num('report_day') == day then set('report_count', num('report_count') + 1) end
-    local again = num('marked_at_ms') > 0
-      and now < math.min(num('marked_at_ms'), now) + 2 * math.max(longest, spacing)
-    set('strain', again and math.min(tonumber(ARGV[11]), num('strain') + 1) or 0)
+    if again then set('strain', math.min(tonumber(ARGV[11]), num('strain') + 1)) end
     from = served_from(strained_spacing())
   end
   set('marked_at_ms', now)
@@ -88,6 +95,7 @@ local function report_of_a_marked()
   local waits = s.rejected == 'reported' and num('rejected_from_ms') > now
     and not string.find(s.doubt or '', 'foreign', 1, true)
   if evidence == 'word' and waits and probe_for > 0 then return check_first(spacing) end
+  if evidence == 'hearsay' and waits then return answer('noted', '', 'noted') end
   if evidence == 'alive' and waits then
     lives()
     return answer('still_valid')
@@ -100,7 +108,7 @@ local function report_of_a_marked()
       set('rejected_from_ms', math.min(num('rejected_from_ms'), served_from(strained_spacing())))
     end
   end
-  return answer('marked', int(num('rejected_from_ms')), is_death, foreign)
+  return answer('marked', int(num('rejected_from_ms')), is_death and 'reported', foreign)
 end
 
 if num('v') > VERSION then return {'newer', s.v, '', view('reported')} end
@@ -111,11 +119,13 @@ if not found_dead and s.reported ~= fingerprint then
   set('reported', fingerprint)
   set('reported_at_ms', now)
 end
-local insisted = not found_dead and now >= math.min(num('reported_at_ms'), now) + spacing
-if evidence == 'word' and not insisted and probe_for > 0 then
+local insisted = not found_dead and ARGV[14] ~= '1'
+  and now >= math.min(num('reported_at_ms'), now) + spacing
+-- What would have to wait for the next day is looked at, however often it was said.
+if evidence == 'word' and (not insisted or is_spent(today())) and probe_for > 0 then
   return check_first(tonumber(ARGV[10]))
 end
-if evidence == 'hearsay' and not insisted then return answer('noted', '', true) end
+if evidence == 'hearsay' and not insisted then return answer('noted', '', 'noted') end
 if evidence == 'alive' then
   lives()
   if not insisted then return answer('still_valid') end
@@ -123,4 +133,4 @@ end
 set('probing_until_ms', nil)
 local foreign = is_death and doubt_foreign()
 mark()
-return answer('marked', int(num('rejected_from_ms')), true, foreign)
+return answer('marked', int(num('rejected_from_ms')), 'reported', foreign)

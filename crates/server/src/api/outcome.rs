@@ -11,7 +11,7 @@ use super::Api;
 use super::problem::Problem;
 use super::token::TokenAnswer;
 use crate::language::Language;
-use crate::report::UnitReport;
+use crate::report::RefusalReport;
 
 /// The token to use now, and what came of the refresh.
 #[derive(Serialize)]
@@ -39,14 +39,9 @@ impl Api {
                 (false, "still_valid", None)
             }
             RefreshAnswer::Deferred { retry_after } => (false, "deferred", Some(retry_after)),
-            RefreshAnswer::Failed { state, retry_after } => {
-                let now_ms = state.retry_at_ms.saturating_sub(millis(retry_after));
-                let report = UnitReport::new(unit, None, &state, now_ms, Language::English);
-                let refusals = report.refusals.into_iter().filter(|r| r.code.is_some());
-                match refusals.max_by_key(|refusal| refusal.retry_in) {
-                    Some(refusal) => return Err(Problem::refused_by_upstream(refusal)),
-                    None => (false, "deferred", Some(retry_after)),
-                }
+            RefreshAnswer::Failed { refusal, now_ms } => {
+                let refusal = RefusalReport::new(&refusal, now_ms, Language::English);
+                return Err(Problem::refused_by_upstream(refusal));
             }
         };
         let published = self.published(unit).await?;

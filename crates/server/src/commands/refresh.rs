@@ -9,7 +9,8 @@ use zhongkong_core::credential::{CredentialId, Kind};
 use zhongkong_core::force::{INVALIDATIONS_A_DAY, InvalidateAnswer};
 use zhongkong_core::outlook::Outlook;
 use zhongkong_core::ports::{Notice, Store, StoreError};
-use zhongkong_core::state::State;
+use zhongkong_core::refusal::Refusal;
+use zhongkong_core::state::{Mark, State};
 use zhongkong_redis::RedisStore;
 
 use super::target::{self, Target};
@@ -162,10 +163,11 @@ impl Asking<'_> {
             Outlook::Newer { .. } | Outlook::Paused | Outlook::Held { .. } => now_ms,
             Outlook::Owed { at_ms, .. } => at_ms.max(now_ms),
         };
-        if marked.barred_until_ms("", "") > now_ms {
-            return Ok((self.refused(&marked, now_ms), Exit::Failed));
+        let living = store.living().await?;
+        if let Some(refusal) = bar(&marked, now_ms, &living) {
+            return Ok((self.refused(&marked, refusal, now_ms), Exit::Failed));
         }
-        if store.living().await?.is_empty() {
+        if living.is_empty() {
             let nobody = language.say(
                 "no worker lives, so nobody refreshes: start one with `zhongkong run`. The wish is kept",
                 "没有存活的 worker，无法刷新：请用 `zhongkong run` 启动。该请求已保留",
@@ -176,6 +178,18 @@ impl Asking<'_> {
             ));
         }
         let until_it_may = Duration::from_millis(at_ms - now_ms);
+        if options.wish == Wish::IfOwed && until_it_may > options.wait {
+            let wait = span(until_it_may.as_secs());
+            let later = match language {
+                Language::English => {
+                    format!("a refresh is owed, and runs in {wait}. --force asks for one before")
+                }
+                Language::Chinese => format!("需要刷新，将在 {wait} 后执行。--force 可提前刷新"),
+            };
+            let outcome = self.outcome("deferred", &marked, now_ms, later);
+            let retry_in = Some(until_it_may.as_secs());
+            return Ok((Outcome { retry_in, ..outcome }, Exit::Failed));
+        }
         if !until_it_may.is_zero() && !options.as_json {
             complain(&match language {
                 Language::English => format!(
@@ -204,12 +218,18 @@ impl Asking<'_> {
         tokio::pin!(listening);
         loop {
             let (state, now_ms, _) = target::read(store, &target.unit).await?;
-            if state.token_fence != before.token_fence && state.usable(now_ms) {
+            // The outcome of a claim that was made before is not that of an invalidation.
+            let waits =
+                options.wish == Wish::Invalidate && state.rejected == Some(Mark::Invalidated);
+            if state.token_fence != before.token_fence && state.usable(now_ms) && !waits {
                 return Ok(self.refreshed(before, &state, now_ms));
             }
             let tried = state.fence > before.fence && !state.intent;
-            if tried && state.barred_until_ms("", "") > now_ms {
-                return Ok((self.refused(&state, now_ms), Exit::Failed));
+            if tried {
+                let living = store.living().await?;
+                if let Some(refusal) = bar(&state, now_ms, &living) {
+                    return Ok((self.refused(&state, refusal, now_ms), Exit::Failed));
+                }
             }
             if Instant::now() >= deadline {
                 let late = match language {
@@ -267,14 +287,14 @@ impl Asking<'_> {
         (self.outcome("unchanged", state, now_ms, text), exit)
     }
 
-    fn refused(&self, state: &State, now_ms: u64) -> Outcome {
+    fn refused(&self, state: &State, refusal: &Refusal, now_ms: u64) -> Outcome {
         let report = UnitReport::new(&self.target.unit, None, state, now_ms, self.language);
         let mut message = self.language.say("the upstream refused", "上游拒绝了请求").to_owned();
         for refusal in &report.refusals {
             message.push('\n');
             message.push_str(&refusal.in_words(self.language));
         }
-        let retry_in = seconds_until(state.barred_until_ms("", ""), now_ms);
+        let retry_in = seconds_until(refusal.retry_at_ms, now_ms);
         let outcome = self.outcome("refused", state, now_ms, message);
         Outcome { retry_in: Some(retry_in), refusals: report.refusals, ..outcome }
     }
@@ -293,4 +313,10 @@ impl Asking<'_> {
             refusals: Vec::new(),
         }
     }
+}
+
+/// What the upstream said because of which nobody who lives may try.
+fn bar<'a>(state: &'a State, now_ms: u64, living: &[String]) -> Option<&'a Refusal> {
+    let bar = state.bar(now_ms, &state.configuration, living);
+    bar.filter(|refusal| refusal.code.is_some() && !state.claim_is_current(now_ms))
 }

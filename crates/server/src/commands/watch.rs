@@ -1,7 +1,9 @@
 //! `watch`: what happens to the tokens, as it happens.
 
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde_json::json;
 use tokio::sync::mpsc;
 use zhongkong_core::credential::CredentialId;
 use zhongkong_core::ports::{Notice, Store};
@@ -9,7 +11,7 @@ use zhongkong_core::ports::{Notice, Store};
 use crate::config::Config;
 use crate::event::Event;
 use crate::language::Language;
-use crate::terminal::{Exit, answer_while_somebody_listens, complain, complain_of_redis};
+use crate::terminal::{Exit, answer, answer_while_somebody_listens, complain, complain_of_redis};
 use crate::wiring;
 
 /// Events that may wait to be shown; what is more is told as missed.
@@ -27,8 +29,11 @@ pub(crate) async fn watch(
     }
     let (sender, mut notices) = mpsc::channel(WAITING);
     // Whoever reads too slowly to keep up sees the newest later.
-    let hear = move |notice: Notice| {
-        sender.try_send(notice).ok();
+    let missed = AtomicU64::new(0);
+    let hear = |notice: Notice| {
+        if sender.try_send(notice).is_err() {
+            missed.fetch_add(1, Ordering::Relaxed);
+        }
     };
     let listening = store.listen(&hear);
     tokio::pin!(listening);
@@ -39,6 +44,13 @@ pub(crate) async fn watch(
             notice = notices.recv() => notice,
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
         };
+        match missed.swap(0, Ordering::Relaxed) {
+            0 => {}
+            missed if as_json => answer(&json!({ "type": "missed", "missed": missed }).to_string()),
+            missed => {
+                complain(&format!("{missed} {}", language.say("events missed", "个事件未能显示")));
+            }
+        }
         match notice {
             Some(Notice::Event { unit, what, observed }) => {
                 if id.as_ref().is_some_and(|id| *id != unit.id) {
