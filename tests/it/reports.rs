@@ -245,7 +245,10 @@ async fn what_a_worker_took_and_could_not_record_is_served_later_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_lacks_the_credential_has_the_others_look() {
-    let mut cluster = cluster().workers(2).start().await;
+    // Long enough that nothing is due, and that no reader can insist.
+    let spacing = ("ZHONGKONG__REFRESH__SPACING", "4s");
+    let builder = cluster().workers(2).life(ms(600_000)).env(spacing.0, spacing.1);
+    let mut cluster = builder.start().await;
     cluster.settle().await;
     let worker = cluster.worker(2);
     worker.terminate();
