@@ -300,6 +300,16 @@ async fn refresh_asks_the_workers_and_says_what_came_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_cannot_be_written_is_no_success() {
+    let cluster = at_rest().await;
+    let mut get = command(env!("CARGO_BIN_EXE_zhongkong-under-test"));
+    get.args(["get", APP_ID, "--config"]).arg(cluster.workers()[0].config_path());
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let ended = get.stdout(full).output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn forget_asks_first_and_leaves_nothing() {
     let mut cluster = at_rest().await;
     let worker = &cluster.workers()[0];

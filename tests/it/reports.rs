@@ -385,6 +385,8 @@ async fn a_paused_unit_is_not_refreshed_whoever_asks() {
     cluster.simulator.revoke(&token, true);
     let (status, body) = report(&cluster, 1, &token).await;
     assert_eq!((status, &body["outcome"]), (200, &json!("deferred")), "{body}");
+    let (status, body) = crate::setup::refresh_at(&cluster, 0, true).await;
+    assert_eq!((status, &body["outcome"]), (200, &json!("paused")), "{body}");
     assert_eq!(cluster.simulator.calls(APP_ID), calls);
     let resumed = worker.run_command(&["resume", APP_ID]).await;
     assert!(resumed.status.success(), "{resumed:?}");

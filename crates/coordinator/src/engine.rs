@@ -198,6 +198,7 @@ impl Coordinator {
 
     /// Runs until `stop` is ready; then finishes or abandons what is under way, and says goodbye to the store.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        self.telemetry.begin(self.units.iter().map(|slot| &slot.unit));
         let (notices, mut heard) = mpsc::channel(NOTICES);
         let missed = Arc::new(AtomicBool::new(false));
         let mut listening = JoinSet::new();

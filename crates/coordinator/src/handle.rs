@@ -13,6 +13,8 @@ use zhongkong_core::token::Fingerprint;
 use crate::settings::CredentialSettings;
 use crate::telemetry;
 
+/// When to ask again about a unit that an operator paused: nobody knows.
+pub const PAUSED_FOR: Duration = Duration::from_mins(1);
 /// Orders that may wait for the loop.
 pub(crate) const ORDERS: usize = 256;
 /// The loop never takes longer than this for an order; if it does, something is wrong.
@@ -85,6 +87,8 @@ pub enum RefreshAnswer {
         /// After so long.
         retry_after: Duration,
     },
+    /// An operator paused the unit: nobody refreshes it, whoever asks.
+    Paused,
     /// The upstream refused it to everybody who lives.
     Failed {
         /// What the upstream said.
@@ -181,7 +185,7 @@ impl Handle {
             Ok(RefreshAnswer::Refreshed) => "refreshed",
             Ok(RefreshAnswer::AlreadyNewer | RefreshAnswer::NotOwed) => "already_newer",
             Ok(RefreshAnswer::StillValid | RefreshAnswer::Unchanged) => "still_valid",
-            Ok(RefreshAnswer::Deferred { .. }) => "deferred",
+            Ok(RefreshAnswer::Deferred { .. } | RefreshAnswer::Paused) => "deferred",
             Ok(RefreshAnswer::Failed { .. }) => "refused",
             Err(CommandError::Unknown(_)) => "dropped",
             Err(CommandError::Store(_) | CommandError::Busy) => "unavailable",

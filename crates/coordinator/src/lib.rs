@@ -23,5 +23,5 @@ mod telemetry;
 mod units;
 
 pub use engine::Coordinator;
-pub use handle::{CommandError, Handle, RefreshAnswer, UnitEvent, UnitView};
+pub use handle::{CommandError, Handle, PAUSED_FOR, RefreshAnswer, UnitEvent, UnitView};
 pub use settings::{CoordinatorSettings, CredentialSettings};

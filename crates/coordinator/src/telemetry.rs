@@ -26,6 +26,16 @@ impl Telemetry {
         if self.name_credentials { unit.id.to_string() } else { FOLDED.to_owned() }
     }
 
+    /// Counters on which alerts are built are there before they count: the first event is a rise, too.
+    pub(crate) fn begin<'a>(self, units: impl Iterator<Item = &'a Unit>) {
+        for name in ["zhongkong_fenced_commits_total", "zhongkong_unprotected_total"] {
+            counter!(name).increment(0);
+        }
+        for unit in units {
+            counter!("zhongkong_foreign_refreshes_total", "id" => self.id(unit)).increment(0);
+        }
+    }
+
     /// A refresh ended: one line, and its counters.
     pub(crate) fn ended(self, ended: &Ended, worker: &str) {
         let Ended { unit, observed, raised, result, .. } = ended;

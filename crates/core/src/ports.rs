@@ -125,8 +125,8 @@ pub struct LeftReport {
     pub entry: String,
     /// How often it was handed out before: whoever took it died, or could not record it.
     pub tries: u64,
-    /// The unit and the rejected token; none if that cannot be read.
-    pub report: Option<(Unit, Fingerprint)>,
+    /// The unit and the rejected token; what is wrong with it, in words for people, if that cannot be read.
+    pub report: Result<(Unit, Fingerprint), &'static str>,
 }
 
 /// A unit's state without its token, and the store's time at which it was that.

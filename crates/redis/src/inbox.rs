@@ -188,31 +188,36 @@ fn understood<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
 fn left_report(entry: Value, tries: u64) -> Option<LeftReport> {
     let (entry, fields): (String, Value) = redis::from_redis_value(entry).ok()?;
     let fields: Option<Vec<Vec<u8>>> = redis::from_redis_value(fields).ok();
-    Some(LeftReport { entry, tries, report: fields.and_then(read) })
+    let report = fields.ok_or("it has no fields").and_then(read);
+    Some(LeftReport { entry, tries, report })
 }
 
 /// What an entry says: `id`, `kind` if it is another than the access token, and `fingerprint` or `token`.
-fn read(fields: Vec<Vec<u8>>) -> Option<(Unit, Fingerprint)> {
+fn read(fields: Vec<Vec<u8>>) -> Result<(Unit, Fingerprint), &'static str> {
     let mut pairs = HashMap::new();
     let mut fields = fields.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
         pairs.insert(name, value);
     }
     let mut text = |name: &str| String::from_utf8(pairs.remove(name.as_bytes())?).ok();
-    let id = text("id")?.parse().ok()?;
-    let kind = text("kind").map_or(Ok(Kind::AccessToken), |kind| kind.parse()).ok()?;
-    let fingerprint = match text("fingerprint") {
-        Some(fingerprint) => Fingerprint::from_hex(&fingerprint),
-        None => text("token").map(|token| Fingerprint::of(&token)),
+    let id = text("id").ok_or("id is missing")?;
+    let id = id.parse().map_err(|_| "id must be 1 to 128 characters of A-Z a-z 0-9 . _ -")?;
+    let kind = text("kind").map_or(Ok(Kind::AccessToken), |kind| kind.parse());
+    let kind = kind.map_err(|_| "kind is not one of this version")?;
+    let fingerprint = match (text("fingerprint"), text("token")) {
+        (Some(hex), _) => Fingerprint::from_hex(&hex.to_ascii_lowercase())
+            .ok_or("fingerprint must be the first 16 hex digits of the token's SHA-256")?,
+        (None, Some(token)) => Fingerprint::of(&token),
+        (None, None) => return Err("fingerprint or token is missing"),
     };
-    Some((Unit { id, kind }, fingerprint?))
+    Ok((Unit { id, kind }, fingerprint))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn entry(fields: &[(&str, &str)]) -> Option<(Unit, Fingerprint)> {
+    fn entry(fields: &[(&str, &str)]) -> Result<(Unit, Fingerprint), &'static str> {
         let both = fields.iter().flat_map(|(name, text)| [name, text]);
         read(both.map(|text| text.as_bytes().to_vec()).collect())
     }
@@ -220,7 +225,7 @@ mod tests {
     #[test]
     fn an_entry_names_the_token_or_its_fingerprint() {
         let unit = Unit::access_token("wx1".parse().unwrap());
-        let expected = Some((unit, Fingerprint::of("abc")));
+        let expected = Ok((unit, Fingerprint::of("abc")));
         assert_eq!(entry(&[("id", "wx1"), ("token", "abc")]), expected);
         let print = Fingerprint::of("abc");
         let fields = [("id", "wx1"), ("kind", "access_token"), ("fingerprint", print.as_str())];
@@ -228,13 +233,16 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_none() {
-        assert_eq!(entry(&[("token", "abc")]), None);
-        assert_eq!(entry(&[("id", "wx1")]), None);
-        assert_eq!(entry(&[("id", "a b"), ("token", "abc")]), None);
-        assert_eq!(entry(&[("id", "wx1"), ("kind", "x"), ("token", "abc")]), None);
-        assert_eq!(entry(&[("id", "wx1"), ("fingerprint", "ABC"), ("token", "abc")]), None);
-        assert_eq!(read(vec![b"\xff".to_vec(), b"x".to_vec(), b"id".to_vec()]), None);
+    fn what_cannot_be_read_says_why() {
+        let wrong = |fields: &[(&str, &str)]| entry(fields).unwrap_err();
+        assert_eq!(wrong(&[("token", "abc")]), "id is missing");
+        assert_eq!(wrong(&[("id", "wx1")]), "fingerprint or token is missing");
+        assert!(wrong(&[("id", "a b"), ("token", "abc")]).starts_with("id must be"));
+        assert!(wrong(&[("id", "wx1"), ("kind", "x"), ("token", "abc")]).starts_with("kind is"));
+        let short = [("id", "wx1"), ("fingerprint", "ABC"), ("token", "abc")];
+        assert!(wrong(&short).starts_with("fingerprint must be"));
+        let odd = vec![b"\xff".to_vec(), b"x".to_vec(), b"id".to_vec()];
+        assert_eq!(read(odd), Err("id is missing"));
     }
 
     #[test]
@@ -242,7 +250,8 @@ mod tests {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         assert_eq!(left_report(Value::Nil, 0), None);
         let spoilt = Value::Array(vec![text("1-0"), Value::Array(vec![text("hello"), text("x")])]);
-        let expected = LeftReport { entry: "1-0".to_owned(), tries: 3, report: None };
+        let expected =
+            LeftReport { entry: "1-0".to_owned(), tries: 3, report: Err("id is missing") };
         assert_eq!(left_report(spoilt, 3), Some(expected));
     }
 }

@@ -153,8 +153,11 @@ impl Link {
         let sent: RedisResult<Vec<RedisResult<Value>>> =
             pipe.ignore_errors().query_async(&mut connection).await;
         let seconds = begun.elapsed().as_secs_f64();
-        metrics::histogram!("zhongkong_store_request_duration_seconds", "op" => name)
-            .record(seconds);
+        // How long nothing was there to be taken is not how long Redis takes.
+        if self.response_timeout == RESPONSE_TIMEOUT {
+            metrics::histogram!("zhongkong_store_request_duration_seconds", "op" => name)
+                .record(seconds);
+        }
         match sent {
             Ok(results) => {
                 if results.iter().any(|result| result.as_ref().is_err_and(is_demoted)) {

@@ -15,7 +15,7 @@ use crate::commands::{
 use crate::config::{Config, Environment, Loaded};
 use crate::language::Language;
 use crate::run;
-use crate::terminal::{Exit, Paint, complain};
+use crate::terminal::{Exit, Paint, answer_is_lost, complain};
 
 /// One token refresher for a whole cluster (中控服务器).
 #[derive(Debug, Parser)]
@@ -105,7 +105,7 @@ enum Configured {
         /// Have the token killed at once, without overlap; 15 times a day
         #[arg(long, conflicts_with = "force")]
         invalidate: bool,
-        /// How long to wait for a worker
+        /// How long to wait for a worker, beyond the time at which a refresh may run
         #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
         wait: Duration,
         /// Print JSON
@@ -178,6 +178,7 @@ pub fn main() -> ExitCode {
         Command::Man { dir } => manual::pages(Arguments::command(), dir.as_deref()),
     };
     match ended {
+        Ok(Exit::Done) if answer_is_lost() => Exit::Failed.into(),
         Ok(exit) => exit.into(),
         Err(error) => {
             complain(&format!("{error:#}"));

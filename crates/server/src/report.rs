@@ -26,8 +26,9 @@ pub(crate) struct UnitReport {
     pub(crate) expires_in: u64,
     /// Seconds since 1970.
     pub(crate) expires_at: u64,
-    /// Seconds until the next refresh is due, or owed and free to run.
-    pub(crate) refresh_in: u64,
+    /// Seconds until the next refresh is due, or owed and free to run; none while an operator wants none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh_in: Option<u64>,
     pub(crate) generation: u64,
     /// The fence, as text: it is too long for the numbers of some JSON readers.
     pub(crate) fence: String,
@@ -92,7 +93,7 @@ impl UnitReport {
             valid,
             expires_in: seconds_until(state.expires_at_ms, now_ms),
             expires_at: state.expires_at_ms / 1_000,
-            refresh_in: seconds_until(state.refresh_at_ms, now_ms),
+            refresh_in: Some(seconds_until(state.refresh_at_ms, now_ms)),
             generation: state.generation,
             fence: state.fence.to_string(),
             worker: state.worker.clone(),
@@ -189,14 +190,15 @@ pub(crate) fn span(seconds: u64) -> String {
     humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
 }
 
-/// Seconds until the next refresh, by what the state means for somebody.
-pub(crate) const fn next_refresh(outlook: &Outlook, now_ms: u64) -> u64 {
-    match outlook {
-        Outlook::Newer { .. } | Outlook::Paused => 0,
+/// Seconds until the next refresh, by what the state means for somebody; none if an operator wants none.
+pub(crate) const fn next_refresh(outlook: &Outlook, now_ms: u64) -> Option<u64> {
+    Some(match outlook {
+        Outlook::Paused => return None,
+        Outlook::Newer { .. } => 0,
         Outlook::Held { until_ms: at_ms }
         | Outlook::NotOwed { look_at_ms: at_ms }
         | Outlook::Owed { at_ms, .. } => seconds_until(*at_ms, now_ms),
-    }
+    })
 }
 
 /// Seconds from `now_ms` until `at_ms`, rounded down; 0 if that is past.

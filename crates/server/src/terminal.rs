@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use zhongkong_core::ports::StoreError;
 
@@ -97,9 +98,24 @@ pub(crate) fn complain_of_redis(error: &StoreError, language: Language) -> Exit 
     Exit::Unavailable
 }
 
+/// Whether an answer could not be written although somebody wants it: the disk is full, say.
+static LOST: AtomicBool = AtomicBool::new(false);
+
 /// A line on standard output: the answer. Nobody is left to tell if that is closed, as by `head`.
 pub(crate) fn answer(text: &str) {
-    writeln!(io::stdout(), "{text}").ok();
+    let mut output = io::stdout();
+    let written = writeln!(output, "{text}").and_then(|()| output.flush());
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+        && !LOST.swap(true, Ordering::Relaxed)
+    {
+        complain(&format!("the answer cannot be written: {error}"));
+    }
+}
+
+/// Whether an answer was lost, so that the command failed whatever it did.
+pub(crate) fn answer_is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
 }
 
 /// A line on standard output, of many that come; false if nobody listens any more.

@@ -15,9 +15,6 @@ use super::{Asked, Coordinator, Done, Sighting};
 use crate::handle::{Asking, CommandError, Order, RefreshAnswer, UnitView, Waiting};
 use crate::units::{Slot, Waiter};
 
-/// When to ask again about a unit that an operator paused: nobody knows.
-const PAUSED_FOR: Duration = Duration::from_mins(1);
-
 impl Coordinator {
     pub(super) fn obey(&mut self, order: Order) {
         match order {
@@ -29,6 +26,7 @@ impl Coordinator {
                     "configuration reloaded: keeping these credentials from now on"
                 );
                 self.units.reload(&credentials, &self.world);
+                self.telemetry.begin(self.units.iter().map(|slot| &slot.unit));
                 self.resync.wanted = true;
             }
             Order::Refresh { unit, force, answer } => self.asked(unit, force, answer),
@@ -114,8 +112,7 @@ impl Coordinator {
                 return Err(CommandError::Store(text));
             }
             Outlook::Paused => {
-                let retry_after = PAUSED_FOR;
-                return Ok(Waiting::Now(RefreshAnswer::Deferred { retry_after }));
+                return Ok(Waiting::Now(RefreshAnswer::Paused));
             }
             // It ends sooner as a rule.
             Outlook::Held { until_ms } => (Duration::ZERO, after(until_ms)),

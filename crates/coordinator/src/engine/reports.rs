@@ -81,10 +81,10 @@ impl Coordinator {
             return;
         }
         match report {
-            Some((unit, fingerprint)) if tries < TRIES_MAX => {
+            Ok((unit, fingerprint)) if tries < TRIES_MAX => {
                 self.take_on((unit, fingerprint), Reporter::Entry(entry), tries > 0);
             }
-            Some((unit, _)) => {
+            Ok((unit, _)) => {
                 tracing::warn!(
                     credential.id = %unit.id, kind = %unit.kind, entry, tries,
                     "a report in the stream cannot be recorded, and is dropped: see `zhongkong status` for the unit's state"
@@ -92,11 +92,8 @@ impl Coordinator {
                 telemetry::reported("dropped");
                 self.finish_entry(entry);
             }
-            None => {
-                tracing::warn!(
-                    entry,
-                    "a report in the stream cannot be read, and is dropped: it needs id, and fingerprint or token"
-                );
+            Err(why) => {
+                tracing::warn!(entry, why, "a report in the stream cannot be read, and is dropped");
                 telemetry::reported("dropped");
                 self.finish_entry(entry);
             }

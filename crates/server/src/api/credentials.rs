@@ -17,6 +17,8 @@ use crate::report::{UnitReport, next_refresh};
 struct CredentialReport {
     id: String,
     provider: &'static str,
+    /// Whether Redis answers; if not, all this is as it was seen last.
+    store_up: bool,
     kinds: Vec<UnitReport>,
 }
 
@@ -30,7 +32,8 @@ pub(super) async fn all(
     Query(Nothing {}): Query<Nothing>,
 ) -> Result<Response, Problem> {
     let views = api.handle.views(None).await?;
-    let reports: Vec<CredentialReport> = views.iter().map(report).collect();
+    let store_up = api.handle.health().store_up;
+    let reports: Vec<CredentialReport> = views.iter().map(|view| report(view, store_up)).collect();
     Ok(Json(reports).into_response())
 }
 
@@ -47,15 +50,16 @@ pub(super) async fn one(
 ) -> Result<Response, Problem> {
     let views = api.handle.views(Some(id.clone())).await?;
     let view = views.first().ok_or_else(|| Problem::unknown_credential(&id))?;
-    Ok(Json(report(view)).into_response())
+    Ok(Json(report(view, api.handle.health().store_up)).into_response())
 }
 
-fn report(view: &UnitView) -> CredentialReport {
+fn report(view: &UnitView, store_up: bool) -> CredentialReport {
     let state = view.state.clone().unwrap_or_default();
     let mut kind = UnitReport::new(&view.unit, None, &state, view.now_ms, Language::English);
     kind.known = view.state.is_some();
     if let Some(outlook) = &view.outlook {
         kind.refresh_in = next_refresh(outlook, view.now_ms);
     }
-    CredentialReport { id: view.unit.id.to_string(), provider: view.provider, kinds: vec![kind] }
+    let (id, provider) = (view.unit.id.to_string(), view.provider);
+    CredentialReport { id, provider, store_up, kinds: vec![kind] }
 }

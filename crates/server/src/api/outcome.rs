@@ -3,13 +3,13 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use zhongkong_coordinator::RefreshAnswer;
+use zhongkong_coordinator::{PAUSED_FOR, RefreshAnswer};
 use zhongkong_core::clock::millis;
 use zhongkong_core::credential::Unit;
 
 use super::Api;
 use super::problem::Problem;
-use super::token::TokenAnswer;
+use super::token::{TokenAnswer, next_chance};
 use crate::language::Language;
 use crate::report::RefusalReport;
 
@@ -39,14 +39,20 @@ impl Api {
                 (false, "still_valid", None)
             }
             RefreshAnswer::Deferred { retry_after } => (false, "deferred", Some(retry_after)),
+            RefreshAnswer::Paused => (false, "paused", Some(PAUSED_FOR)),
             RefreshAnswer::Failed { refusal, now_ms } => {
                 let refusal = RefusalReport::new(&refusal, now_ms, Language::English);
                 return Err(Problem::refused_by_upstream(refusal));
             }
         };
         let published = self.published(unit).await?;
-        let published = published
-            .ok_or_else(|| Problem::no_valid_token(&unit.id, retry_after.unwrap_or_default()))?;
+        let Some(published) = published else {
+            let wait = match retry_after {
+                Some(wait) => wait,
+                None => next_chance(&self.view(unit).await?),
+            };
+            return Err(Problem::no_valid_token(&unit.id, wait));
+        };
         let body = RefreshedToken {
             token: TokenAnswer::new(unit, &published),
             refreshed,

@@ -29,8 +29,8 @@ impl Shape for RefreshBody {
 
 /// `POST /v1/credentials/{id}/refresh` `{"kind"?, "force"?}` (scope admin): refreshes if that is owed, or by `force`.
 ///
-/// - 200: the token to use now, `refreshed`, and `outcome`: `refreshed`, `still_valid` or `deferred` (with
-///   `retry_after`, in seconds).
+/// - 200: the token to use now, `refreshed`, and `outcome`: `refreshed`, `still_valid`, `deferred` (with
+///   `retry_after`, in seconds) or `paused` (an operator wants no refresh).
 /// - 400 `invalid_request`: the body is no such JSON, is larger than 64 KiB or has another `Content-Type`; the address
 ///   has parameters, or its id is not UTF-8.
 /// - 404 `unknown_credential`: it is not configured on this worker.

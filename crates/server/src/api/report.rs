@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
+use zhongkong_coordinator::{PAUSED_FOR, RefreshAnswer};
 use zhongkong_core::credential::Unit;
 use zhongkong_core::token::{Fingerprint, TOKEN_MAX};
 
@@ -81,7 +82,11 @@ pub(super) async fn report(
 ) -> Result<Response, Problem> {
     let unit = Unit { id, kind: kind(body.kind.as_deref())? };
     let (rejected, wait) = (body.rejected()?, body.wait()?);
-    let answer = api.handle.report(unit.clone(), rejected, wait).await?;
+    let answer = match api.handle.report(unit.clone(), rejected, wait).await? {
+        // For a reader that is all it means.
+        RefreshAnswer::Paused => RefreshAnswer::Deferred { retry_after: PAUSED_FOR },
+        answer => answer,
+    };
     api.outcome(&unit, answer).await
 }
 

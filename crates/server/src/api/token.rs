@@ -5,10 +5,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{ETAG, IF_NONE_MATCH};
-use http::{HeaderMap, StatusCode};
+use http::header::ETAG;
 use serde::Serialize;
-use zhongkong_coordinator::UnitView;
+use zhongkong_coordinator::{PAUSED_FOR, UnitView};
 use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::outlook::Outlook;
 use zhongkong_core::ports::Published;
@@ -53,10 +52,10 @@ impl Api {
 
 /// `GET /v1/credentials/{id}/token?kind=` (scope token): the token to use now, read from Redis at each call.
 ///
-/// `kind` is `access_token` if it is not given. The `ETag` is the token's generation.
+/// `kind` is `access_token` if it is not given. The `ETag` is the token's generation. It is no reason to answer 304: a state
+/// that was lost begins to count anew, and a reader must not keep a dead token for that.
 ///
 /// - 200: `{"id", "kind", "token", "expires_in", "expires_at", "generation"}`, in seconds and seconds since 1970.
-/// - 304: `If-None-Match` names the generation that is still the newest.
 /// - 400 `invalid_request`: the kind or a parameter is unknown or repeated, or the id is not UTF-8.
 /// - 404 `unknown_credential`: it is not configured on this worker.
 /// - 503 `no_valid_token`: there is none now; `Retry-After` says when the next refresh may run.
@@ -65,7 +64,6 @@ pub(super) async fn token(
     State(api): State<Api>,
     Id(id): Id,
     Query(KindQuery { kind: asked }): Query<KindQuery>,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let unit = Unit { id, kind: kind(asked.as_deref())? };
     let view = api.view(&unit).await?;
@@ -73,44 +71,18 @@ pub(super) async fn token(
     let published =
         published.ok_or_else(|| Problem::no_valid_token(&unit.id, next_chance(&view)))?;
     let etag = format!("\"{}\"", published.generation);
-    if names(&headers, &etag) {
-        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
-    }
     Ok(([(ETAG, etag)], Json(TokenAnswer::new(&unit, &published))).into_response())
 }
 
 /// Until the next refresh may run.
-fn next_chance(view: &UnitView) -> Duration {
+pub(super) fn next_chance(view: &UnitView) -> Duration {
     match view.outlook {
         Some(Outlook::Held { until_ms: at_ms } | Outlook::Owed { at_ms, .. }) => {
             Duration::from_millis(at_ms.saturating_sub(view.now_ms))
         }
         // Somebody deleted the key, and the copy is about to be published again; or nothing is known yet.
-        Some(Outlook::NotOwed { .. } | Outlook::Newer { .. } | Outlook::Paused) | None => {
-            Duration::ZERO
-        }
-    }
-}
-
-/// Whether the caller has this answer already.
-fn names(headers: &HeaderMap, etag: &str) -> bool {
-    let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
-    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tag_is_found_in_every_form_of_the_header() {
-        let given = |values: &[&'static str]| {
-            let values = values.iter().map(|value| (IF_NONE_MATCH, value.parse().unwrap()));
-            names(&values.collect(), "\"17\"")
-        };
-        assert!(given(&["\"17\""]) && given(&["W/\"17\""]) && given(&["*"]));
-        assert!(given(&["\"1\", \"17\""]) && given(&["\"1\"", "\"17\""]));
-        assert!(!given(&[]) && !given(&["17"]) && !given(&["\"1\""]) && !given(&["\"170\""]));
+        Some(Outlook::NotOwed { .. } | Outlook::Newer { .. }) | None => Duration::ZERO,
+        // Nobody knows when that ends.
+        Some(Outlook::Paused) => PAUSED_FOR,
     }
 }

@@ -1,12 +1,11 @@
 //! `forget`: removes an account's keys from Redis.
 
 use serde_json::json;
-use zhongkong_core::credential::CredentialId;
+use zhongkong_core::credential::{CredentialId, Kind, Unit};
 
-use super::target::Target;
 use crate::config::Config;
 use crate::language::Language;
-use crate::terminal::{Exit, answer, complain_of_redis, consent};
+use crate::terminal::{Exit, answer, complain, complain_of_redis, consent};
 use crate::wiring;
 
 pub(crate) async fn forget(
@@ -17,11 +16,7 @@ pub(crate) async fn forget(
     language: Language,
 ) -> anyhow::Result<Exit> {
     let store = wiring::store(&config.redis)?;
-    let targets = match Target::find_all(&store, config, &id, language).await {
-        Ok(targets) => targets,
-        Err(exit) => return Ok(exit),
-    };
-    let configured = targets.iter().any(|target| target.credential.is_some());
+    let configured = config.credentials.iter().any(|credential| credential.id == id);
     let mut question = match language {
         Language::English => format!("Remove the token and all state of {id} from Redis?"),
         Language::Chinese => format!("从 Redis 中删除 {id} 的 token 与全部状态？"),
@@ -41,13 +36,19 @@ pub(crate) async fn forget(
         return Ok(exit);
     }
     let mut removed = 0;
-    for target in &targets {
-        match store.forget(&target.unit).await {
+    for kind in Kind::ALL {
+        match store.forget(&Unit { id: id.clone(), kind }).await {
             Ok(keys) => removed += keys,
-            Err(error) => {
-                return Ok(complain_of_redis(&error, language));
-            }
+            Err(error) => return Ok(complain_of_redis(&error, language)),
         }
+    }
+    if removed == 0 && !configured {
+        let unknown = language.say(
+            "is neither in this configuration nor in Redis",
+            "既不在本配置中，也不在 Redis 中",
+        );
+        complain(&format!("{id}: {unknown}"));
+        return Ok(Exit::Failed);
     }
     answer(&if as_json {
         json!({ "id": id, "removed": removed }).to_string()

@@ -77,9 +77,9 @@ fn entries(redis: &RedisConfig, id: CredentialId, language: Language) -> Vec<Ent
             form: "stream",
             content: language
                 .say(
-                    "reports of a rejected token (40001, 40014, 42001), after the key was read again and the call repeated \
-                     once; FINGERPRINT is: printf %s \"$TOKEN\" | sha256sum | cut -c1-16",
-                    "上报被拒绝的 token（40001、40014、42001），须先重新读取该键并重试一次；\
+                    "reports of a rejected token (40001, 40014, 42001), if the key still holds it when it is read again; then \
+                     wait a moment and repeat the call once. FINGERPRINT is: printf %s \"$TOKEN\" | sha256sum | cut -c1-16",
+                    "上报被拒绝的 token（40001、40014、42001）：重新读取该键，若仍是它才上报，稍候再重试一次调用；\
                      FINGERPRINT 为：printf %s \"$TOKEN\" | sha256sum | cut -c1-16",
                 )
                 .to_owned(),

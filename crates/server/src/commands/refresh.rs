@@ -169,13 +169,11 @@ impl Asking<'_> {
         }
         if living.is_empty() {
             let nobody = language.say(
-                "no worker lives, so nobody refreshes: start one with `zhongkong run`. The wish is kept",
-                "没有存活的 worker，无法刷新：请用 `zhongkong run` 启动。该请求已保留",
+                "no worker lives, so nobody refreshes: start one with `zhongkong run`",
+                "没有存活的 worker，无法刷新：请用 `zhongkong run` 启动",
             );
-            return Ok((
-                self.outcome("no_worker", &marked, now_ms, nobody.to_owned()),
-                Exit::Failed,
-            ));
+            let nobody = format!("{nobody}{}", self.kept());
+            return Ok((self.outcome("no_worker", &marked, now_ms, nobody), Exit::Failed));
         }
         let until_it_may = Duration::from_millis(at_ms - now_ms);
         if options.wish == Wish::IfOwed && until_it_may > options.wait {
@@ -190,7 +188,7 @@ impl Asking<'_> {
             let retry_in = Some(until_it_may.as_secs());
             return Ok((Outcome { retry_in, ..outcome }, Exit::Failed));
         }
-        if !until_it_may.is_zero() && !options.as_json {
+        if !until_it_may.is_zero() {
             complain(&match language {
                 Language::English => format!(
                     "two fetches keep their distance: this one may run in {}; waiting",
@@ -234,13 +232,15 @@ impl Asking<'_> {
             if Instant::now() >= deadline {
                 let late = match language {
                     Language::English => format!(
-                        "no worker refreshed within {}; the wish is kept. `zhongkong status {}` tells why",
+                        "no worker refreshed within {}{}. `zhongkong status {}` tells why",
                         span(options.wait.as_secs()),
+                        self.kept(),
                         target.unit.id
                     ),
                     Language::Chinese => format!(
-                        "{} 内没有 worker 完成刷新；该请求已保留。原因见 `zhongkong status {}`",
+                        "{} 内没有 worker 完成刷新{}。原因见 `zhongkong status {}`",
                         span(options.wait.as_secs()),
+                        self.kept(),
                         target.unit.id
                     ),
                 };
@@ -285,6 +285,16 @@ impl Asking<'_> {
         };
         let exit = if killed { Exit::Failed } else { Exit::Done };
         (self.outcome("unchanged", state, now_ms, text), exit)
+    }
+
+    /// That a mark outlives this command, if one was made.
+    const fn kept(&self) -> &'static str {
+        match self.options.wish {
+            Wish::IfOwed => "",
+            Wish::Force | Wish::Invalidate => {
+                self.language.say("; the wish is kept", "；该请求已保留")
+            }
+        }
     }
 
     fn refused(&self, state: &State, refusal: &Refusal, now_ms: u64) -> Outcome {

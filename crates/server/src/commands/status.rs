@@ -4,7 +4,6 @@ use comfy_table::{ContentArrangement, Table};
 use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::Store;
-use zhongkong_core::refusal::Status;
 
 use super::target::anybody;
 use crate::config::Config;
@@ -65,7 +64,7 @@ pub(crate) async fn status(
             }
             // Whom the refusal concerns may be everybody there is.
             let retry_in = report.error.as_ref().map_or(0, |error| error.retry_in);
-            report.refresh_in = report.refresh_in.max(retry_in);
+            report.refresh_in = report.refresh_in.map(|wait| wait.max(retry_in));
             reports.push(report);
         }
     }
@@ -106,10 +105,8 @@ fn table(reports: &[UnitReport], language: Language) -> String {
         let life = if report.valid { span(report.expires_in) } else { none() };
         let next = if report.refreshing {
             language.say("now", "进行中").to_owned()
-        } else if report.status == Status::Paused {
-            none()
         } else {
-            span(report.refresh_in)
+            report.refresh_in.map_or_else(none, span)
         };
         let doubt = if report.doubt.is_empty() { none() } else { report.doubt.join(",") };
         let worker = if report.worker.is_empty() { none() } else { report.worker.clone() };

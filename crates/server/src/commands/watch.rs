@@ -1,6 +1,5 @@
 //! `watch`: what happens to the tokens, as it happens.
 
-use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
@@ -8,6 +7,7 @@ use tokio::sync::mpsc;
 use zhongkong_core::credential::CredentialId;
 use zhongkong_core::ports::{Notice, Store};
 
+use super::target::Target;
 use crate::config::Config;
 use crate::event::Event;
 use crate::language::Language;
@@ -24,6 +24,11 @@ pub(crate) async fn watch(
     language: Language,
 ) -> anyhow::Result<Exit> {
     let store = wiring::store(&config.redis)?;
+    if let Some(id) = &id
+        && let Err(exit) = Target::find_all(&store, config, id, language).await
+    {
+        return Ok(exit);
+    }
     if let Err(error) = store.living().await {
         return Ok(complain_of_redis(&error, language));
     }
@@ -75,7 +80,7 @@ pub(crate) async fn watch(
             Some(Notice::Listening) if std::mem::take(&mut deaf) => {
                 complain(language.say("redis answers again", "Redis 已恢复"));
             }
-            Some(Notice::Listening) if std::io::stderr().is_terminal() && !as_json => {
+            Some(Notice::Listening) if !as_json => {
                 complain(language.say("watching; Ctrl-C ends it", "正在监听；按 Ctrl-C 结束"));
             }
             Some(Notice::Listening | Notice::Touched { .. } | Notice::Flushed) => {}
