@@ -139,10 +139,9 @@ impl State {
     /// One more report of a token whose mark has its time already.
     fn report_of_a_marked(&mut self, now_ms: u64, request: &ReportRequest) -> ReportAnswer {
         let ReportRequest { evidence, spacing_ms, epoch, .. } = request;
-        // What only readers say may have to wait for long. Whether the token is dead is looked at meanwhile.
-        let waits = self.rejected == Some(Mark::Reported)
-            && self.rejected_from_ms > now_ms
-            && !self.doubt.contains(Doubt::Foreign);
+        let dead_from_ms = self.served_from_ms(now_ms, self.strained_spacing_ms(*spacing_ms));
+        // What only readers say may have to wait longer than a death: whether it is one is looked at meanwhile.
+        let waits = self.rejected == Some(Mark::Reported) && self.rejected_from_ms > dead_from_ms;
         let mut foreign = false;
         match *evidence {
             Evidence::Word { probe_ms } if waits && probe_ms > 0 => {
@@ -156,10 +155,8 @@ impl State {
             _ if evidence.is_death() => {
                 self.probing_until_ms = 0;
                 foreign = self.doubt_foreign(now_ms, epoch);
-                if self.rejected == Some(Mark::Reported) {
-                    let spaced_ms = self.strained_spacing_ms(*spacing_ms);
-                    let from_ms = self.served_from_ms(now_ms, spaced_ms);
-                    self.rejected_from_ms = self.rejected_from_ms.min(from_ms);
+                if waits {
+                    self.rejected_from_ms = dead_from_ms;
                 }
             }
             _ => {}

@@ -36,7 +36,7 @@ impl Coordinator {
             Ok(Done::Reread(unit, configuration)) => self.reconfigured(&unit, configuration),
             Ok(Done::Probed(unit, found)) => self.probed(&unit, found),
             Ok(Done::Reported(unit, fingerprint, asked)) => {
-                self.reported(&unit, fingerprint, asked);
+                self.reported((unit, fingerprint), asked);
             }
             Ok(Done::Adopted(adopted)) => self.adopted(adopted),
             Ok(Done::Finished(entry)) => self.finished(&entry),

@@ -116,15 +116,16 @@ impl Coordinator {
             }
             return;
         }
-        if let Reporter::Caller(answer) = reporter {
-            if full {
+        let reporter = match reporter {
+            Reporter::Caller(answer) if full => {
                 drop(answer.send(Err(CommandError::Busy)));
                 return;
             }
-            self.reports.open.insert(key.clone(), vec![Reporter::Caller(answer)]);
-        } else {
-            self.reports.open.insert(key.clone(), vec![reporter]);
-        }
+            Reporter::Nobody if full => return,
+            // Entries are taken only while there is room.
+            reporter => reporter,
+        };
+        self.reports.open.insert(key.clone(), vec![reporter]);
         let (unit, fingerprint) = key;
         let credential = self.units.get_mut(&unit).map(|slot| Arc::clone(&slot.credential));
         let report = Report {
@@ -144,11 +145,9 @@ impl Coordinator {
     /// What a report came to: everybody who shares it is told.
     pub(super) fn reported(
         &mut self,
-        unit: &Unit,
-        fingerprint: Fingerprint,
+        key: (Unit, Fingerprint),
         asked: Asked<(ReportAnswer, Observed)>,
     ) {
-        let key = (unit.clone(), fingerprint);
         let reporters = self.reports.open.remove(&key).unwrap_or_default();
         let (unit, fingerprint) = key;
         let (answer, observed) = match asked.answer {

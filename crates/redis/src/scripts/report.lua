@@ -91,9 +91,9 @@ end
 
 -- One more report of a token whose mark has its time already.
 local function report_of_a_marked()
-  -- What only readers say may have to wait for long. Whether the token is dead is looked at meanwhile.
-  local waits = s.rejected == 'reported' and num('rejected_from_ms') > now
-    and not string.find(s.doubt or '', 'foreign', 1, true)
+  local dead_from = served_from(strained_spacing())
+  -- What only readers say may have to wait longer than a death: whether it is one is looked at meanwhile.
+  local waits = s.rejected == 'reported' and num('rejected_from_ms') > dead_from
   if evidence == 'word' and waits and probe_for > 0 then return check_first(spacing) end
   if evidence == 'hearsay' and waits then return answer('noted', '', 'noted') end
   if evidence == 'alive' and waits then
@@ -104,9 +104,7 @@ local function report_of_a_marked()
   if is_death then
     set('probing_until_ms', nil)
     foreign = doubt_foreign()
-    if s.rejected == 'reported' then
-      set('rejected_from_ms', math.min(num('rejected_from_ms'), served_from(strained_spacing())))
-    end
+    if waits then set('rejected_from_ms', dead_from) end
   end
   return answer('marked', int(num('rejected_from_ms')), is_death and 'reported', foreign)
 end
