@@ -14,10 +14,11 @@ use zhongkong_core::report::Probed;
 use zhongkong_core::token::Token;
 
 use crate::provider::Provider;
+use crate::quota::{self, ClearQuotaError};
 use crate::scrub::Scrub;
 use crate::secret::Secret;
 use crate::transport::{Exchange, Transport};
-use crate::{answer, probe, quota, wechat, wechat_stable};
+use crate::{answer, probe, wechat, wechat_stable};
 
 /// Hex digits of a configuration's hash: enough to tell configurations apart, too few to learn from.
 const CONFIGURATION_DIGITS: usize = 12;
@@ -39,25 +40,6 @@ pub struct Account {
 pub struct WeChat {
     account: Account,
     transport: Transport,
-}
-
-/// Why an account's quotas were not cleared.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ClearQuotaError {
-    /// The upstream refused.
-    #[error("refused: {message} ({code})")]
-    Refused {
-        /// Its code.
-        code: i64,
-        /// Its words, without a secret.
-        message: String,
-    },
-    /// Nothing was sent.
-    #[error("not sent: {0}")]
-    NotSent(String),
-    /// It may or may not have been done.
-    #[error("no clear answer: {0}")]
-    Unknown(String),
 }
 
 impl WeChat {

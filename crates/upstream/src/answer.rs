@@ -9,7 +9,7 @@ use zhongkong_core::ports::Fetched;
 use zhongkong_core::report::Probed;
 use zhongkong_core::token::Token;
 
-use crate::account::ClearQuotaError;
+use crate::quota::ClearQuotaError;
 use crate::scrub::Scrub;
 
 /// The longest life that is believed. WeChat's tokens live two hours.

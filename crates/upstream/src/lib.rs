@@ -26,7 +26,8 @@ pub mod transport;
 mod wechat;
 mod wechat_stable;
 
-pub use account::{Account, ClearQuotaError, WeChat};
+pub use account::{Account, WeChat};
 pub use provider::{Provider, UnknownProvider};
+pub use quota::ClearQuotaError;
 pub use secret::{Secret, SecretError};
 pub use transport::{Transport, TransportError, TransportSettings};

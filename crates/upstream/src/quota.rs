@@ -8,6 +8,25 @@ use url::Url;
 
 use crate::wechat::{encoded, endpoint};
 
+/// Why an account's quotas were not cleared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClearQuotaError {
+    /// The upstream refused.
+    #[error("refused: {message} ({code})")]
+    Refused {
+        /// Its code.
+        code: i64,
+        /// Its words, without a secret.
+        message: String,
+    },
+    /// Nothing was sent.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// It may or may not have been done.
+    #[error("no clear answer: {0}")]
+    Unknown(String),
+}
+
 /// The request. Its URL holds the secret: it must not be shown.
 pub(crate) fn request(base_url: &Url, app_id: &str, secret: &SecretString) -> Request {
     let mut url = endpoint(base_url, "cgi-bin/clear_quota/v2");
