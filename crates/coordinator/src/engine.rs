@@ -369,8 +369,8 @@ impl Coordinator {
         if let Some((state, now_ms)) = slot.keeper.view(world.now) {
             telemetry.seen(unit, state);
             for waiter in std::mem::take(&mut slot.waiters) {
-                let bar = state.bar(now_ms, &slot.configuration, &world.living);
-                match waiter.outcome(state, now_ms, bar) {
+                let refusal = state.refused_to_all(now_ms, &slot.configuration, &world.living);
+                match waiter.outcome(state, now_ms, refusal) {
                     // Whoever no longer waits needs no answer.
                     Some(answer) => drop(waiter.answer.send(answer)),
                     None => slot.waiters.push(waiter),

@@ -146,8 +146,7 @@ impl Handle {
     pub async fn views(&self, id: Option<CredentialId>) -> Result<Vec<UnitView>, CommandError> {
         let (answer, answered) = oneshot::channel();
         self.order(Order::Views { id, answer }).await?;
-        let views = tokio::time::timeout(ANSWER_TIMEOUT, answered).await;
-        let mut views = views.ok().and_then(Result::ok).ok_or(CommandError::Busy)?;
+        let mut views = within(ANSWER_TIMEOUT, answered).await?;
         views.sort_by(|a, b| a.unit.cmp(&b.unit));
         Ok(views)
     }
@@ -161,8 +160,7 @@ impl Handle {
     ) -> Result<RefreshAnswer, CommandError> {
         let (answer, answered) = oneshot::channel();
         self.order(Order::Refresh { unit, force, answer }).await?;
-        let waiting = tokio::time::timeout(ANSWER_TIMEOUT, answered).await;
-        outcome(waiting.ok().and_then(Result::ok).ok_or(CommandError::Busy)??, wait).await
+        outcome(within(ANSWER_TIMEOUT, answered).await??, wait).await
     }
 
     /// Records a reader's word that the token of `fingerprint` was rejected, and waits at most `wait` for what that
@@ -175,9 +173,7 @@ impl Handle {
     ) -> Result<RefreshAnswer, CommandError> {
         let (answer, answered) = oneshot::channel();
         self.order(Order::Report { unit, fingerprint, answer }).await?;
-        let waiting = tokio::time::timeout(REPORT_TIMEOUT, answered).await;
-        let waiting = waiting.ok().and_then(Result::ok).ok_or(CommandError::Busy)?;
-        let answer = match waiting {
+        let answer = match within(REPORT_TIMEOUT, answered).await? {
             Ok(waiting) => outcome(waiting, wait).await,
             Err(error) => Err(error),
         };
@@ -207,6 +203,12 @@ impl Handle {
         let sent = tokio::time::timeout(ANSWER_TIMEOUT, self.orders.send(order)).await;
         sent.ok().and_then(Result::ok).ok_or(CommandError::Busy)
     }
+}
+
+/// The loop's answer, if it comes in time.
+async fn within<T>(limit: Duration, answered: oneshot::Receiver<T>) -> Result<T, CommandError> {
+    let answer = tokio::time::timeout(limit, answered).await;
+    answer.ok().and_then(Result::ok).ok_or(CommandError::Busy)
 }
 
 async fn outcome(waiting: Waiting, wait: Duration) -> Result<RefreshAnswer, CommandError> {

@@ -144,20 +144,19 @@ impl Slot {
 }
 
 impl Waiter {
-    /// The answer, if `state` has it: a token of a later claim, or one that ended without, because of the refusal `bar`.
-    /// What concerns one worker is none, since another tries in a moment; nor is what the upstream did not say.
+    /// The answer, if `state` has it: a token of a later claim, or one that ended without, because the upstream refuses all.
     pub(crate) fn outcome(
         &self,
         state: &State,
         now_ms: u64,
-        bar: Option<&Refusal>,
+        refusal: Option<&Refusal>,
     ) -> Option<RefreshAnswer> {
         if state.token_fence != self.token_fence && state.usable(now_ms) {
             let another = state.generation != self.generation;
             return Some(if another { RefreshAnswer::Refreshed } else { RefreshAnswer::Unchanged });
         }
         let tried = state.fence > self.fence && !state.intent;
-        let refusal = bar.filter(|refusal| tried && refusal.code.is_some())?;
+        let refusal = refusal.filter(|_| tried)?;
         Some(RefreshAnswer::Failed { refusal: Box::new(refusal.clone()), now_ms })
     }
 }

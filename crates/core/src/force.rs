@@ -72,20 +72,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::outlook::WECHAT;
-    use crate::token::Fingerprint;
-
-    const NOW: u64 = 1_795_380_778_000;
-
-    fn with_a_token() -> State {
-        State {
-            v: 1,
-            fingerprint: Some(Fingerprint::of("T")),
-            expires_at_ms: NOW + 3_600_000,
-            refresh_at_ms: NOW + 3_000_000,
-            spaced_from_ms: NOW - 3_600_000,
-            ..State::default()
-        }
-    }
+    use crate::report::tests::{NOW, with_a_token};
 
     #[test]
     fn force_lifts_every_bar_and_waits_the_spacing_out() {

@@ -150,7 +150,7 @@ impl State {
     /// worker that may try first; none if one of them may try now.
     ///
     /// What was refused to a `configuration` holds for all: that another worker has another one cannot be seen.
-    pub fn bar(&self, now_ms: u64, configuration: &str, living: &[String]) -> Option<&Refusal> {
+    fn bar(&self, now_ms: u64, configuration: &str, living: &[String]) -> Option<&Refusal> {
         let bar = |identity: &str| {
             let mine = self.refusals.iter().filter(|r| r.concerns(identity, configuration));
             mine.filter(|r| r.retry_at_ms > now_ms).max_by_key(|r| r.retry_at_ms)
@@ -160,6 +160,19 @@ impl State {
         }
         let bars: Option<Vec<&Refusal>> = living.iter().map(|identity| bar(identity)).collect();
         bars?.into_iter().min_by_key(|refusal| refusal.retry_at_ms)
+    }
+
+    /// What the upstream said because of which none of `living` may try at `now_ms`: the answer to whoever waits.
+    ///
+    /// A claim that is current may yet bring a token, and what the upstream did not say passes by itself.
+    pub fn refused_to_all(
+        &self,
+        now_ms: u64,
+        configuration: &str,
+        living: &[String],
+    ) -> Option<&Refusal> {
+        let bar = self.bar(now_ms, configuration, living);
+        bar.filter(|refusal| refusal.code.is_some() && !self.claim_is_current(now_ms))
     }
 
     /// How often in a row the refusal `scope`, `key` was met.

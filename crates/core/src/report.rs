@@ -205,10 +205,10 @@ impl State {
         }
         let again_until_ms = 2 * STRAINED_SPACING_MAX_MS.max(*spacing_ms);
         let quiet_from_ms = self.marked_at_ms.min(now_ms).saturating_add(again_until_ms);
-        if self.marked_at_ms == 0 || now_ms >= quiet_from_ms {
+        let again = self.marked_at_ms > 0 && now_ms < quiet_from_ms;
+        if !again {
             self.strain = 0;
         }
-        let again = self.marked_at_ms > 0 && now_ms < quiet_from_ms;
         let counts = *evidence != Evidence::Found && self.usable(now_ms);
         let from_ms = if counts && self.is_spent(day, *budget) && !evidence.is_death() {
             if self.report_day == day {
@@ -267,16 +267,16 @@ pub const fn day_of(now_ms: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const NOW: u64 = 1_795_380_778_000;
+    pub(crate) const NOW: u64 = 1_795_380_778_000;
     const WORD: Evidence = Evidence::Word { probe_ms: 5_000 };
     const ALIVE: Evidence = Evidence::Checked(Probed::Alive);
     const DEAD: Evidence = Evidence::Checked(Probed::Dead);
     const CANNOT_TELL: Evidence = Evidence::Checked(Probed::CannotTell);
 
-    fn with_a_token() -> State {
+    pub(crate) fn with_a_token() -> State {
         State {
             v: 1,
             fingerprint: Some(Fingerprint::of("T")),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::streams::{StreamInfoConsumersReply, StreamPendingCountReply};
-use redis::{Client, Cmd, FromRedisValue, Value};
+use redis::{Client, FromRedisValue, Value};
 use zhongkong_core::credential::{Kind, Unit};
 use zhongkong_core::ports::{LeftReport, StoreError};
 use zhongkong_core::token::Fingerprint;
@@ -50,11 +50,11 @@ impl Inbox {
         read.arg(&["GROUP", GROUP, consumer, "COUNT"]).arg(TAKEN_AT_ONCE);
         read.arg("BLOCK").arg(BLOCK.as_millis().to_string());
         read.arg(&["STREAMS", &self.key, ">"]);
-        let answer = match ask(&self.waiting, "take_reports", read.clone()).await {
+        let answer = match self.waiting.ask("take_reports", read.clone()).await {
             // The stream is new, or somebody deleted it, and its group with it.
             Err(StoreError::Refused(why)) if why.contains("NOGROUP") => {
                 self.create().await?;
-                ask(&self.waiting, "take_reports", read).await?
+                self.waiting.ask("take_reports", read).await?
             }
             // Somebody deleted it while it was waited for; the next call makes it anew.
             Err(StoreError::Refused(why)) if why.contains("UNBLOCKED") => return Ok(Vec::new()),
@@ -62,14 +62,14 @@ impl Inbox {
         };
         let streams: Option<HashMap<String, Vec<Value>>> = understood(answer)?;
         let entries = streams.into_iter().flatten().flat_map(|(_, entries)| entries);
-        Ok(entries.filter_map(|entry| left_report(entry, 0)).collect())
+        Ok(entries.filter_map(|entry| left_report(entry, |_| 0)).collect())
     }
 
     /// The group begins at the first entry: what was left before any worker lived is served, too.
     async fn create(&self) -> Result<(), StoreError> {
         let mut create = redis::cmd("XGROUP");
         create.arg(&["CREATE", &self.key, GROUP, "0", "MKSTREAM"]);
-        match ask(&self.waiting, "take_reports", create).await {
+        match self.waiting.ask("take_reports", create).await {
             // Another worker was quicker.
             Err(StoreError::Refused(why)) if why.contains("BUSYGROUP") => Ok(()),
             created => created.map(drop),
@@ -86,7 +86,7 @@ impl Inbox {
     ) -> Result<Vec<LeftReport>, StoreError> {
         let mut list = redis::cmd("XINFO");
         list.arg(&["CONSUMERS", &self.key, GROUP]);
-        let consumers: StreamInfoConsumersReply = match ask(link, "adopt_reports", list).await {
+        let consumers: StreamInfoConsumersReply = match link.ask("adopt_reports", list).await {
             // No stream, or no group: nobody has taken anything.
             Err(StoreError::Refused(_)) => return Ok(Vec::new()),
             answer => understood(answer?)?,
@@ -125,7 +125,7 @@ impl Inbox {
             let mut retire = redis::cmd("EVAL");
             retire.arg(RETIRE).arg(1).arg(&self.key).arg(&[GROUP, other]);
             // Tried again at the next turn; what was claimed is worth more.
-            ask(link, "adopt_reports", retire).await.ok();
+            link.ask("adopt_reports", retire).await.ok();
         }
         Ok(claimed)
     }
@@ -141,7 +141,7 @@ impl Inbox {
         let mut pending = redis::cmd("XPENDING");
         pending.arg(&[&self.key, GROUP, "IDLE", &idle, "-", "+"]).arg(TAKEN_AT_ONCE).arg(other);
         let pending: StreamPendingCountReply =
-            understood(ask(link, "adopt_reports", pending).await?)?;
+            understood(link.ask("adopt_reports", pending).await?)?;
         if pending.ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -150,16 +150,12 @@ impl Inbox {
         for entry in &pending.ids {
             claim.arg(&entry.id);
         }
-        let claimed: Vec<Value> = understood(ask(link, "adopt_reports", claim).await?)?;
-        let tries: HashMap<&str, usize> =
-            pending.ids.iter().map(|entry| (entry.id.as_str(), entry.times_delivered)).collect();
-        let left = claimed.into_iter().filter_map(|entry| left_report(entry, 0));
-        Ok(left
-            .map(|left| {
-                let tries = tries.get(left.entry.as_str()).copied().unwrap_or(0);
-                LeftReport { tries: u64::try_from(tries).unwrap_or(u64::MAX), ..left }
-            })
-            .collect())
+        let claimed: Vec<Value> = understood(link.ask("adopt_reports", claim).await?)?;
+        let tries = |entry: &str| {
+            let taken = pending.ids.iter().find(|taken| taken.id == entry);
+            taken.map_or(0, |taken| u64::try_from(taken.times_delivered).unwrap_or(u64::MAX))
+        };
+        Ok(claimed.into_iter().filter_map(|entry| left_report(entry, tries)).collect())
     }
 
     /// An entry was served: acknowledged and deleted.
@@ -174,22 +170,17 @@ impl Inbox {
     }
 }
 
-async fn ask(link: &Link, name: &'static str, command: Cmd) -> Result<Value, StoreError> {
-    let mut pipe = redis::pipe();
-    pipe.add_command(command);
-    settled(link.send(name, &mut pipe).await?.into_iter().next())
-}
-
 fn understood<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
     redis::from_redis_value(value).map_err(|_| strange("entries of another form"))
 }
 
-/// One entry; none if it is gone already. Each is read by itself: one that is spoilt must not hide the others.
-fn left_report(entry: Value, tries: u64) -> Option<LeftReport> {
+/// One entry, handed out so many times before; none if it is gone already. Each is read by itself: one that is spoilt
+/// must not hide the others.
+fn left_report(entry: Value, tries: impl Fn(&str) -> u64) -> Option<LeftReport> {
     let (entry, fields): (String, Value) = redis::from_redis_value(entry).ok()?;
     let fields: Option<Vec<Vec<u8>>> = redis::from_redis_value(fields).ok();
     let report = fields.ok_or("it has no fields").and_then(read);
-    Some(LeftReport { entry, tries, report })
+    Some(LeftReport { tries: tries(&entry), entry, report })
 }
 
 /// What an entry says: `id`, `kind` if it is another than the access token, and `fingerprint` or `token`.
@@ -248,10 +239,10 @@ mod tests {
     #[test]
     fn an_entry_that_is_gone_is_none_and_one_that_is_spoilt_can_still_be_finished() {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        assert_eq!(left_report(Value::Nil, 0), None);
+        assert_eq!(left_report(Value::Nil, |_| 0), None);
         let spoilt = Value::Array(vec![text("1-0"), Value::Array(vec![text("hello"), text("x")])]);
         let expected =
             LeftReport { entry: "1-0".to_owned(), tries: 3, report: Err("id is missing") };
-        assert_eq!(left_report(spoilt, 3), Some(expected));
+        assert_eq!(left_report(spoilt, |_| 3), Some(expected));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
     ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -171,6 +171,13 @@ impl Link {
                 Err(StoreError::Unavailable(describe(&error)))
             }
         }
+    }
+
+    /// Sends one command, and gives its answer.
+    pub(crate) async fn ask(&self, name: &'static str, command: Cmd) -> Result<Value, StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.add_command(command);
+        settled(self.send(name, &mut pipe).await?.into_iter().next())
     }
 
     /// Sends one script call and what follows it in the same pipeline; both again if the server had forgotten the script.

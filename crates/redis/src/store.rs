@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Client, Cmd, RedisResult, Value};
+use redis::{Client, RedisResult, Value};
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::clock::millis;
@@ -113,7 +113,7 @@ impl RedisStore {
         let oldest_ms = self.now_ms("living").await?.saturating_sub(BEAT_VALID_MS);
         let mut list = redis::cmd("ZRANGEBYSCORE");
         list.arg(self.keys.workers()).arg(oldest_ms).arg("+inf");
-        let living = self.ask("living", list).await?;
+        let living = self.commands.ask("living", list).await?;
         redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))
     }
 
@@ -163,16 +163,9 @@ impl RedisStore {
         reply.parsed()
     }
 
-    /// One command, and its answer.
-    async fn ask(&self, name: &'static str, command: Cmd) -> Result<Value, StoreError> {
-        let mut pipe = redis::pipe();
-        pipe.add_command(command);
-        settled(self.commands.send(name, &mut pipe).await?.into_iter().next())
-    }
-
     /// The store's time, in milliseconds since 1970.
     async fn now_ms(&self, name: &'static str) -> Result<u64, StoreError> {
-        let time = self.ask(name, redis::cmd("TIME")).await?;
+        let time = self.commands.ask(name, redis::cmd("TIME")).await?;
         millis_of(time).ok_or_else(|| strange("a time that is none"))
     }
 
@@ -221,7 +214,7 @@ impl RedisStore {
         if news && self.replicas == Replicas::Auto {
             let mut keep = redis::cmd("SET");
             keep.arg(self.keys.replicas()).arg(connected);
-            self.ask("replicas", keep).await?;
+            self.commands.ask("replicas", keep).await?;
         }
         Ok(())
     }
@@ -454,7 +447,7 @@ impl Store for RedisStore {
     async fn leave(&self, worker: &Worker) -> Result<(), StoreError> {
         let mut remove = redis::cmd("ZREM");
         remove.arg(self.keys.workers()).arg(&worker.identity);
-        self.ask("leave", remove).await.map(drop)
+        self.commands.ask("leave", remove).await.map(drop)
     }
 
     async fn listen(&self, hear: &(dyn Fn(Notice) + Send + Sync)) {

@@ -119,10 +119,8 @@ impl Coordinator {
             Outlook::Owed { at_ms, .. } => (after(at_ms), after(at_ms)),
         };
         let (not_before, retry_after) = waits;
-        let bar = state.bar(now_ms, &slot.configuration, &world.living);
-        // A claim that is current may yet bring a token. What the upstream did not say passes by itself.
-        let bar = bar.filter(|refusal| refusal.code.is_some() && !state.claim_is_current(now_ms));
-        if let Some(refusal) = bar {
+        let refusal = state.refused_to_all(now_ms, &slot.configuration, &world.living);
+        if let Some(refusal) = refusal {
             let refusal = Box::new(refusal.clone());
             return Ok(Waiting::Now(RefreshAnswer::Failed { refusal, now_ms }));
         }

@@ -4,11 +4,10 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use zhongkong_coordinator::{PAUSED_FOR, RefreshAnswer};
-use zhongkong_core::clock::millis;
 use zhongkong_core::credential::Unit;
 
 use super::Api;
-use super::problem::Problem;
+use super::problem::{Problem, seconds_to_wait};
 use super::token::{TokenAnswer, next_chance};
 use crate::language::Language;
 use crate::report::RefusalReport;
@@ -57,8 +56,7 @@ impl Api {
             token: TokenAnswer::new(unit, &published),
             refreshed,
             outcome,
-            // Rounded up: who comes early comes in vain.
-            retry_after: retry_after.map(|wait| millis(wait).div_ceil(1_000).max(1)),
+            retry_after: retry_after.map(seconds_to_wait),
         };
         Ok(Json(body).into_response())
     }

@@ -105,8 +105,7 @@ impl Problem {
     pub(super) fn no_valid_token(id: &CredentialId, retry_after: Duration) -> Self {
         let detail = format!("{id} has no valid token now");
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        // Rounded up: who comes early comes in vain.
-        let retry_after = Some(millis(retry_after).div_ceil(1_000).max(1));
+        let retry_after = Some(seconds_to_wait(retry_after));
         Self { retry_after, ..Self::new(status, "no_valid_token", "No valid token", detail) }
     }
 
@@ -118,6 +117,11 @@ impl Problem {
         problem.upstream = Some(Box::new(refusal));
         Self { retry_after, ..problem }
     }
+}
+
+/// Whole seconds after which to ask again, rounded up: who comes early comes in vain.
+pub(super) fn seconds_to_wait(wait: Duration) -> u64 {
+    millis(wait).div_ceil(1_000).max(1)
 }
 
 impl From<CommandError> for Problem {

@@ -3,9 +3,10 @@
 use serde_json::json;
 use zhongkong_core::credential::{CredentialId, Kind, Unit};
 
+use super::target::unknown;
 use crate::config::Config;
 use crate::language::Language;
-use crate::terminal::{Exit, answer, complain, complain_of_redis, consent};
+use crate::terminal::{Exit, answer, complain_of_redis, consent};
 use crate::wiring;
 
 pub(crate) async fn forget(
@@ -43,12 +44,7 @@ pub(crate) async fn forget(
         }
     }
     if removed == 0 && !configured {
-        let unknown = language.say(
-            "is neither in this configuration nor in Redis",
-            "既不在本配置中，也不在 Redis 中",
-        );
-        complain(&format!("{id}: {unknown}"));
-        return Ok(Exit::Failed);
+        return Ok(unknown(&id, language));
     }
     answer(&if as_json {
         json!({ "id": id, "removed": removed }).to_string()

@@ -164,7 +164,8 @@ impl Asking<'_> {
             Outlook::Owed { at_ms, .. } => at_ms.max(now_ms),
         };
         let living = store.living().await?;
-        if let Some(refusal) = bar(&marked, now_ms, &living) {
+        let refusal = marked.refused_to_all(now_ms, &marked.configuration, &living);
+        if let Some(refusal) = refusal {
             return Ok((self.refused(&marked, refusal, now_ms), Exit::Failed));
         }
         if living.is_empty() {
@@ -225,7 +226,8 @@ impl Asking<'_> {
             let tried = state.fence > before.fence && !state.intent;
             if tried {
                 let living = store.living().await?;
-                if let Some(refusal) = bar(&state, now_ms, &living) {
+                let refusal = state.refused_to_all(now_ms, &state.configuration, &living);
+                if let Some(refusal) = refusal {
                     return Ok((self.refused(&state, refusal, now_ms), Exit::Failed));
                 }
             }
@@ -323,10 +325,4 @@ impl Asking<'_> {
             refusals: Vec::new(),
         }
     }
-}
-
-/// What the upstream said because of which nobody who lives may try.
-fn bar<'a>(state: &'a State, now_ms: u64, living: &[String]) -> Option<&'a Refusal> {
-    let bar = state.bar(now_ms, &state.configuration, living);
-    bar.filter(|refusal| refusal.code.is_some() && !state.claim_is_current(now_ms))
 }

@@ -40,12 +40,7 @@ impl<'a> Target<'a> {
             }
         };
         if credential.is_none() && !state.exists() {
-            let unknown = language.say(
-                "is neither in this configuration nor in Redis",
-                "既不在本配置中，也不在 Redis 中",
-            );
-            complain(&format!("{}: {unknown}", unit.id));
-            return Err(Exit::Failed);
+            return Err(unknown(&unit.id, language));
         }
         Ok(Self { unit, credential, state, now_ms, epoch })
     }
@@ -85,6 +80,14 @@ impl<'a> Target<'a> {
     pub(crate) fn anybody(&self) -> Viewer {
         anybody(&self.epoch)
     }
+}
+
+/// Complains of a credential that nobody knows, and tells how to end.
+pub(crate) fn unknown(id: &CredentialId, language: Language) -> Exit {
+    let unknown = language
+        .say("is neither in this configuration nor in Redis", "既不在本配置中，也不在 Redis 中");
+    complain(&format!("{id}: {unknown}"));
+    Exit::Failed
 }
 
 /// A unit's state, and the store's time and epoch.
