@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Normal dependencies among the members.
-const DEPENDENCIES: [(&str, &[&str]); 10] = [
+const DEPENDENCIES: [(&str, &[&str]); 14] = [
     ("zhongkong-core", &[]),
     ("zhongkong-redis", &["zhongkong-core"]),
     ("zhongkong-upstream", &["zhongkong-core"]),
@@ -18,6 +18,10 @@ const DEPENDENCIES: [(&str, &[&str]); 10] = [
     ("zhongkong-client", &["zhongkong-core"]),
     ("zhongkong-simulator", &[]),
     ("zhongkong-testkit", &["zhongkong-simulator"]),
+    ("zhongkong-model", &["zhongkong-core"]),
+    ("zhongkong-history", &[]),
+    ("zhongkong-simulation", &["zhongkong-coordinator", "zhongkong-core", "zhongkong-history"]),
+    ("zhongkong-bench", &[]),
     ("zhongkong-demo", &["zhongkong-testkit"]),
     ("zhongkong-tests", &["zhongkong", "zhongkong-client", "zhongkong-testkit"]),
 ];

@@ -1,0 +1,1 @@
+//! The refresh protocol, model-checked on the transitions that workers run.

@@ -1,0 +1,1 @@
+//! Hours of a cluster's life in moments, from a seed.
