@@ -119,6 +119,9 @@ impl World {
         let [primary, replica] = &mut world.nodes;
         replica.state.clone_from(&primary.state);
         replica.published = primary.published;
+        if protocol.bounds.split {
+            world.splits(protocol);
+        }
         Some(world)
     }
 
