@@ -14,7 +14,7 @@ define need
 	  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2); }
 endef
 
-.PHONY: help demo test check
+.PHONY: help demo test check model
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
@@ -38,3 +38,7 @@ check: ## Formatting, lints, documentation and its examples
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	cargo test --locked --workspace --doc
+
+model: ## Explore the protocol's model: more than ten million states, some twenty minutes; ARGS="--case R2" for one story
+	$(call need,cc,gcc libc6-dev)
+	cargo run --release --locked --quiet -p zhongkong-model -- --size large $(ARGS)

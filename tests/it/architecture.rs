@@ -31,7 +31,7 @@ const OWNERS: [(&str, &[&str]); 7] = [
     ("redis", &["zhongkong-redis", "zhongkong-client", "zhongkong-testkit", "zhongkong-demo"]),
     ("reqwest", &["zhongkong-upstream"]),
     ("axum", &["zhongkong", "zhongkong-simulator"]),
-    ("clap", &["zhongkong", "zhongkong-simulator", "zhongkong-demo"]),
+    ("clap", &["zhongkong", "zhongkong-simulator", "zhongkong-demo", "zhongkong-model"]),
     ("anyhow", &["zhongkong", "zhongkong-demo"]),
     ("metrics-exporter-prometheus", &["zhongkong"]),
     ("tracing-subscriber", &["zhongkong"]),

@@ -54,6 +54,7 @@ pub const ANY: u8 = u8::MAX;
 pub struct Budget([u8; 15]);
 
 /// A model's bounds.
+#[expect(clippy::struct_excessive_bools, reason = "each widens or narrows the model by itself")]
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Workers, at most three.
@@ -65,26 +66,26 @@ pub struct Bounds {
     /// How the upstream treats old tokens.
     pub nature: Nature,
     /// Length of a claim, in ticks.
-    pub lease: u64,
+    pub lease: u8,
     /// The longest time in which a request is still processed, in ticks.
-    pub hold: u64,
+    pub hold: u8,
     /// Length of a drain, in ticks.
-    pub drain: u64,
+    pub drain: u8,
     /// How long a replaced token is honoured, in ticks.
-    pub overlap: u64,
+    pub overlap: u8,
     /// Least time between two fetches, in ticks.
-    pub spacing: u64,
+    pub spacing: u8,
     /// A token's life, in ticks; none if tokens live for ever.
-    pub life: Option<u64>,
+    pub life: Option<u8>,
     /// When a refresh is due, in ticks after the commit; none if only an operator asks for one.
-    pub due: Option<u64>,
+    pub due: Option<u8>,
     /// Redis has a replica, and claims wait for it (rule R10).
     pub waits: bool,
     /// A reader keeps what it read for one tick, and uses it.
     pub reader: bool,
     /// Every refresh ends within the tick, and in an answer.
     pub prompt: bool,
-    /// The other node is an old primary that still serves, from the beginning.
+    /// It begins after a failover: one worker has settled the unit on the new primary, and the old one serves the others.
     pub split: bool,
     /// Whether replaced tokens die; without, all that counts is which token is the newest.
     pub deaths: bool,
@@ -183,17 +184,18 @@ impl Bounds {
     }
 
     /// How many ticks the store's clock may still step back.
-    pub const fn steps_back(faults: &Budget) -> u64 {
-        faults.left(Fault::ClockBack) as u64
+    pub const fn steps_back(faults: &Budget) -> u8 {
+        faults.left(Fault::ClockBack)
     }
 }
 
 impl Protocol {
     /// The rules for `bounds`, if the core accepts their times.
     pub fn new(bounds: Bounds) -> Result<Self, TimingError> {
-        let ticks = |ticks: u64| Duration::from_millis(ticks * TICK_MS);
+        let ticks = |ticks: u8| Duration::from_millis(u64::from(ticks) * TICK_MS);
+        let life = bounds.life.unwrap_or(FAR);
         let times = Times {
-            ahead: ticks(bounds.due.map_or(1, |due| bounds.life.unwrap_or(FAR) - due)),
+            ahead: ticks(bounds.due.map_or(1, |due| life - due)),
             request_timeout: Duration::from_millis(TICK_MS * 3 / 10),
             lease: ticks(bounds.lease),
             drain: ticks(bounds.drain),
@@ -218,13 +220,13 @@ impl Protocol {
 
     /// The life of a token that the upstream said to live so many ticks.
     pub fn life_ms(&self, life: u8) -> u64 {
-        self.bounds.life.map_or(FAR, |_| u64::from(life)) * TICK_MS
+        u64::from(self.bounds.life.map_or(FAR, |_| life)) * TICK_MS
     }
 
     /// How long before the end of that life a token is due, in whole ticks; without chance.
     pub fn ahead_ms(&self, life: u8) -> u64 {
         if self.bounds.life.is_none() {
-            return self.bounds.due.map_or(0, |due| FAR - due) * TICK_MS;
+            return u64::from(self.bounds.due.map_or(0, |due| FAR - due)) * TICK_MS;
         }
         let life = Duration::from_millis(self.life_ms(life));
         let ahead = due_before_expiry(self.bounds.nature, &self.timing, life, Random::new(0.0));
@@ -254,6 +256,6 @@ impl Protocol {
     pub fn witnessed_life(&self) -> Option<u8> {
         let faults = &self.bounds.faults;
         let steps = faults.allows(Fault::ClockBack) || faults.allows(Fault::ClockForward);
-        self.bounds.life.filter(|_| steps).and_then(|life| u8::try_from(life).ok())
+        self.bounds.life.filter(|_| steps)
     }
 }

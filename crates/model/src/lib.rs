@@ -4,7 +4,7 @@
 //! 1. [`time`], [`names`]: ticks, and small numbers for what a world counts.
 //! 2. [`switch`], [`bounds`]: the rules that can be taken away, and how much may go wrong.
 //! 3. [`upstream`], [`world`]: what there is. Redis is the core's own state.
-//! 4. [`action`], [`step`], [`store`], [`happened`]: what can happen, and what it does; the core's transitions decide.
+//! 4. [`action`], [`possible`], [`step`], [`store`], [`happened`]: what can happen, and what it does; the core's transitions decide.
 //! 5. [`pack`]: worlds that differ in nothing that matters are one.
 //! 6. [`settle`], [`model`]: what must hold, and the model as stateright explores it.
 //! 7. [`cases`], [`explore`], [`story`]: which models there are, what comes of them, and how that reads.
@@ -17,6 +17,7 @@ pub mod happened;
 pub mod model;
 pub mod names;
 pub mod pack;
+pub mod possible;
 pub mod settle;
 pub mod step;
 pub mod store;

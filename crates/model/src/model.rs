@@ -6,13 +6,13 @@ use stateright::{Model, Property};
 use zhongkong_core::outlook::Outlook;
 
 use crate::action::Action;
-use crate::bounds::{Bounds, Protocol};
+use crate::bounds::{ANY, Bounds, Fault, Protocol};
 use crate::happened::Happened;
 use crate::names;
 use crate::pack::Packed;
 use crate::time::NOW_MS;
-use crate::world::{Broken, Hand, Node, World};
 use crate::upstream::Upstream;
+use crate::world::{Broken, Hand, Node, World};
 
 /// A promise, checked in every world that can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,9 @@ impl Promise {
             Self::FenceGrows => !world.broken.went_back,
             Self::NeverCalledLate => !world.broken.needless,
             Self::OneSender => world.has_one_sender(protocol),
-            Self::CopyIsHonoured => world.copy.is_none_or(|(token, _)| world.upstream.honours(token)),
+            Self::CopyIsHonoured => {
+                world.copy.is_none_or(|(token, _)| world.upstream.honours(token))
+            }
             Self::Settles => world.settles(protocol),
         }
     }
@@ -99,7 +101,8 @@ impl Promise {
 impl World {
     /// The world in which a model begins: a settled unit, and workers that remember nothing.
     pub fn settled_from_scratch(protocol: &Protocol) -> Option<Self> {
-        let sound = Protocol::new(Bounds { without: None, ..protocol.bounds }).ok()?;
+        let bounds = Bounds { without: None, waits: false, ..protocol.bounds };
+        let sound = Protocol::new(bounds).ok()?;
         let mut world = Self {
             nodes: [Node { epoch: 1, ..Node::default() }, Node { epoch: 2, ..Node::default() }],
             primary: 0,
@@ -116,13 +119,29 @@ impl World {
         world = world.settled(&sound)?;
         world.left = protocol.bounds.faults;
         world.workers.iter_mut().for_each(|worker| *worker = Hand::default());
-        let [primary, replica] = &mut world.nodes;
-        replica.state.clone_from(&primary.state);
-        replica.published = primary.published;
+        if protocol.has_replica() {
+            let [primary, replica] = &mut world.nodes;
+            replica.state.clone_from(&primary.state);
+            replica.published = primary.published;
+        }
         if protocol.bounds.split {
             world.splits(protocol);
+            world = world.settled_by_one(&sound)?;
+            world.left = protocol.bounds.faults;
         }
         Some(world)
+    }
+
+    /// The first worker meets the new primary and settles the unit there; the others stay astray.
+    fn settled_by_one(mut self, protocol: &Protocol) -> Option<Self> {
+        let refresh = [Action::Claim(0), Action::Send(0), Action::Process(0), Action::Commit(0)];
+        let drain = std::iter::repeat_n(Action::Tick, usize::from(protocol.bounds.drain));
+        let steps = [Action::Meet(0)].into_iter().chain(refresh).chain(drain).chain(refresh);
+        self.left = self.left.and(Fault::Claim, ANY);
+        for action in steps {
+            self = self.after(protocol, action)?;
+        }
+        Some(self)
     }
 
     fn is_newest_or_owed(&self, protocol: &Protocol) -> bool {
@@ -190,7 +209,8 @@ impl Model for RefreshModel {
         let requests = 0..world.upstream.requests.len();
         let of_requests = requests.flat_map(|i| [Action::Process(i), Action::Refuse(i)]);
         let keeps = std::iter::once(Action::Keep(0));
-        let all = Action::OF_THE_WORLD.into_iter().chain(of_workers).chain(of_requests).chain(keeps);
+        let all =
+            Action::OF_THE_WORLD.into_iter().chain(of_workers).chain(of_requests).chain(keeps);
         actions.extend(all.filter(|action| world.allows(&self.protocol, *action)));
     }
 
@@ -227,7 +247,8 @@ impl Model for RefreshModel {
             Self::happens::<{ Happened::FOLLOWED }>(),
         ];
         let bits = (0..).map(|i| 1_u32 << i);
-        let wanted = happenings.into_iter().zip(bits).filter(|(_, bit)| self.must_happen & bit != 0);
+        let wanted =
+            happenings.into_iter().zip(bits).filter(|(_, bit)| self.must_happen & bit != 0);
         promises.chain(wanted.map(|(property, _)| property)).collect()
     }
 }

@@ -31,87 +31,6 @@ impl World {
         self.step(protocol, action).then_some(self)
     }
 
-    /// A cheap look at whether `action` can happen at all.
-    pub(crate) fn allows(&self, protocol: &Protocol, action: Action) -> bool {
-        let phase = |w: usize| &self.workers[w].phase;
-        let left = &self.left;
-        let (serves_two, prompt) = (self.split, protocol.bounds.prompt);
-        match action {
-            Action::Tick => !prompt || self.is_quiet(),
-            Action::Claim(w) => *phase(w) == Phase::Idle && left.allows(Fault::Claim),
-            Action::ClaimUnheard(w) => {
-                *phase(w) == Phase::Idle
-                    && left.allows(Fault::LostReply)
-                    && left.allows(Fault::Claim)
-            }
-            Action::Repeat(w) | Action::GiveUp(w) => matches!(phase(w), Phase::Asking { .. }),
-            Action::Check(w) => left.allows(Fault::Stall) && self.may_send(protocol, w) && {
-                matches!(phase(w), Phase::Held { checked: false, .. })
-            },
-            Action::Send(w) => {
-                self.may_send(protocol, w)
-                    && self.upstream.requests.len() < protocol.bounds.requests
-            }
-            Action::NotSent(w) => matches!(phase(w), Phase::Held { .. }),
-            Action::Process(i) => i < self.upstream.requests.len(),
-            Action::Refuse(i) => {
-                left.allows(Fault::Refusal)
-                    && self.upstream.requests.get(i).is_some_and(|r| r.waiter.is_some())
-            }
-            Action::Timeout(w) => {
-                !prompt && matches!(phase(w), Phase::Sent { .. } | Phase::Answered { .. })
-            }
-            Action::Commit(w) => matches!(phase(w), Phase::Answered { .. }),
-            Action::CommitUnheard(w) => {
-                matches!(phase(w), Phase::Answered { .. }) && left.allows(Fault::LostReply)
-            }
-            Action::Hear(w) => *phase(w) == Phase::Idle && !protocol.lacks(Switch::Epoch),
-            Action::Crash(w) => {
-                left.allows(Fault::Crash)
-                    && (*phase(w) != Phase::Idle
-                        || self.workers[w].recollection.memory.own.is_some())
-            }
-            Action::Replay(_) => left.allows(Fault::Replay),
-            Action::Replicate => !serves_two && protocol.has_replica(),
-            Action::Failover => left.allows(Fault::Failover) && !serves_two && self.synced,
-            Action::SplitBrain => left.allows(Fault::SplitBrain) && !serves_two && self.synced,
-            Action::Meet(w) => serves_two && self.workers[w].astray,
-            Action::Demote => serves_two,
-            Action::Wipe => left.allows(Fault::Wipe) && self.state().exists(),
-            Action::ClockBack => left.allows(Fault::ClockBack),
-            Action::ClockForward => left.allows(Fault::ClockForward),
-            Action::Report | Action::ReportUnchecked => left.allows(Fault::Report),
-            Action::Probe => {
-                protocol.bounds.probes
-                    && !self.upstream.honours(names::token_id(self.state().fingerprint.as_ref()))
-            }
-            Action::Force => left.allows(Fault::Force),
-            Action::Evict => left.allows(Fault::Evict) && self.nodes[self.primary].published,
-            Action::Keep(_) => {
-                !protocol.lacks(Switch::Keep) && !self.nodes[self.primary].published
-            }
-            Action::Foreign => left.allows(Fault::Foreign),
-            Action::Read => protocol.bounds.reader && self.readable().is_some(),
-        }
-    }
-
-    /// The token that a reader finds now.
-    pub fn readable(&self) -> Option<u8> {
-        let node = &self.nodes[self.primary];
-        (node.published && node.state.usable(NOW_MS))
-            .then(|| names::token_id(node.state.fingerprint.as_ref()))
-    }
-
-    /// Whether worker `w` may send its request: in time, and if need be with a replica's word (rules R6, R10).
-    fn may_send(&self, protocol: &Protocol, w: usize) -> bool {
-        let Phase::Held { age, acknowledged, checked, .. } = self.workers[w].phase else {
-            return false;
-        };
-        let protected =
-            acknowledged || !protocol.bounds.waits || protocol.lacks(Switch::WriteAhead);
-        (checked || protocol.may_send(age)) && protected
-    }
-
     fn step(&mut self, protocol: &Protocol, action: Action) -> bool {
         match action {
             Action::Tick => self.tick(protocol),
@@ -144,7 +63,10 @@ impl World {
             }
             Action::Hear(w) => return self.hears(w),
             Action::Crash(w) => {
-                self.left.spend(Fault::Crash);
+                // A worker in no refresh that starts again forgets what it knew; no more is lost with it.
+                if self.workers[w].phase != Phase::Idle {
+                    self.left.spend(Fault::Crash);
+                }
                 self.leave(w);
                 let astray = self.workers[w].astray;
                 self.workers[w] = Hand { astray, ..Hand::default() };
@@ -215,8 +137,8 @@ impl World {
         let bounds = &protocol.bounds;
         self.move_clock(1);
         self.upstream.pass(bounds);
-        let past_deadline = bounds.lease.cast_signed().unsigned_abs() as u8 + 1;
-        let life = bounds.life.unwrap_or(0) as u8;
+        let past_deadline = bounds.lease.saturating_add(1);
+        let life = bounds.life.unwrap_or(0);
         for worker in &mut self.workers {
             match &mut worker.phase {
                 Phase::Idle => {}
@@ -303,7 +225,9 @@ impl World {
         let request = self.upstream.requests.remove(i);
         let fresh = self.fresh_token();
         let (token, life) = self.upstream.process(&protocol.bounds, fresh);
-        let Some(worker) = request.waiter.map(|w| &mut self.workers[usize::from(w)]) else { return };
+        let Some(worker) = request.waiter.map(|w| &mut self.workers[usize::from(w)]) else {
+            return;
+        };
         if let Phase::Sent { claim, age } = worker.phase {
             worker.phase = Phase::Answered { claim, age, token, life };
         }
@@ -410,8 +334,9 @@ impl World {
         if to == 0 {
             self.happened.add(Happened::BACK);
         }
-        let alone = protocol.lacks(Switch::RunIdAlone);
-        self.nodes[to].epoch = if alone { to as u8 + 1 } else { self.fresh_epoch() };
+        if !protocol.lacks(Switch::RunIdAlone) {
+            self.nodes[to].epoch = self.fresh_epoch();
+        }
         self.primary = to;
         self.synced = false;
     }

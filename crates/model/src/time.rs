@@ -13,12 +13,17 @@ pub const NOW_MS: u64 = 1_000_000 * TICK_MS;
 pub const NOW_US: u64 = NOW_MS * 1_000;
 /// One tick in microseconds, as fences count.
 pub const TICK_US: u64 = TICK_MS * 1_000;
-/// An instant so many ticks ahead never comes nearer: the life of tokens in worlds without expiry.
-pub const FAR: u64 = 60;
+/// The life of tokens in worlds without expiry: an instant more than half as far ahead never comes nearer.
+pub const FAR: u8 = 60;
 
 /// The instant `ticks` after now.
-pub const fn after(ticks: u64) -> u64 {
-    NOW_MS + ticks * TICK_MS
+pub const fn after(ticks: u8) -> u64 {
+    NOW_MS + ticks as u64 * TICK_MS
+}
+
+/// Whether an instant never comes.
+pub const fn is_far(at_ms: u64) -> bool {
+    at_ms > after(FAR / 2)
 }
 
 /// How many ticks after now `at_ms` is.
@@ -50,7 +55,7 @@ pub fn instants(state: &mut State) -> impl Iterator<Item = &mut u64> {
 
 /// Moves the store's clock `ticks` ahead of every instant of `state`; back if negative.
 pub fn pass(state: &mut State, ticks: i64) {
-    for at_ms in instants(state).filter(|at_ms| **at_ms < after(FAR)) {
+    for at_ms in instants(state).filter(|at_ms| !is_far(**at_ms)) {
         *at_ms = at_ms.saturating_add_signed(-ticks * TICK_MS.cast_signed());
     }
 }

@@ -49,8 +49,8 @@ impl Upstream {
     /// Processes one request: issues `fresh`, or answers with the newest token where that is the upstream's nature.
     /// Returns the token, and the ticks that it still lives.
     pub fn process(&mut self, bounds: &Bounds, fresh: u8) -> (u8, u8) {
-        let life = bounds.life.and_then(|life| u8::try_from(life).ok()).unwrap_or(0);
-        let lasts = bounds.life.is_none_or(|life| u64::from(self.newest_age) + bounds.overlap < life);
+        let life = bounds.life.unwrap_or(0);
+        let lasts = bounds.life.is_none_or(|life| self.newest_age + bounds.overlap < life);
         if bounds.nature == Nature::Idempotent && self.newest > 0 && lasts {
             return (self.newest, life - self.newest_age);
         }
@@ -60,8 +60,11 @@ impl Upstream {
 
     /// Issues `fresh`. Of two tokens, the one before the last dies at once.
     pub fn issue(&mut self, fresh: u8) {
-        self.previous = (self.newest > 0)
-            .then_some(Previous { token: self.newest, age: self.newest_age, replaced: 0 });
+        self.previous = (self.newest > 0).then_some(Previous {
+            token: self.newest,
+            age: self.newest_age,
+            replaced: 0,
+        });
         self.newest = fresh;
         self.newest_age = 0;
     }
@@ -71,13 +74,13 @@ impl Upstream {
         for request in &mut self.requests {
             request.age += 1;
         }
-        self.requests.retain(|request| u64::from(request.age) <= bounds.hold);
+        self.requests.retain(|request| request.age <= bounds.hold);
         if let Some(before) = &mut self.previous {
             before.replaced += 1;
         }
         if let Some(life) = bounds.life {
             self.newest_age += 1;
-            if u64::from(self.newest_age) >= life {
+            if self.newest_age >= life {
                 self.newest = 0;
                 self.newest_age = 0;
             }
@@ -87,8 +90,8 @@ impl Upstream {
         }
         let rotates = bounds.nature != Nature::Idempotent;
         self.previous = self.previous.filter(|before| {
-            let replaced = rotates && u64::from(before.replaced) >= bounds.overlap;
-            let expired = bounds.life.is_some_and(|life| u64::from(before.age) >= life);
+            let replaced = rotates && before.replaced >= bounds.overlap;
+            let expired = bounds.life.is_some_and(|life| before.age >= life);
             !replaced && !expired
         });
     }

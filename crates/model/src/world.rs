@@ -1,14 +1,14 @@
 //! A world: the nodes of Redis with the core's own state, the workers, the upstream, and what may still go wrong.
 
 use zhongkong_core::outlook::Viewer;
-use zhongkong_core::state::{Alive, Memory, State};
 use zhongkong_core::recollection::Recollection;
+use zhongkong_core::state::{Alive, Memory, State};
 
 use crate::bounds::{Budget, Protocol};
 use crate::happened::Happened;
 use crate::names;
 use crate::switch::Switch;
-use crate::time::{TICK_MS, TICK_US, NOW_US, pass, pass_fence};
+use crate::time::{NOW_US, TICK_MS, TICK_US, pass, pass_fence};
 use crate::upstream::Upstream;
 
 /// Everything that there is.
@@ -166,7 +166,11 @@ impl World {
         Viewer {
             identity: names::worker(w).identity.clone(),
             configuration: "c".to_owned(),
-            epoch: if blind { String::new() } else { names::text(self.nodes[self.node_of(w)].epoch) },
+            epoch: if blind {
+                String::new()
+            } else {
+                names::text(self.nodes[self.node_of(w)].epoch)
+            },
             memory: if blind { Memory::default() } else { memory },
         }
     }
@@ -204,8 +208,9 @@ impl World {
             if let Some((fence, _)) = &mut worker.witness {
                 look(fence);
             }
-            if let Phase::Held { claim, .. } | Phase::Sent { claim, .. } | Phase::Answered { claim, .. } =
-                &mut worker.phase
+            if let Phase::Held { claim, .. }
+            | Phase::Sent { claim, .. }
+            | Phase::Answered { claim, .. } = &mut worker.phase
             {
                 look(&mut claim.fence);
             }
@@ -274,8 +279,10 @@ impl World {
 
     /// Whether a fence is one that a claim of another nonce goes by, in a worker's hands or in a node.
     pub fn goes_by(&self, fence: u64, nonce: u8) -> bool {
-        let nodes = self.nodes.iter();
-        let mut published = nodes.map(|n| (n.state.fence, names::number(&n.state.nonce)));
+        // What a primary knew that is gone is known to nobody.
+        let known = |i: &usize| *i == self.primary || self.split || self.synced;
+        let nodes = (0..2).filter(known).map(|i| &self.nodes[i].state);
+        let mut published = nodes.map(|state| (state.fence, names::number(&state.nonce)));
         let mut held = self.workers.iter().filter_map(|worker| match worker.phase {
             Phase::Held { claim, .. }
             | Phase::Sent { claim, .. }
