@@ -119,7 +119,7 @@ fn redis() -> Vec<Case> {
         Case::holds(
             "commands",
             "Redis' answers get lost, commands are replayed; two claims",
-            claims(2).with(Fault::LostReply, 2).with(Fault::Replay, 1),
+            claims(2).with(Fault::LostReply, 1).with(Fault::Replay, 1),
             SURE,
             Happened::REPEATED,
         ),
