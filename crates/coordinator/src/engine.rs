@@ -28,7 +28,7 @@ use zhongkong_core::clock::{Boot, Clock};
 use zhongkong_core::credential::Unit;
 use zhongkong_core::keep::KeepAnswer;
 use zhongkong_core::keeper::{Action, Source};
-use zhongkong_core::ports::{LeftReport, Notice, Observed, Reading, Store, StoreError};
+use zhongkong_core::ports::{Beat, LeftReport, Notice, Observed, Reading, Store, StoreError};
 use zhongkong_core::report::ReportAnswer;
 use zhongkong_core::token::Fingerprint;
 
@@ -107,7 +107,7 @@ enum Done {
     Kept(Unit, Asked<(KeepAnswer, Observed)>),
     Read(Unit, Asked<Reading>),
     ReadMany(Vec<Unit>, Asked<Reading>),
-    Beaten(Result<Vec<String>, StoreError>),
+    Beaten(Result<Beat, StoreError>),
     Forced(Unit, Asked<Observed>, oneshot::Sender<Asking>),
     Probed(Unit, Option<Asked<(ReportAnswer, Observed)>>),
     Reported(Unit, Fingerprint, Asked<(ReportAnswer, Observed)>),

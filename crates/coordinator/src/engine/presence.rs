@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zhongkong_core::policy::{Random, backoff};
-use zhongkong_core::ports::StoreError;
+use zhongkong_core::ports::{Beat, StoreError};
 
 use super::{Coordinator, Done};
 
@@ -23,10 +23,11 @@ impl Coordinator {
         self.tasks.spawn(async move { Done::Beaten(store.beat(&worker).await) });
     }
 
-    pub(super) fn beaten(&mut self, beaten: Result<Vec<String>, StoreError>) {
+    pub(super) fn beaten(&mut self, beaten: Result<Beat, StoreError>) {
         self.beating = false;
         match beaten {
-            Ok(living) => {
+            Ok(Beat { living, epoch }) => {
+                self.enter(&epoch);
                 let away = self.told_unreachable;
                 self.store_is(true);
                 metrics::gauge!("zhongkong_workers").set(living.len() as f64);
