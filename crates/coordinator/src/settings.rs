@@ -9,6 +9,8 @@ use zhongkong_core::nature::Nature;
 use zhongkong_core::ports::Upstream;
 use zhongkong_core::timing::Timing;
 
+use crate::failpoints::Failpoints;
+
 /// What a coordinator is and may do.
 #[derive(Clone, Debug)]
 pub struct CoordinatorSettings {
@@ -32,21 +34,14 @@ pub struct CoordinatorSettings {
     /// What jitter and nonces are drawn from.
     pub chance: Arc<dyn Chance>,
     /// Where tests hold, stop or kill the worker.
-    #[cfg(feature = "failpoints")]
-    pub failpoints: crate::failpoints::Failpoints,
+    pub failpoints: Failpoints,
 }
 
 impl CoordinatorSettings {
     /// A point at which tests hold, stop or kill the worker.
-    #[cfg(feature = "failpoints")]
     pub(crate) async fn reach(&self, point: &'static str) {
         self.failpoints.reach(point).await;
     }
-
-    /// A point at which tests hold, stop or kill the worker.
-    #[cfg(not(feature = "failpoints"))]
-    #[expect(clippy::unused_async, reason = "tests hold the worker here")]
-    pub(crate) async fn reach(&self, _point: &'static str) {}
 }
 
 /// An account to keep.

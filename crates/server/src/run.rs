@@ -13,6 +13,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+#[cfg(not(feature = "failpoints"))]
+use zhongkong_coordinator::failpoints::Failpoints;
 use zhongkong_coordinator::{Coordinator, CredentialSettings, Handle};
 use zhongkong_core::clock::Clock;
 use zhongkong_redis::RedisStore;
@@ -54,14 +56,11 @@ pub(crate) async fn run(
     let store = Arc::new(wiring::store(&config.redis)?);
     #[cfg(feature = "failpoints")]
     let failpoints = crate::failpoint::for_coordinator(&environment);
+    #[cfg(not(feature = "failpoints"))]
+    let failpoints = Failpoints::default();
     let credentials = credentials(&config, &clock, &environment)?;
     let name = config.worker.name.clone();
-    let settings = wiring::coordinator(
-        &config,
-        name.clone(),
-        #[cfg(feature = "failpoints")]
-        failpoints,
-    );
+    let settings = wiring::coordinator(&config, name.clone(), failpoints);
     let (coordinator, handle) = Coordinator::new(
         settings,
         &credentials,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
+use zhongkong_coordinator::failpoints::Failpoints;
 use zhongkong_coordinator::{CoordinatorSettings, CredentialSettings};
 use zhongkong_core::chance::Chance;
 use zhongkong_core::clock::Clock;
@@ -103,7 +104,7 @@ pub(crate) fn upstream(
 pub(crate) fn coordinator(
     config: &Config,
     name: WorkerName,
-    #[cfg(feature = "failpoints")] failpoints: zhongkong_coordinator::failpoints::Failpoints,
+    failpoints: Failpoints,
 ) -> CoordinatorSettings {
     CoordinatorSettings {
         worker: Worker::new(name, rand::random()),
@@ -115,7 +116,6 @@ pub(crate) fn coordinator(
         human_poll: config.refresh.human_poll,
         name_credentials: config.credentials.len() <= NAMED_CREDENTIALS_MAX,
         chance: Arc::new(Dice),
-        #[cfg(feature = "failpoints")]
         failpoints,
     }
 }

@@ -80,10 +80,10 @@ impl Platform {
                 Some(token) => {
                     Answer::Token { token: token.clone(), expires_in, minted: fetched.minted }
                 }
-                None => self.busy(),
+                None => busy(),
             },
             Verdict::Refused { errcode, errmsg } => Answer::Refused { errcode, errmsg },
-            Verdict::Done(_) => self.busy(),
+            Verdict::Done(_) => busy(),
         }
     }
 
@@ -116,11 +116,11 @@ impl Platform {
     pub fn newest(&self, app_id: &str) -> Option<&Token> {
         self.upstream.newest(app_id)
     }
+}
 
-    /// What the upstream says when it is busy.
-    fn busy(&self) -> Answer {
-        Answer::Refused { errcode: -1, errmsg: crate::message::errmsg(-1, "") }
-    }
+/// What the upstream says when it is busy.
+fn busy() -> Answer {
+    Answer::Refused { errcode: -1, errmsg: crate::message::errmsg(-1, "") }
 }
 
 impl fmt::Debug for Platform {
