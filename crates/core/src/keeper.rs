@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::clock::Boot;
 use crate::outlook::{Outlook, Reason, Rules, Viewer};
 use crate::ports::{Observed, TouchedKey};
+use crate::recollection::Recollection;
 use crate::state::{Alive, Memory, OwnClaim, State};
 
 /// The place in a unit's order costs this much: the first worker begins, the next follows if nobody has.
@@ -29,7 +30,7 @@ const URGENT_MS: u64 = 120_000;
 #[derive(Clone, Debug, Default)]
 pub struct Keeper {
     seen: Option<Seen>,
-    memory: Memory,
+    recollection: Recollection,
     witness: Option<Witness>,
     work: Option<Work>,
     /// The view is to be read again, from this instant.
@@ -45,8 +46,6 @@ pub struct Keeper {
     probe_at: Option<Boot>,
     /// That is under way. It stands in the way of nothing else.
     probing: bool,
-    /// The last own claim is superseded by one above this, made in the same epoch.
-    own_below: u64,
     explained: Explained,
 }
 
@@ -140,7 +139,7 @@ impl Keeper {
 
     /// What the worker remembers of the unit.
     pub const fn memory(&self) -> &Memory {
-        &self.memory
+        &self.recollection.memory
     }
 
     /// How long the token still lives by the boot clock, if this worker heard of its commit.
@@ -155,7 +154,7 @@ impl Keeper {
             identity: around.identity.to_owned(),
             configuration: around.configuration.to_owned(),
             epoch: around.epoch.to_owned(),
-            memory: self.memory.clone(),
+            memory: self.recollection.memory.clone(),
         }
     }
 
@@ -165,7 +164,7 @@ impl Keeper {
         if self.seen.as_ref().is_some_and(|seen| seen.overtakes(&state, now_ms, at)) {
             return;
         }
-        self.remember(&state, epoch);
+        self.recollection.saw(&state, epoch);
         // A worker that was paused hears late: what it is told happened when the store says, not when it woke.
         // A store whose clock went back says nothing of that.
         let before =
@@ -250,9 +249,7 @@ impl Keeper {
 
     /// Remembers this worker's last claim, also one whose reply was lost (fence 0).
     pub fn claimed(&mut self, own: OwnClaim) {
-        self.memory.remembered = self.memory.remembered.max(own.fence);
-        self.own_below = self.memory.remembered;
-        self.memory.own = Some(own);
+        self.recollection.claimed(own);
     }
 
     /// The action under way ended, and the store answered.
@@ -394,22 +391,9 @@ impl Keeper {
     pub fn is_urgent(&self, epoch: &str) -> bool {
         self.seen.as_ref().is_some_and(|seen| {
             let recent = seen.state.claimed_at_ms.saturating_add(URGENT_MS) > seen.now_ms;
-            self.memory.remembered > seen.state.fence || recent && seen.state.epoch != epoch
+            self.recollection.memory.remembered > seen.state.fence
+                || recent && seen.state.epoch != epoch
         })
-    }
-
-    /// Rule R7: the highest fence, and the last claim of its own until a later one is seen that was made in its epoch.
-    fn remember(&mut self, state: &State, epoch: Option<&str>) {
-        self.memory.remembered = self.memory.remembered.max(state.fence);
-        let Some(own) = &mut self.memory.own else { return };
-        if state.shows(own) {
-            own.fence = state.fence;
-            if let Some(epoch) = epoch {
-                epoch.clone_into(&mut own.epoch);
-            }
-        } else if state.epoch == own.epoch && state.fence > self.own_below {
-            self.memory.own = None;
-        }
     }
 }
 

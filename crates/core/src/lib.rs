@@ -23,7 +23,8 @@
 //! 4. [`outlook`]: is a refresh owed, and when may it run.
 //! 5. [`claim`], [`commit`], [`abandon`], [`keep`], [`report`], [`force`], [`pause`]: the transitions.
 //! 6. [`policy`], [`codes`]: jitter, backoff, what each upstream error leads to.
-//! 7. [`keeper`], [`order`]: what one worker does next about one unit, and which worker begins.
+//! 7. [`recollection`], [`keeper`], [`order`]: what one worker remembers of one unit and does next about it, and which
+//!    worker begins.
 //! 8. [`ports`]: what the adapters must provide.
 
 pub mod abandon;
@@ -43,6 +44,7 @@ pub mod outlook;
 pub mod pause;
 pub mod policy;
 pub mod ports;
+pub mod recollection;
 pub mod refusal;
 pub mod report;
 pub mod state;
