@@ -3,6 +3,7 @@
 use crate::clock::millis;
 use crate::credential::Worker;
 use crate::doubt::{Doubt, Doubts};
+use crate::nature::Nature;
 use crate::outlook::{Outlook, Reason, Rules, Viewer};
 use crate::state::{Alive, CLOCK_SLACK_MS, Mark, State, VERSION};
 
@@ -106,21 +107,18 @@ impl State {
             raise(self, Doubt::Clock);
         }
         // A unit that was paused before its first claim has a state, and no history.
-        if self.fence > 0 {
-            if self.is_of_another(&viewer.epoch) {
-                raise(self, Doubt::Epoch);
-            }
-        } else {
-            raise(self, Doubt::ColdStart);
+        let history = [
+            (self.fence == 0, Doubt::ColdStart),
+            (self.fence > 0 && self.is_of_another(&viewer.epoch), Doubt::Epoch),
+            (viewer.memory.remembered > self.fence, Doubt::Rewound),
+            (self.has_lost_the_claim_of(viewer), Doubt::LostClaim),
+        ];
+        for (_, doubt) in history.into_iter().filter(|(lost, _)| *lost) {
+            raise(self, doubt);
+            self.count_lost_history(rules);
         }
         if !viewer.epoch.is_empty() {
             self.epoch.clone_from(&viewer.epoch);
-        }
-        if viewer.memory.remembered > self.fence {
-            raise(self, Doubt::Rewound);
-        }
-        if self.has_lost_the_claim_of(viewer) {
-            raise(self, Doubt::LostClaim);
         }
         if self.intent {
             raise(self, Doubt::Takeover);
@@ -154,6 +152,13 @@ impl State {
         self.spaced_from_ms = self.claimed_at_ms;
     }
 
+    /// How many calls a lost history hides is unknown, so it counts as all that make a token unsure (rule R14).
+    fn count_lost_history(&mut self, rules: &Rules) {
+        if let Nature::Rotating { honours } = rules.nature {
+            self.unknowns = self.unknowns.max(honours);
+        }
+    }
+
     /// Instants that lie ahead of a clock that went back would hold everything up until it catches up.
     fn forget_future_instants(&mut self, now_ms: u64) {
         self.drains_at_ms = self.drains_at_ms.min(now_ms);
@@ -176,7 +181,7 @@ impl State {
 
 impl Rules {
     /// The rules of a unit with this timing, in the store's milliseconds.
-    pub fn new(nature: crate::nature::Nature, timing: &crate::timing::Timing) -> Self {
+    pub fn new(nature: Nature, timing: &crate::timing::Timing) -> Self {
         let times = timing.times();
         Self {
             nature,

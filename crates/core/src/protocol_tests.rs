@@ -236,6 +236,24 @@ fn a_unit_without_state_and_one_of_another_epoch_are_in_doubt() {
 }
 
 #[test]
+fn a_token_is_not_sure_while_a_lost_history_may_hide_calls() {
+    // A calls, and a failover loses its claim. B claims on the new primary, and hears no answer: two calls may have been
+    // processed since the published token was issued, so it may be dead.
+    let mut story = Story { epoch: "e2", ..Story::settled() };
+    let sure = |story: &Story| story.state.sure_until_ms(story.now_ms, "e2", &RULES);
+    let lost = story.claims("b", "n3");
+    story.abandons(&lost, unknown());
+    assert_eq!(sure(&story), None);
+    let at_once = story.claims("b", "n4");
+    story.commits(&at_once, "T4");
+    assert_eq!(sure(&story), None, "what the failover hid may still be processed");
+    story.pass(RULES.drain_ms);
+    let clean = story.claims("b", "n5");
+    story.commits(&clean, "T5");
+    assert!(sure(&story).is_some());
+}
+
+#[test]
 fn a_commit_never_sets_the_epoch() {
     let mut story = Story::settled().due();
     let claim = story.claims("a", "n3");

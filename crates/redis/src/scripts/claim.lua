@@ -146,15 +146,20 @@ if clock_went_back() then
   forget_future_instants()
   raise('clock', now + drain, drain)
 end
+-- How many calls a lost history hides is unknown, so it counts as all that make a token unsure (rule R14).
+local function raise_lost_history(doubt)
+  raise(doubt, now + drain, drain)
+  set('unknowns', math.max(num('unknowns'), honours))
+end
 -- A unit that was paused before its first claim has a state, and no history.
 if num('fence') == 0 then
-  raise('cold_start', now + drain, drain)
+  raise_lost_history('cold_start')
 elseif is_of_another() then
-  raise('epoch', now + drain, drain)
+  raise_lost_history('epoch')
 end
+if remembered > num('fence') then raise_lost_history('rewound') end
+if own_claim_is_lost() then raise_lost_history('lost_claim') end
 if epoch ~= '' then set('epoch', epoch) end
-if remembered > num('fence') then raise('rewound', now + drain, drain) end
-if own_claim_is_lost() then raise('lost_claim', now + drain, drain) end
 if s.intent then
   raise('takeover', now + drain, drain)
   count_unknown()
