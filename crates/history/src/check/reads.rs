@@ -19,9 +19,10 @@ pub(super) fn check(case: &Case<'_>, found: &mut Vec<Violation>) {
     let mut run: Option<Run> = None;
     for record in &case.records {
         match &record.what {
-            What::Cluster(ClusterEvent::Committed { fingerprint, .. }) => {
-                published.push((record.at_ms, fingerprint));
-            }
+            What::Cluster(
+                ClusterEvent::Committed { fingerprint, .. }
+                | ClusterEvent::Seen { published: Some(fingerprint), .. },
+            ) => published.push((record.at_ms, fingerprint)),
             What::Reader(read) => {
                 let bad = judge(case, &published, read)
                     .filter(|(kind, _)| !case.limits.excuses(*kind, read.asked_at_ms));
