@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use zhongkong_core::chance::Chance;
 use zhongkong_core::credential::{CredentialId, Worker};
 use zhongkong_core::nature::Nature;
 use zhongkong_core::ports::Upstream;
@@ -28,6 +29,8 @@ pub struct CoordinatorSettings {
     pub human_poll: Duration,
     /// Metrics name the credential; off where there are too many of them.
     pub name_credentials: bool,
+    /// What jitter and nonces are drawn from.
+    pub chance: Arc<dyn Chance>,
     /// Where tests hold, stop or kill the worker.
     #[cfg(feature = "failpoints")]
     pub failpoints: crate::failpoints::Failpoints,

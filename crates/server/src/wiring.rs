@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use zhongkong_coordinator::{CoordinatorSettings, CredentialSettings};
+use zhongkong_core::chance::Chance;
 use zhongkong_core::clock::Clock;
 use zhongkong_core::credential::{Worker, WorkerName};
 use zhongkong_redis::{Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
@@ -14,6 +15,16 @@ use crate::config::{self, Config, RedisConfig, SecretSource};
 
 /// With more credentials than this, metrics do not name them.
 const NAMED_CREDENTIALS_MAX: usize = 1_000;
+
+/// The generator of this process, seeded by the system.
+#[derive(Clone, Copy, Debug)]
+struct Dice;
+
+impl Chance for Dice {
+    fn draw(&self) -> u64 {
+        rand::random()
+    }
+}
 
 /// The store. Nothing is connected yet.
 pub(crate) fn store(config: &RedisConfig) -> anyhow::Result<RedisStore> {
@@ -103,6 +114,7 @@ pub(crate) fn coordinator(
         reconcile_rate: config.refresh.reconcile_rate,
         human_poll: config.refresh.human_poll,
         name_credentials: config.credentials.len() <= NAMED_CREDENTIALS_MAX,
+        chance: Arc::new(Dice),
         #[cfg(feature = "failpoints")]
         failpoints,
     }

@@ -66,8 +66,8 @@ impl Coordinator {
 }
 
 /// The wait before a store that failed so often in a row is asked again; counts one failure more.
-pub(super) fn store_backoff(failures: &mut u32) -> Duration {
+pub(super) fn store_backoff(failures: &mut u32, random: Random) -> Duration {
     let before = *failures;
     *failures = before.saturating_add(1);
-    backoff(STORE_RETRY_BASE, STORE_RETRY_CAP, before, Random::new(rand::random()))
+    backoff(STORE_RETRY_BASE, STORE_RETRY_CAP, before, random)
 }
