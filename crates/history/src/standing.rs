@@ -13,7 +13,7 @@ pub(crate) struct Standing {
     pub(crate) doubted_from_ms: u64,
     /// The last claim's outcome is open.
     pub(crate) claim_is_open: bool,
-    /// A claim was made, and none since brought a token: whatever it was made for is still owed.
+    /// A claim was made, or the epoch changed, and no claim since brought a token: that is still owed.
     claim_is_owed: bool,
     /// The token is to be replaced.
     marked: bool,
@@ -55,10 +55,11 @@ impl Standing {
                 self.claim_is_open = *claim_is_open;
             }
             ClusterEvent::Lost => self.published = None,
+            // Every unit is owed a refresh then, whatever the store says.
+            ClusterEvent::EpochChanged => self.claim_is_owed = true,
             ClusterEvent::Kept
             | ClusterEvent::Deaf
             | ClusterEvent::Heard
-            | ClusterEvent::EpochChanged
             | ClusterEvent::WorkerStarted { .. }
             | ClusterEvent::WorkerEnded { .. }
             | ClusterEvent::Fault { .. } => {}

@@ -1,12 +1,12 @@
 //! A recorder of histories: what the upstream, the readers and the cluster do, on the simulator's clock.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use redis::AsyncConnectionConfig;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, PubSub};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use zhongkong_history::{ClusterEvent, Found, History, Read, Record};
@@ -17,6 +17,9 @@ use crate::story;
 
 /// The one unit, as histories name it.
 pub const UNIT: &str = "wx-test/access_token";
+
+/// Where the cluster says what it does.
+const EVENTS: &str = "zhongkong:events";
 
 /// How often the reader reads.
 const READ_EVERY: Duration = Duration::from_millis(10);
@@ -32,8 +35,16 @@ const CLOCKS_DIFFER_MS: u64 = 1_000;
 pub struct Recorder {
     notes: Notes,
     begun_at_ms: u64,
-    url: String,
-    tasks: JoinSet<()>,
+    client: redis::Client,
+    _tasks: JoinSet<()>,
+}
+
+/// Whether anything is still going on in a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Claimed,
+    Doubted,
+    Settled,
 }
 
 /// What all of its tasks share.
@@ -43,8 +54,8 @@ struct Notes {
     /// When the simulator's clock began, in milliseconds since 1970.
     started_unix_ms: u64,
     records: Arc<Mutex<Vec<Record>>>,
-    /// Events that were heard. A replica repeats what its primary said.
-    heard: Arc<Mutex<HashSet<String>>>,
+    /// The epoch that was seen last.
+    epoch: Arc<Mutex<Option<[String; 2]>>>,
 }
 
 impl Recorder {
@@ -55,26 +66,21 @@ impl Recorder {
 
     /// Records from now on, and reads the Redis at `url`.
     pub async fn at(url: &str, simulator: Handle) -> Self {
-        let begun_at_ms = simulator.now_ms();
         let started_unix_ms = simulator.journal_of("").started_unix_ms;
-        let (records, heard) = (Arc::default(), Arc::default());
-        let notes = Notes { simulator, started_unix_ms, records, heard };
-        let url = url.to_owned();
-        let mut recorder = Self { notes, begun_at_ms, url, tasks: JoinSet::new() };
-        let url = recorder.url.clone();
-        recorder.also_listen(&url).await;
-        recorder.notes.look(&url).await;
+        let (records, epoch) = (Arc::default(), Arc::default());
+        let notes = Notes { simulator, started_unix_ms, records, epoch };
         let client = redis::Client::open(url).unwrap();
-        recorder.tasks.spawn(recorder.notes.clone().read(client));
-        recorder
-    }
-
-    /// Hears what the cluster says on another Redis as well.
-    pub async fn also_listen(&mut self, url: &str) {
-        let client = redis::Client::open(url).unwrap();
-        let mut pubsub = client.get_async_pubsub().await.unwrap();
-        pubsub.psubscribe("*:events").await.unwrap();
-        self.tasks.spawn(self.notes.clone().listen(url.to_owned(), client, pubsub));
+        let pubsub = listen_to(&client).await.unwrap();
+        let begun_at_ms = notes.simulator.now_ms();
+        if notes.look(&client).await == Some(Rest::Claimed) {
+            // The claim was made before anybody listened, and its call may still come.
+            notes.add_for_all(ClusterEvent::Deaf);
+            notes.add_for_all(ClusterEvent::Heard);
+        }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(notes.clone().listen(client.clone(), pubsub));
+        tasks.spawn(notes.clone().read(client.clone()));
+        Self { notes, begun_at_ms, client, _tasks: tasks }
     }
 
     /// Milliseconds of the history's clock.
@@ -92,13 +98,15 @@ impl Recorder {
         self.notes.add_for_all(ClusterEvent::Fault { what: what.into() })
     }
 
-    /// The history so far, with what Redis holds now at its end.
-    pub async fn history(&self) -> History {
-        self.notes.look(&self.url).await;
+    /// The history so far, with what Redis holds now at its end; none while a claim is open or there is doubt.
+    pub async fn history(&self) -> Option<History> {
+        if self.notes.look(&self.client).await != Some(Rest::Settled) {
+            return None;
+        }
         let mut records =
             story::of_upstream(&self.notes.simulator.journal_of(APP_ID), self.begun_at_ms);
         records.extend(lock(&self.notes.records).iter().cloned());
-        History::new(records)
+        Some(History::new(records))
     }
 }
 
@@ -118,21 +126,34 @@ impl Notes {
     }
 
     /// What this Redis holds now, if it answers.
-    async fn look(&self, url: &str) {
+    async fn look(&self, client: &redis::Client) -> Option<Rest> {
         let looking = async {
-            let client = redis::Client::open(url)?;
             let mut connection = client.get_multiplexed_async_connection().await?;
             let mut both = redis::pipe();
-            both.atomic().get(TOKEN_KEY).hgetall(STATE_KEY);
-            both.query_async::<(Option<String>, BTreeMap<String, String>)>(&mut connection).await
+            both.atomic().get(TOKEN_KEY).hgetall(STATE_KEY).cmd("INFO");
+            both.query_async::<(Option<String>, BTreeMap<String, String>, String)>(&mut connection)
+                .await
         };
-        if let Ok((token, state)) = looking.await {
-            let published = token.map(|value| self.fingerprint(&value));
-            let reasons = state.get("doubt").cloned().unwrap_or_default();
-            let claim_is_open = state.contains_key("intent");
-            let seen = ClusterEvent::Seen { published, reasons, claim_is_open };
-            self.add(Record::cluster(self.simulator.now_ms(), UNIT, seen));
+        let (token, state, info) = looking.await.ok()?;
+        let epoch = ["run_id:", "master_replid2:"].map(|name| {
+            let value = info.lines().find_map(|line| line.strip_prefix(name));
+            value.unwrap_or_default().to_owned()
+        });
+        let known = lock(&self.epoch).replace(epoch.clone());
+        if known.is_some_and(|known| known != epoch) {
+            self.add_for_all(ClusterEvent::EpochChanged);
         }
+        let published = token.map(|value| self.fingerprint(&value));
+        let reasons = state.get("doubt").cloned().unwrap_or_default();
+        let claim_is_open = state.contains_key("intent");
+        let rest = match (claim_is_open, reasons.is_empty()) {
+            (true, _) => Rest::Claimed,
+            (false, false) => Rest::Doubted,
+            (false, true) => Rest::Settled,
+        };
+        let seen = ClusterEvent::Seen { published, reasons, claim_is_open };
+        self.add(Record::cluster(self.simulator.now_ms(), UNIT, seen));
+        Some(rest)
     }
 
     fn fingerprint(&self, value: &str) -> String {
@@ -140,7 +161,7 @@ impl Notes {
         token.map_or_else(|| "a text that is no token".to_owned(), |token| token.fingerprint)
     }
 
-    async fn listen(self, url: String, client: redis::Client, first: redis::aio::PubSub) {
+    async fn listen(self, client: redis::Client, first: PubSub) {
         let mut pubsub = Some(first);
         loop {
             if let Some(pubsub) = pubsub.take() {
@@ -151,20 +172,15 @@ impl Notes {
                 self.add_for_all(ClusterEvent::Deaf);
             }
             sleep(LISTEN_AGAIN).await;
-            if let Ok(mut again) = client.get_async_pubsub().await
-                && again.psubscribe("*:events").await.is_ok()
-            {
+            if let Ok(again) = listen_to(&client).await {
                 self.add_for_all(ClusterEvent::Heard);
-                self.look(&url).await;
+                self.look(&client).await;
                 pubsub = Some(again);
             }
         }
     }
 
     fn hear(&self, event: &str) {
-        if !lock(&self.heard).insert(event.to_owned()) {
-            return;
-        }
         let now_ms = self.simulator.now_ms();
         if let Some((said_unix_ms, event)) = story::of_cluster(event) {
             // Said before it was heard: a loaded machine hears late.
@@ -193,6 +209,12 @@ impl Notes {
             self.add(Record::read(UNIT, Read { asked_at_ms, answered_at_ms, found }));
         }
     }
+}
+
+async fn listen_to(client: &redis::Client) -> redis::RedisResult<PubSub> {
+    let mut pubsub = client.get_async_pubsub().await?;
+    pubsub.subscribe(EVENTS).await?;
+    Ok(pubsub)
 }
 
 async fn get(

@@ -179,6 +179,8 @@ mod tests {
         lagging().settled(5_000, "bb").check(&[]);
         lagging().refused(1_100, 2).settled(5_000, "bb").check(&[]);
         lagging().doubted(1_100, "unknown").settled(5_000, "bb").check(&[]);
+        let another = unnoticed().everywhere(1_500, ClusterEvent::EpochChanged);
+        another.settled(5_000, "bb").check(&[]);
     }
 
     #[test]
