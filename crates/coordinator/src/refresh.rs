@@ -17,7 +17,8 @@ use zhongkong_core::credential::Unit;
 use zhongkong_core::doubt::Doubt;
 use zhongkong_core::outlook::{Reason, Rules, Viewer};
 use zhongkong_core::policy::{
-    RETRY_BASE, RETRY_CAP, Random, URGENT_CAP, backoff, due_before_expiry, too_late_for_protection,
+    RETRY_BASE, RETRY_CAP, Random, URGENT_CAP, backoff, due_before_expiry,
+    is_too_late_for_protection,
 };
 use zhongkong_core::ports::{Claimed, Fetched, Observed, Store, StoreError};
 use zhongkong_core::refusal::Scope;
@@ -178,11 +179,7 @@ impl Refresh {
 
     /// Rule R10 gives way where waiting for replicas would cost readers their token.
     fn may_go_unprotected(&self, granted: &Granted) -> bool {
-        let Granted { state, now_ms, .. } = granted;
-        let before_expiry =
-            |at_ms: u64| Duration::from_millis(state.expires_at_ms.saturating_sub(at_ms));
-        let may = !state.usable(*now_ms)
-            || too_late_for_protection(before_expiry(*now_ms), before_expiry(state.refresh_at_ms));
+        let may = is_too_late_for_protection(&granted.state, granted.now_ms);
         if may {
             metrics::counter!("zhongkong_unprotected_total").increment(1);
             tracing::warn!(
