@@ -14,7 +14,7 @@ define need
 	  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2); }
 endef
 
-.PHONY: help demo test check
+.PHONY: help demo test faults check
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
@@ -29,8 +29,17 @@ demo: ## Watch a cluster keep one token alive while workers die; ARGS=--keep lea
 test: ## All tests, on a real Redis and a simulated upstream
 	$(call need,redis-server,redis-server)
 	$(call need,cc,gcc libc6-dev)
+	$(call need,ip,iproute2)
+	$(call need,iptables,iptables)
 	cargo test --locked --workspace
 	cargo test --locked -p zhongkong-redis --features test-clock
+
+faults: ## Whole processes under every fault, for every upstream, and a long storm (a quarter of an hour)
+	$(call need,redis-server,redis-server)
+	$(call need,cc,gcc libc6-dev)
+	$(call need,ip,iproute2)
+	$(call need,iptables,iptables)
+	ZHONGKONG_FAULTS=wide cargo test --locked -p zhongkong-tests --test it faults:: -- --nocapture
 
 check: ## Formatting, lints, documentation and its examples
 	$(call need,cc,gcc libc6-dev)

@@ -17,7 +17,7 @@ const DEPENDENCIES: [(&str, &[&str]); 14] = [
     ),
     ("zhongkong-client", &["zhongkong-core"]),
     ("zhongkong-simulator", &[]),
-    ("zhongkong-testkit", &["zhongkong-simulator"]),
+    ("zhongkong-testkit", &["zhongkong-history", "zhongkong-simulator"]),
     ("zhongkong-model", &["zhongkong-core"]),
     ("zhongkong-history", &[]),
     (

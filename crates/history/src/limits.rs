@@ -11,6 +11,9 @@ pub struct Limits {
     pub from_ms: u64,
     /// How far the clocks of the three sources may differ.
     pub skew_ms: u64,
+    /// How long after its death a token may still be found: no time at all, unless the upstream kills the published one
+    /// together with issuing the next, whose reply then takes its way.
+    pub dead_ms: u64,
     /// How long the published token may lag behind the newest although nothing says so: the way of a reply.
     pub stale_ms: u64,
     /// The same if it was somebody outside of the cluster who fetched the newest; none: as long as it takes.
@@ -43,6 +46,7 @@ impl Default for Limits {
         Self {
             from_ms: 0,
             skew_ms: 5,
+            dead_ms: 0,
             stale_ms: 1_000,
             foreign_ms: None,
             doubt_ms: 60_000,

@@ -16,6 +16,8 @@ pub mod config;
 mod event;
 #[cfg(feature = "failpoints")]
 mod failpoint;
+#[cfg(feature = "failpoints")]
+mod fenced;
 mod language;
 mod logging;
 mod report;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use zhongkong_coordinator::failpoints::Failpoints;
 use zhongkong_coordinator::{Coordinator, CredentialSettings, Handle};
 use zhongkong_core::clock::Clock;
+use zhongkong_core::ports::Store;
 use zhongkong_redis::RedisStore;
 
 use crate::api::{self, Api};
@@ -61,12 +62,11 @@ pub(crate) async fn run(
     let credentials = credentials(&config, &clock, &environment)?;
     let name = config.worker.name.clone();
     let settings = wiring::coordinator(&config, name.clone(), failpoints);
-    let (coordinator, handle) = Coordinator::new(
-        settings,
-        &credentials,
-        Arc::<RedisStore>::clone(&store),
-        Arc::clone(&clock),
-    );
+    let shared: Arc<dyn Store> = Arc::<RedisStore>::clone(&store);
+    #[cfg(feature = "failpoints")]
+    let shared = crate::fenced::protocol(&environment, shared);
+    let (coordinator, handle) =
+        Coordinator::new(settings, &credentials, shared, Arc::clone(&clock));
 
     let listener = TcpListener::bind(config.http.listen)
         .await

@@ -62,7 +62,7 @@ fn judge(case: &Case<'_>, published: &[(u64, &str)], read: &Read) -> Option<(Kin
         Found::NoAnswer => None,
         Found::Token(fingerprint) => match case.tokens.get(fingerprint) {
             None => Some((Kind::DeadRead, format!("{fingerprint}, which was never issued"))),
-            Some(life) if read.asked_at_ms >= life.dies_at_ms => {
+            Some(life) if read.asked_at_ms >= life.dies_at_ms + case.limits.dead_ms => {
                 let (died, why) = (Seconds(life.dies_at_ms), &life.why);
                 Some((Kind::DeadRead, format!("{fingerprint}, which had died at {died} ({why})")))
             }
@@ -112,6 +112,14 @@ mod tests {
             found[0].to_string(),
             "u, from 9.000 s to 9.011 s: a reader found aa, which had died at 9.000 s (expired), 2 times"
         );
+    }
+
+    #[test]
+    fn a_token_may_be_found_dead_for_as_long_as_is_allowed() {
+        let limits = Limits { dead_ms: 100, ..Limits::default() };
+        let tale = published().read(9_099, 9_100, token("aa"));
+        assert_eq!(tale.violations(&limits), []);
+        assert_eq!(tale.read(9_100, 9_101, token("aa")).violations(&limits).len(), 1);
     }
 
     #[test]
