@@ -14,7 +14,7 @@ define need
 	  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2); }
 endef
 
-.PHONY: help demo test check
+.PHONY: help demo test histories check
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
@@ -30,7 +30,11 @@ test: ## All tests, on a real Redis and a simulated upstream
 	$(call need,redis-server,redis-server)
 	$(call need,cc,gcc libc6-dev)
 	cargo test --locked --workspace
-	cargo test --locked -p zhongkong-redis --features test-clock
+
+histories: ## So many random histories (N=10000) through the scripts on a real Redis, and through the core
+	$(call need,redis-server,redis-server)
+	$(call need,cc,gcc libc6-dev)
+	ZHONGKONG_HISTORIES=$(or $(N),10000) cargo test --locked -p zhongkong-redis --test histories every_history -- --nocapture
 
 check: ## Formatting, lints, documentation and its examples
 	$(call need,cc,gcc libc6-dev)
