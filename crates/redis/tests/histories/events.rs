@@ -51,7 +51,7 @@ pub(crate) fn expected(call: &Call, answer: &Answer, before: &State) -> Vec<&'st
         (_, Answer::Force(_) | Answer::Invalidate(InvalidateAnswer::Marked { .. })) => {
             vec!["forced"]
         }
-        (Call::Pause, Answer::Pause) if !before.is_paused() => vec!["paused"],
+        (Call::Pause, Answer::Pause) if !before.is_paused() || !before.exists() => vec!["paused"],
         (Call::Resume, Answer::Pause) if before.is_paused() => vec!["resumed"],
         (_, Answer::Report(ReportAnswer::Noted)) => vec!["noted"],
         (Call::Report(request), Answer::Report(ReportAnswer::Marked { foreign, .. })) => {
