@@ -73,7 +73,8 @@ pub(crate) const FIELDS: [&str; 46] = [
     "failures",
 ];
 
-/// What may stand in any field.
+/// What may stand in any field. The highest fence leaves room for the claims that follow: one that cannot be read any
+/// more is none, and the next claim begins anew.
 const VALUES: [&str; 24] = [
     "",
     "0",
@@ -96,7 +97,7 @@ const VALUES: [&str; 24] = [
     "1795380778000",
     "4294967295",
     "4294967296",
-    "4503599627370496",
+    "4503599627370000",
     "9007199254740993",
     "18446744073709551615",
 ];
