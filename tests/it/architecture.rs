@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Normal dependencies among the members.
-const DEPENDENCIES: [(&str, &[&str]); 14] = [
+const DEPENDENCIES: [(&str, &[&str]); 15] = [
     ("zhongkong-core", &[]),
     ("zhongkong-redis", &["zhongkong-core"]),
     ("zhongkong-upstream", &["zhongkong-core"]),
@@ -22,6 +22,7 @@ const DEPENDENCIES: [(&str, &[&str]); 14] = [
     ("zhongkong-history", &[]),
     ("zhongkong-simulation", &["zhongkong-coordinator", "zhongkong-core", "zhongkong-history"]),
     ("zhongkong-bench", &[]),
+    ("zhongkong-fuzz", &["zhongkong", "zhongkong-core", "zhongkong-redis", "zhongkong-upstream"]),
     ("zhongkong-demo", &["zhongkong-testkit"]),
     ("zhongkong-tests", &["zhongkong", "zhongkong-client", "zhongkong-testkit"]),
 ];

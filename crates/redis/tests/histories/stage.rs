@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Pipeline, RedisResult, Value};
 use tokio::runtime::Runtime;
 use zhongkong_core::ports::Store;
 use zhongkong_redis::{Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
@@ -66,9 +66,12 @@ impl Stage {
             RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto).unwrap()
         };
         let (store, blind) = (store(None), store(Some(BLIND)));
-        let connection = RefCell::new(runtime.block_on(server.connect()));
+        let client = redis::Client::open(server.url()).unwrap();
+        // On a loaded machine an answer may take longer than the half second that is the default.
+        let patient = AsyncConnectionConfig::new().set_response_timeout(None);
+        let connecting = client.get_multiplexed_async_connection_with_config(&patient);
+        let connection = RefCell::new(runtime.block_on(connecting).unwrap());
         let heard = runtime.block_on(async {
-            let client = redis::Client::open(server.url()).unwrap();
             let mut ear = client.get_async_pubsub().await.unwrap();
             ear.subscribe(store.keys().events()).await.unwrap();
             RefCell::new(ear.into_on_message())
