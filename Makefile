@@ -3,6 +3,11 @@
 SHELL := /bin/bash
 DEMO_PACKAGES := -p zhongkong -p zhongkong-simulator -p zhongkong-demo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+# The instrumentation is unstable: of a nightly toolchain where there is one, else of the stable one, which has it too.
+FUZZ = $(shell cargo +nightly --version >/dev/null 2>&1 && echo cargo +nightly || echo env RUSTC_BOOTSTRAP=1 cargo) fuzz
+# An input that takes ten seconds, a gigabyte, or 64 MB in one piece, is a crash.
+FUZZ_LIMITS := -max_len=16384 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=64
 
 # $(call need,program,package): installs a Debian package where its program is missing, and says so first.
 define need
@@ -14,7 +19,7 @@ define need
 	  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2); }
 endef
 
-.PHONY: help demo test faults check
+.PHONY: help demo test histories fuzz faults check
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
@@ -32,7 +37,20 @@ test: ## All tests, on a real Redis and a simulated upstream
 	$(call need,ip,iproute2)
 	$(call need,iptables,iptables)
 	cargo test --locked --workspace
-	cargo test --locked -p zhongkong-redis --features test-clock
+
+histories: ## So many random histories (N=10000) through the scripts on a real Redis, and through the core
+	$(call need,redis-server,redis-server)
+	$(call need,cc,gcc libc6-dev)
+	ZHONGKONG_HISTORIES=$(or $(N),10000) cargo test --locked -p zhongkong-redis --test histories every_history -- --nocapture
+
+fuzz: ## Every fuzz target, or TARGETS of them, for so many seconds each (SECONDS=60)
+	$(call need,c++,g++)
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: installing it with cargo"; cargo install --locked cargo-fuzz; }
+	@for target in $(or $(TARGETS),$(FUZZ_TARGETS)); do \
+	  mkdir -p fuzz/corpus/$$target; \
+	  $(FUZZ) run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -dict=fuzz/dictionaries/$$target.dict \
+	    -max_total_time=$(or $(SECONDS),60) $(FUZZ_LIMITS) || exit 1; \
+	done
 
 faults: ## Whole processes under every fault, for every upstream, and a long storm (a quarter of an hour)
 	$(call need,redis-server,redis-server)
