@@ -14,7 +14,7 @@ define need
 	  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2); }
 endef
 
-.PHONY: help demo test check
+.PHONY: help demo test bench check
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
@@ -31,6 +31,12 @@ test: ## All tests, on a real Redis and a simulated upstream
 	$(call need,cc,gcc libc6-dev)
 	cargo test --locked --workspace
 	cargo test --locked -p zhongkong-redis --features test-clock
+
+bench: ## What a refresh costs, beside something else; ONLY=token, ARGS=--json. A few minutes
+	$(call need,redis-server,redis-server)
+	$(call need,cc,gcc libc6-dev)
+	cargo build --quiet --release --locked -p zhongkong-bench
+	@$(TARGET)/release/zhongkong-bench $(ONLY) $(ARGS)
 
 check: ## Formatting, lints, documentation and its examples
 	$(call need,cc,gcc libc6-dev)

@@ -21,17 +21,26 @@ const DEPENDENCIES: [(&str, &[&str]); 14] = [
     ("zhongkong-model", &["zhongkong-core"]),
     ("zhongkong-history", &[]),
     ("zhongkong-simulation", &["zhongkong-coordinator", "zhongkong-core", "zhongkong-history"]),
-    ("zhongkong-bench", &[]),
+    ("zhongkong-bench", &["zhongkong", "zhongkong-simulator", "zhongkong-testkit"]),
     ("zhongkong-demo", &["zhongkong-testkit"]),
     ("zhongkong-tests", &["zhongkong", "zhongkong-client", "zhongkong-testkit"]),
 ];
 
 /// Foreign crates that only these members know.
 const OWNERS: [(&str, &[&str]); 7] = [
-    ("redis", &["zhongkong-redis", "zhongkong-client", "zhongkong-testkit", "zhongkong-demo"]),
+    (
+        "redis",
+        &[
+            "zhongkong-redis",
+            "zhongkong-client",
+            "zhongkong-testkit",
+            "zhongkong-demo",
+            "zhongkong-bench",
+        ],
+    ),
     ("reqwest", &["zhongkong-upstream"]),
-    ("axum", &["zhongkong", "zhongkong-simulator"]),
-    ("clap", &["zhongkong", "zhongkong-simulator", "zhongkong-demo"]),
+    ("axum", &["zhongkong", "zhongkong-simulator", "zhongkong-bench"]),
+    ("clap", &["zhongkong", "zhongkong-simulator", "zhongkong-demo", "zhongkong-bench"]),
     ("anyhow", &["zhongkong", "zhongkong-demo"]),
     ("metrics-exporter-prometheus", &["zhongkong"]),
     ("tracing-subscriber", &["zhongkong"]),
