@@ -19,7 +19,7 @@ define need
 	  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2); }
 endef
 
-.PHONY: help demo test histories fuzz faults check
+.PHONY: help demo test histories fuzz faults bench check
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
@@ -58,6 +58,12 @@ faults: ## Whole processes under every fault, for every upstream, and a long sto
 	$(call need,ip,iproute2)
 	$(call need,iptables,iptables)
 	ZHONGKONG_FAULTS=wide cargo test --locked -p zhongkong-tests --test it faults:: -- --nocapture
+
+bench: ## What a refresh costs, beside something else; ONLY=token, ARGS=--json. A few minutes
+	$(call need,redis-server,redis-server)
+	$(call need,cc,gcc libc6-dev)
+	cargo build --quiet --release --locked -p zhongkong-bench
+	@$(TARGET)/release/zhongkong-bench $(ONLY) $(ARGS)
 
 check: ## Formatting, lints, documentation and its examples
 	$(call need,cc,gcc libc6-dev)

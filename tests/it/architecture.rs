@@ -24,7 +24,7 @@ const DEPENDENCIES: [(&str, &[&str]); 15] = [
         "zhongkong-simulation",
         &["zhongkong-coordinator", "zhongkong-core", "zhongkong-history", "zhongkong-simulator"],
     ),
-    ("zhongkong-bench", &[]),
+    ("zhongkong-bench", &["zhongkong", "zhongkong-simulator", "zhongkong-testkit"]),
     ("zhongkong-fuzz", &["zhongkong", "zhongkong-core", "zhongkong-redis", "zhongkong-upstream"]),
     ("zhongkong-demo", &["zhongkong-testkit"]),
     ("zhongkong-tests", &["zhongkong", "zhongkong-client", "zhongkong-testkit"]),
@@ -32,10 +32,29 @@ const DEPENDENCIES: [(&str, &[&str]); 15] = [
 
 /// Foreign crates that only these members know.
 const OWNERS: [(&str, &[&str]); 7] = [
-    ("redis", &["zhongkong-redis", "zhongkong-client", "zhongkong-testkit", "zhongkong-demo"]),
+    (
+        "redis",
+        &[
+            "zhongkong-redis",
+            "zhongkong-client",
+            "zhongkong-testkit",
+            "zhongkong-demo",
+            "zhongkong-bench",
+        ],
+    ),
     ("reqwest", &["zhongkong-upstream"]),
-    ("axum", &["zhongkong", "zhongkong-simulator"]),
-    ("clap", &["zhongkong", "zhongkong-simulator", "zhongkong-demo", "zhongkong-simulation"]),
+    ("axum", &["zhongkong", "zhongkong-simulator", "zhongkong-bench"]),
+    (
+        "clap",
+        &[
+            "zhongkong",
+            "zhongkong-simulator",
+            "zhongkong-demo",
+            "zhongkong-bench",
+            "zhongkong-simulation",
+            "zhongkong-model",
+        ],
+    ),
     ("anyhow", &["zhongkong", "zhongkong-demo"]),
     ("metrics-exporter-prometheus", &["zhongkong"]),
     ("tracing-subscriber", &["zhongkong"]),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use zhongkong_core::clock::Boot;
-use zhongkong_core::credential::Unit;
+use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::keeper::{Keeper, Surroundings};
 use zhongkong_core::order::rank;
 use zhongkong_core::outlook::Rules;
@@ -183,6 +183,12 @@ impl Units {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.slots.values()
+    }
+
+    /// The units of one credential, without a look at all the others.
+    pub(crate) fn of(&self, id: &CredentialId) -> impl Iterator<Item = &Slot> {
+        let unit = |kind| Unit { id: id.clone(), kind };
+        Kind::ALL.into_iter().filter_map(move |kind| self.slots.get(&unit(kind)))
     }
 
     pub(crate) fn names(&self) -> Vec<Unit> {

@@ -236,7 +236,13 @@ impl Store for RedisStore {
                 pipe.cmd("WAIT").arg(required).arg(WAIT_TIMEOUT_MS);
             }
         };
-        let mut results = self.claims.run(&CLAIM, append).await?.into_iter();
+        // Without a `WAIT` a claim holds nobody up, and shares the connection of all other commands.
+        let results = if required > 0 {
+            self.claims.run(&CLAIM, append).await?
+        } else {
+            self.commands.run(&CLAIM, append).await?
+        };
+        let mut results = results.into_iter();
         let mut reply = Reply::new(settled(results.next())?)?;
         let acknowledged = match results.next() {
             Some(Ok(count)) => redis::from_redis_value(count).unwrap_or(0),
