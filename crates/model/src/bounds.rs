@@ -84,6 +84,8 @@ pub struct Bounds {
     pub reader: bool,
     /// Every refresh ends within the tick, and in an answer.
     pub prompt: bool,
+    /// It begins after a failover: one worker has settled the unit on the new primary, and the old one serves the others.
+    pub split: bool,
     /// Whether replaced tokens die; without, all that counts is which token is the newest.
     pub deaths: bool,
     /// The token is tried at the upstream now and then.
@@ -160,6 +162,7 @@ impl Bounds {
         waits: false,
         reader: false,
         prompt: false,
+        split: false,
         deaths: true,
         probes: false,
         without: None,
@@ -237,8 +240,8 @@ impl Protocol {
 
     /// Whether there is a second node at all.
     pub const fn has_replica(&self) -> bool {
-        let Bounds { faults, waits, .. } = &self.bounds;
-        *waits || faults.allows(Fault::Failover) || faults.allows(Fault::SplitBrain)
+        let Bounds { faults, waits, split, .. } = &self.bounds;
+        *waits || *split || faults.allows(Fault::Failover) || faults.allows(Fault::SplitBrain)
     }
 
     /// Whether what workers remember can ever differ from what Redis shows.

@@ -6,7 +6,7 @@ use stateright::{Model, Property};
 use zhongkong_core::outlook::Outlook;
 
 use crate::action::Action;
-use crate::bounds::{Bounds, Protocol};
+use crate::bounds::{ANY, Bounds, Fault, Protocol};
 use crate::happened::Happened;
 use crate::names;
 use crate::pack::Packed;
@@ -99,7 +99,8 @@ impl Promise {
 impl World {
     /// The world in which a model begins: a settled unit, and workers that remember nothing.
     pub fn settled_from_scratch(protocol: &Protocol) -> Option<Self> {
-        let sound = Protocol::new(Bounds { without: None, ..protocol.bounds }).ok()?;
+        let bounds = Bounds { without: None, waits: false, ..protocol.bounds };
+        let sound = Protocol::new(bounds).ok()?;
         let mut world = Self {
             nodes: [Node { epoch: 1, ..Node::default() }, Node { epoch: 2, ..Node::default() }],
             primary: 0,
@@ -119,7 +120,24 @@ impl World {
         let [primary, replica] = &mut world.nodes;
         replica.state.clone_from(&primary.state);
         replica.published = primary.published;
+        if protocol.bounds.split {
+            world.splits(protocol);
+            world = world.settled_by_one(&sound)?;
+            world.left = protocol.bounds.faults;
+        }
         Some(world)
+    }
+
+    /// The first worker meets the new primary and settles the unit there; the others stay astray.
+    fn settled_by_one(mut self, protocol: &Protocol) -> Option<Self> {
+        let refresh = [Action::Claim(0), Action::Send(0), Action::Process(0), Action::Commit(0)];
+        let drain = std::iter::repeat_n(Action::Tick, protocol.bounds.drain.try_into().ok()?);
+        let steps = [Action::Meet(0)].into_iter().chain(refresh).chain(drain).chain(refresh);
+        self.left = self.left.and(Fault::Claim, ANY);
+        for action in steps {
+            self = self.after(protocol, action)?;
+        }
+        Some(self)
     }
 
     fn is_newest_or_owed(&self, protocol: &Protocol) -> bool {

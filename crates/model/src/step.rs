@@ -157,9 +157,7 @@ impl World {
             }
             Action::SplitBrain => {
                 self.left.spend(Fault::SplitBrain);
-                self.fails_over(protocol);
-                self.split = true;
-                self.workers.iter_mut().for_each(|worker| worker.astray = true);
+                self.splits(protocol);
             }
             Action::Meet(w) => self.workers[w].astray = false,
             Action::Demote => {
@@ -416,6 +414,13 @@ impl World {
         self.nodes[to].epoch = if alone { to as u8 + 1 } else { self.fresh_epoch() };
         self.primary = to;
         self.synced = false;
+    }
+
+    /// The replica takes over, and the old primary goes on serving everybody.
+    pub(crate) fn splits(&mut self, protocol: &Protocol) {
+        self.fails_over(protocol);
+        self.split = true;
+        self.workers.iter_mut().for_each(|worker| worker.astray = true);
     }
 
     fn probes(&mut self, protocol: &Protocol) -> bool {
