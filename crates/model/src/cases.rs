@@ -305,7 +305,9 @@ fn holding() -> Vec<Case> {
         Case::holds(
             "split brain, waiting, three claims",
             "an old primary that still answers; claims wait for the replica; three claims",
-            Bounds { waits: true, ..newest(claims(3)) }.with(Fault::SplitBrain, 1).with(Fault::Crash, 1),
+            Bounds { waits: true, ..newest(claims(3)) }
+                .with(Fault::SplitBrain, 1)
+                .with(Fault::Crash, 1),
             SAFE,
             happened(Happened::EPOCH),
         )
@@ -337,9 +339,19 @@ fn breaking() -> Vec<Case> {
         case("R5 note", least.with(Fault::Stall, 1), Switch::Note, newest_or_owed),
         case("R5 length", least, Switch::ShortDrain, newest_or_owed),
         case("R6", least.with(Fault::Crash, 1), Switch::Deadline, newest_or_owed),
-        case("R6 first", least.with(Fault::LostReply, 1), Switch::FirstSending, &[Promise::OneSender]),
+        case(
+            "R6 first",
+            least.with(Fault::LostReply, 1),
+            Switch::FirstSending,
+            &[Promise::OneSender],
+        ),
         case("R7", newest(claims(2)).with(Fault::Failover, 1), Switch::Epoch, newest_or_owed),
-        case("R7 run id", newest(claims(2)).with(Fault::Failover, 2), Switch::RunIdAlone, newest_or_owed),
+        case(
+            "R7 run id",
+            newest(claims(2)).with(Fault::Failover, 2),
+            Switch::RunIdAlone,
+            newest_or_owed,
+        ),
         case("R7 own", split, Switch::OwnClaim, newest_or_owed),
         case(
             "R7 commit",
@@ -347,7 +359,12 @@ fn breaking() -> Vec<Case> {
             Switch::CommitNotesEpoch,
             newest_or_owed,
         ),
-        case("R8", newest(claims(2)).with(Fault::Failover, 1), Switch::Clock, &[Promise::FenceIsNew]),
+        case(
+            "R8",
+            newest(claims(2)).with(Fault::Failover, 1),
+            Switch::Clock,
+            &[Promise::FenceIsNew],
+        ),
         case("R9", least, Switch::OneSend, newest_or_owed),
         case(
             "R10",
@@ -355,7 +372,12 @@ fn breaking() -> Vec<Case> {
             Switch::WriteAhead,
             newest_or_owed,
         ),
-        case("R11", claims(2).with(Fault::LostReply, 1), Switch::Repeatable, &[Promise::NeverCalledLate]),
+        case(
+            "R11",
+            claims(2).with(Fault::LostReply, 1),
+            Switch::Repeatable,
+            &[Promise::NeverCalledLate],
+        ),
         case("R12", spaced.with(Fault::Force, 1), Switch::Spacing, &[Promise::CopyIsHonoured]),
         case("R13", on_demand.with(Fault::Evict, 1), Switch::Keep, &[Promise::Settles]),
         case("R14", claims(4), Switch::SureLife, sure),

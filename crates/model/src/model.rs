@@ -11,8 +11,8 @@ use crate::happened::Happened;
 use crate::names;
 use crate::pack::Packed;
 use crate::time::NOW_MS;
-use crate::world::{Broken, Hand, Node, World};
 use crate::upstream::Upstream;
+use crate::world::{Broken, Hand, Node, World};
 
 /// A promise, checked in every world that can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,9 @@ impl Promise {
             Self::FenceGrows => !world.broken.went_back,
             Self::NeverCalledLate => !world.broken.needless,
             Self::OneSender => world.has_one_sender(protocol),
-            Self::CopyIsHonoured => world.copy.is_none_or(|(token, _)| world.upstream.honours(token)),
+            Self::CopyIsHonoured => {
+                world.copy.is_none_or(|(token, _)| world.upstream.honours(token))
+            }
             Self::Settles => world.settles(protocol),
         }
     }
@@ -205,7 +207,8 @@ impl Model for RefreshModel {
         let requests = 0..world.upstream.requests.len();
         let of_requests = requests.flat_map(|i| [Action::Process(i), Action::Refuse(i)]);
         let keeps = std::iter::once(Action::Keep(0));
-        let all = Action::OF_THE_WORLD.into_iter().chain(of_workers).chain(of_requests).chain(keeps);
+        let all =
+            Action::OF_THE_WORLD.into_iter().chain(of_workers).chain(of_requests).chain(keeps);
         actions.extend(all.filter(|action| world.allows(&self.protocol, *action)));
     }
 
@@ -242,7 +245,8 @@ impl Model for RefreshModel {
             Self::happens::<{ Happened::FOLLOWED }>(),
         ];
         let bits = (0..).map(|i| 1_u32 << i);
-        let wanted = happenings.into_iter().zip(bits).filter(|(_, bit)| self.must_happen & bit != 0);
+        let wanted =
+            happenings.into_iter().zip(bits).filter(|(_, bit)| self.must_happen & bit != 0);
         promises.chain(wanted.map(|(property, _)| property)).collect()
     }
 }

@@ -145,7 +145,9 @@ impl World {
     /// What workers remember matters only where Redis may show something older.
     fn forget_what_all_know(&mut self, protocol: &Protocol) {
         if !protocol.can_forget() {
-            self.workers.iter_mut().for_each(|worker| worker.recollection = Recollection::default());
+            self.workers
+                .iter_mut()
+                .for_each(|worker| worker.recollection = Recollection::default());
             return;
         }
         let Self { nodes, primary, split, left, workers, .. } = self;
@@ -329,7 +331,17 @@ impl<'a> Writer<'a> {
 
     fn world(&mut self, world: &World, order: &[usize]) -> [u8; 4] {
         let World {
-            nodes, primary, split, synced, workers, upstream, left, copy, broken, happened: _, called: _,
+            nodes,
+            primary,
+            split,
+            synced,
+            workers,
+            upstream,
+            left,
+            copy,
+            broken,
+            happened: _,
+            called: _,
         } = world;
         self.out.extend(left.bytes());
         let other = 1 - primary;
@@ -383,15 +395,53 @@ impl<'a> Writer<'a> {
     /// Every field is named, so that a new one cannot be forgotten here.
     fn state(&mut self, state: &State) {
         let State {
-            v, epoch, fence, nonce, holder, worker: _, configuration: _,
-            claimed_at_ms, lease_ms: _, intent, drained,
-            doubt, drains_at_ms, drain_ms, unknowns, unknowns_before, unsure_from_ms, spaced_from_ms,
-            token: _, fingerprint, token_fence, generation: _, issued_at_ms, expires_at_ms, refresh_at_ms,
-            assumed: _, rejected, rejected_from_ms, lost: _,
-            reported, reported_at_ms, report_day: _, report_count: _, alive_at_ms, probing_until_ms: _,
-            marked_at_ms, strain,
-            invalidating: _, invalidated_at_ms: _, invalidate_day: _, invalidate_count: _,
-            status: _, error_code: _, error_message: _, retry_at_ms: _, failures: _, refusals,
+            v,
+            epoch,
+            fence,
+            nonce,
+            holder,
+            worker: _,
+            configuration: _,
+            claimed_at_ms,
+            lease_ms: _,
+            intent,
+            drained,
+            doubt,
+            drains_at_ms,
+            drain_ms,
+            unknowns,
+            unknowns_before,
+            unsure_from_ms,
+            spaced_from_ms,
+            token: _,
+            fingerprint,
+            token_fence,
+            generation: _,
+            issued_at_ms,
+            expires_at_ms,
+            refresh_at_ms,
+            assumed: _,
+            rejected,
+            rejected_from_ms,
+            lost: _,
+            reported,
+            reported_at_ms,
+            report_day: _,
+            report_count: _,
+            alive_at_ms,
+            probing_until_ms: _,
+            marked_at_ms,
+            strain,
+            invalidating: _,
+            invalidated_at_ms: _,
+            invalidate_day: _,
+            invalidate_count: _,
+            status: _,
+            error_code: _,
+            error_message: _,
+            retry_at_ms: _,
+            failures: _,
+            refusals,
         } = state;
         self.flags([*v > 0, *intent, *drained, *drain_ms > 0]);
         if *v == 0 {
@@ -656,7 +706,11 @@ impl Reader<'_> {
 
     fn worker(&mut self) -> String {
         let place = self.take();
-        if place == 0 { String::new() } else { names::worker(usize::from(place - 1)).identity.clone() }
+        if place == 0 {
+            String::new()
+        } else {
+            names::worker(usize::from(place - 1)).identity.clone()
+        }
     }
 
     fn hand(&mut self) -> Hand {

@@ -42,16 +42,11 @@ impl World {
         let workers = 0..self.workers.len();
         let turns = workers.clone().map(|w| (w + first) % self.workers.len());
         let of_workers = workers.flat_map(|w| {
-            [
-                Action::Meet(w),
-                Action::Repeat(w),
-                Action::Commit(w),
-                Action::Send(w),
-            ]
-            .into_iter()
-            .chain(self.is_stuck(protocol, w).then_some(Action::NotSent(w)))
-            .chain(self.waits_in_vain(w).then_some(Action::Timeout(w)))
-            .chain([Action::Hear(w)])
+            [Action::Meet(w), Action::Repeat(w), Action::Commit(w), Action::Send(w)]
+                .into_iter()
+                .chain(self.is_stuck(protocol, w).then_some(Action::NotSent(w)))
+                .chain(self.waits_in_vain(w).then_some(Action::Timeout(w)))
+                .chain([Action::Hear(w)])
         });
         let of_all = [Action::Process(0), Action::Replicate, Action::Demote, Action::Probe];
         let claims = turns.flat_map(|w| [Action::Claim(w), Action::Keep(w)]);
@@ -64,7 +59,8 @@ impl World {
     /// Whether worker `w` holds a claim under which it may never send.
     fn is_stuck(&self, protocol: &Protocol, w: usize) -> bool {
         matches!(self.workers[w].phase, Phase::Held { .. })
-            && (self.after(protocol, Action::Send(w)).is_none() && self.upstream.requests.is_empty())
+            && (self.after(protocol, Action::Send(w)).is_none()
+                && self.upstream.requests.is_empty())
     }
 
     /// Whether worker `w` waits for a reply that will not come.

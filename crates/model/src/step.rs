@@ -45,9 +45,11 @@ impl World {
                     && left.allows(Fault::Claim)
             }
             Action::Repeat(w) | Action::GiveUp(w) => matches!(phase(w), Phase::Asking { .. }),
-            Action::Check(w) => left.allows(Fault::Stall) && self.may_send(protocol, w) && {
-                matches!(phase(w), Phase::Held { checked: false, .. })
-            },
+            Action::Check(w) => {
+                left.allows(Fault::Stall) && self.may_send(protocol, w) && {
+                    matches!(phase(w), Phase::Held { checked: false, .. })
+                }
+            }
             Action::Send(w) => {
                 self.may_send(protocol, w)
                     && self.upstream.requests.len() < protocol.bounds.requests
@@ -87,9 +89,7 @@ impl World {
             }
             Action::Force => left.allows(Fault::Force),
             Action::Evict => left.allows(Fault::Evict) && self.nodes[self.primary].published,
-            Action::Keep(_) => {
-                !protocol.lacks(Switch::Keep) && !self.nodes[self.primary].published
-            }
+            Action::Keep(_) => !protocol.lacks(Switch::Keep) && !self.nodes[self.primary].published,
             Action::Foreign => left.allows(Fault::Foreign),
             Action::Read => protocol.bounds.reader && self.readable().is_some(),
         }
@@ -303,7 +303,9 @@ impl World {
         let request = self.upstream.requests.remove(i);
         let fresh = self.fresh_token();
         let (token, life) = self.upstream.process(&protocol.bounds, fresh);
-        let Some(worker) = request.waiter.map(|w| &mut self.workers[usize::from(w)]) else { return };
+        let Some(worker) = request.waiter.map(|w| &mut self.workers[usize::from(w)]) else {
+            return;
+        };
         if let Phase::Sent { claim, age } = worker.phase {
             worker.phase = Phase::Answered { claim, age, token, life };
         }

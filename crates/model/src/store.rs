@@ -65,7 +65,9 @@ impl World {
             } else {
                 self.happened.add(Happened::REPEATED);
             }
-        } else if !matches!(answer, ClaimAnswer::Claimed { .. }) && self.nodes[node].state.nonce.is_empty() {
+        } else if !matches!(answer, ClaimAnswer::Claimed { .. })
+            && self.nodes[node].state.nonce.is_empty()
+        {
             self.nodes[node].state.nonce.clone_from(&before.nonce);
         }
         self.settle_switches(protocol, node, &before);

@@ -73,12 +73,15 @@ impl Teller {
             }
             Action::Foreign => format!("Foreign=T{token}"),
             Action::Commit(w) | Action::CommitUnheard(w) => {
-                let verb = if matches!(action, Action::Commit(_)) { "Commit" } else { "CommitUnheard" };
+                let verb =
+                    if matches!(action, Action::Commit(_)) { "Commit" } else { "CommitUnheard" };
                 let token = self.answers[place(before.called[w])];
                 format!("{verb}({})=T{token}{}", name(w), found(after.happened))
             }
             Action::Claim(w) => format!("Claim({}){}", name(w), found(after.happened)),
-            Action::ClaimUnheard(w) => format!("ClaimUnheard({}){}", name(w), found(after.happened)),
+            Action::ClaimUnheard(w) => {
+                format!("ClaimUnheard({}){}", name(w), found(after.happened))
+            }
             Action::Repeat(w) => format!("Repeat({}){}", name(w), found(after.happened)),
             Action::Replay(w) => format!("Replay({}){}", name(w), found(after.happened)),
             Action::GiveUp(w)

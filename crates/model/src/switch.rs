@@ -99,7 +99,9 @@ impl Switch {
             Self::Spacing => "without R12: no spacing",
             Self::Keep => "without R13: nobody looks after the reader's key",
             Self::SureLife => "without R14: unknown outcomes are not counted",
-            Self::Before => "without half of R14: a provisional commit forgets the unknown outcomes",
+            Self::Before => {
+                "without half of R14: a provisional commit forgets the unknown outcomes"
+            }
             Self::OwnIntent => "without R3's limit: what was not sent closes any intent",
         }
     }

@@ -50,7 +50,8 @@ impl Upstream {
     /// Returns the token, and the ticks that it still lives.
     pub fn process(&mut self, bounds: &Bounds, fresh: u8) -> (u8, u8) {
         let life = bounds.life.and_then(|life| u8::try_from(life).ok()).unwrap_or(0);
-        let lasts = bounds.life.is_none_or(|life| u64::from(self.newest_age) + bounds.overlap < life);
+        let lasts =
+            bounds.life.is_none_or(|life| u64::from(self.newest_age) + bounds.overlap < life);
         if bounds.nature == Nature::Idempotent && self.newest > 0 && lasts {
             return (self.newest, life - self.newest_age);
         }
@@ -60,8 +61,11 @@ impl Upstream {
 
     /// Issues `fresh`. Of two tokens, the one before the last dies at once.
     pub fn issue(&mut self, fresh: u8) {
-        self.previous = (self.newest > 0)
-            .then_some(Previous { token: self.newest, age: self.newest_age, replaced: 0 });
+        self.previous = (self.newest > 0).then_some(Previous {
+            token: self.newest,
+            age: self.newest_age,
+            replaced: 0,
+        });
         self.newest = fresh;
         self.newest_age = 0;
     }

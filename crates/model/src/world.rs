@@ -1,14 +1,14 @@
 //! A world: the nodes of Redis with the core's own state, the workers, the upstream, and what may still go wrong.
 
 use zhongkong_core::outlook::Viewer;
-use zhongkong_core::state::{Alive, Memory, State};
 use zhongkong_core::recollection::Recollection;
+use zhongkong_core::state::{Alive, Memory, State};
 
 use crate::bounds::{Budget, Protocol};
 use crate::happened::Happened;
 use crate::names;
 use crate::switch::Switch;
-use crate::time::{TICK_MS, TICK_US, NOW_US, pass, pass_fence};
+use crate::time::{NOW_US, TICK_MS, TICK_US, pass, pass_fence};
 use crate::upstream::Upstream;
 
 /// Everything that there is.
@@ -166,7 +166,11 @@ impl World {
         Viewer {
             identity: names::worker(w).identity.clone(),
             configuration: "c".to_owned(),
-            epoch: if blind { String::new() } else { names::text(self.nodes[self.node_of(w)].epoch) },
+            epoch: if blind {
+                String::new()
+            } else {
+                names::text(self.nodes[self.node_of(w)].epoch)
+            },
             memory: if blind { Memory::default() } else { memory },
         }
     }
@@ -204,8 +208,9 @@ impl World {
             if let Some((fence, _)) = &mut worker.witness {
                 look(fence);
             }
-            if let Phase::Held { claim, .. } | Phase::Sent { claim, .. } | Phase::Answered { claim, .. } =
-                &mut worker.phase
+            if let Phase::Held { claim, .. }
+            | Phase::Sent { claim, .. }
+            | Phase::Answered { claim, .. } = &mut worker.phase
             {
                 look(&mut claim.fence);
             }
