@@ -109,7 +109,8 @@ impl ReferenceStateMachine for Reference {
     fn preconditions(history: &History, step: &Step) -> bool {
         match step {
             Step::Again { back } => usize::from(*back) < history.calls.len(),
-            Step::DeleteReader | Step::OverwriteReader(Foreign::Forever | Foreign::For { .. }) => {
+            Step::DeleteReader
+            | Step::OverwriteReader(Foreign::Instead | Foreign::Forever | Foreign::For { .. }) => {
                 history.reader.is_some()
             }
             Step::DeleteLock => history.lock.is_some(),
@@ -291,13 +292,14 @@ impl History {
         let now_ms = self.now_ms();
         let key = match (how, self.reader.take()) {
             (Foreign::Text, _) => Key { text: Some("foreign".to_owned()), dies_at_ms: None },
+            (Foreign::Instead, Some(key)) => Key { text: Some("foreign".to_owned()), ..key },
             (Foreign::Forever, Some(key)) => Key { dies_at_ms: None, ..key },
             (Foreign::For { shift_ms }, Some(key)) => {
                 let end_ms =
                     key.dies_at_ms.unwrap_or(now_ms + 60_000).saturating_add_signed(shift_ms);
                 Key { dies_at_ms: Some(end_ms.max(now_ms + 1)), ..key }
             }
-            (Foreign::List | Foreign::Forever | Foreign::For { .. }, _) => {
+            (Foreign::List | Foreign::Instead | Foreign::Forever | Foreign::For { .. }, _) => {
                 Key { text: None, dies_at_ms: None }
             }
         };

@@ -13,8 +13,10 @@ pub(crate) struct Spoilt {
 /// What somebody does to the key that readers read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Foreign {
-    /// Another text.
+    /// Another text, to live forever.
     Text,
+    /// Another text, for as long as the one before.
+    Instead,
     /// A key of another type.
     List,
     /// The same text, to live forever.
@@ -117,7 +119,8 @@ const REFUSALS: [&str; 9] = [
 
 pub(crate) fn foreign() -> impl Strategy<Value = Foreign> {
     prop_oneof![
-        2 => Just(Foreign::Text),
+        1 => Just(Foreign::Text),
+        2 => Just(Foreign::Instead),
         1 => Just(Foreign::List),
         1 => Just(Foreign::Forever),
         2 => prop_oneof![Just(-1_001_i64), Just(-1_000), Just(1_000), Just(1_001)]

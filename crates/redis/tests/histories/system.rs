@@ -231,6 +231,7 @@ impl System {
         let stage = &self.stage;
         match (how, history.reader.as_ref().and_then(|key| key.dies_at_ms)) {
             (Foreign::Text, _) => stage.redis(&["SET", reader, "foreign"]),
+            (Foreign::Instead, _) => stage.redis(&["SET", reader, "foreign", "KEEPTTL"]),
             (Foreign::List, _) => {
                 stage.redis::<()>(&["DEL", reader]);
                 let _: u32 = stage.redis(&["RPUSH", reader, "foreign"]);
