@@ -19,7 +19,7 @@ define need
 	  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2); }
 endef
 
-.PHONY: help demo test histories fuzz faults bench check
+.PHONY: help demo test model soak histories fuzz faults bench check
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
@@ -37,6 +37,12 @@ test: ## All tests, on a real Redis and a simulated upstream
 	$(call need,ip,iproute2)
 	$(call need,iptables,iptables)
 	cargo test --locked --workspace
+
+model: ## The protocol's model, more than ten million states of it; ARGS="--case R5" for one case
+	cargo run --quiet --release --locked -p zhongkong-model -- --size large $(ARGS)
+
+soak: ## So many simulated runs (SEEDS=1000) of a cluster's life, from seed FROM (0); ARGS=--story tells all of it
+	cargo run --quiet --release --locked -p zhongkong-simulation -- --from $(or $(FROM),0) --seeds $(or $(SEEDS),1000) $(ARGS)
 
 histories: ## So many random histories (N=10000) through the scripts on a real Redis, and through the core
 	$(call need,redis-server,redis-server)

@@ -54,6 +54,7 @@ pub const ANY: u8 = u8::MAX;
 pub struct Budget([u8; 15]);
 
 /// A model's bounds.
+#[expect(clippy::struct_excessive_bools, reason = "each is a bound of its own")]
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Workers, at most three.

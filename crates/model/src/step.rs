@@ -7,7 +7,7 @@ use zhongkong_core::report::{Evidence, Probed};
 use zhongkong_core::state::{OwnClaim, State};
 
 use crate::action::Action;
-use crate::bounds::{Fault, Protocol};
+use crate::bounds::{ANY, Fault, Protocol};
 use crate::happened::Happened;
 use crate::names;
 use crate::store::Ended;
@@ -215,8 +215,8 @@ impl World {
         let bounds = &protocol.bounds;
         self.move_clock(1);
         self.upstream.pass(bounds);
-        let past_deadline = bounds.lease.cast_signed().unsigned_abs() as u8 + 1;
-        let life = bounds.life.unwrap_or(0) as u8;
+        let past_deadline = u8::try_from(bounds.lease).map_or(ANY, |lease| lease.saturating_add(1));
+        let life = u8::try_from(bounds.life.unwrap_or(0)).unwrap_or(ANY);
         for worker in &mut self.workers {
             match &mut worker.phase {
                 Phase::Idle => {}
@@ -413,7 +413,7 @@ impl World {
             self.happened.add(Happened::BACK);
         }
         let alone = protocol.lacks(Switch::RunIdAlone);
-        self.nodes[to].epoch = if alone { to as u8 + 1 } else { self.fresh_epoch() };
+        self.nodes[to].epoch = if alone { u8::from(to > 0) + 1 } else { self.fresh_epoch() };
         self.primary = to;
         self.synced = false;
     }
