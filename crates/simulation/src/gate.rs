@@ -2,32 +2,37 @@
 //!
 //! A paused process neither sends nor hears. That it thinks on between two gates changes nothing that others could see.
 
-use tokio::sync::watch;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::Notify;
+
+/// Whoever waits passes in the order of coming; tokio's `watch` wakes in an order of chance, and a seed must give one run.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    open: watch::Sender<bool>,
+    open: AtomicBool,
+    opened: Notify,
 }
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self { open: watch::Sender::new(true) }
+        Self { open: AtomicBool::new(true), opened: Notify::new() }
     }
 
     pub(crate) fn set_open(&self, open: bool) {
-        self.open.send_replace(open);
+        self.open.store(open, Ordering::Release);
+        if open {
+            self.opened.notify_waiters();
+        }
     }
 
-    pub(crate) fn is_open(&self) -> bool {
-        *self.open.borrow()
+    fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
     }
 
     /// Goes on when it is open.
     pub(crate) async fn pass(&self) {
-        if self.is_open() {
-            return;
+        while !self.is_open() {
+            self.opened.notified().await;
         }
-        // The sender lives as long as `self`.
-        self.open.subscribe().wait_for(|open| *open).await.ok();
     }
 }

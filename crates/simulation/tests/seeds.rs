@@ -78,7 +78,8 @@ fn nothing_happens_that_is_not_allowed_and_all_that_may_happen_does() {
 
 #[test]
 fn the_same_seed_is_the_same_run_byte_for_byte() {
-    for seed in [7, 8] {
+    // Among them those in which machines are paused while much is under way.
+    for seed in [2, 5, 7, 8, 11] {
         let [one, other] = [(), ()].map(|()| simulate(seed, Protocol::Whole).unwrap().journal());
         assert!(one == other, "seed {seed} gave two runs");
         assert!(one.lines().count() > 500);
