@@ -54,7 +54,6 @@ fn nothing_happens_that_is_not_allowed_and_all_that_may_happen_does() {
         "the same token again, fence",
         "refused, fence",
         "released, nothing was sent",
-        "the token ended without a successor",
         "to be replaced: reported",
         "to be replaced: forced",
         "refused with 40164",
