@@ -3,6 +3,11 @@
 SHELL := /bin/bash
 DEMO_PACKAGES := -p zhongkong -p zhongkong-simulator -p zhongkong-demo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+# The instrumentation is unstable: of a nightly toolchain where there is one, else of the stable one, which has it too.
+FUZZ = $(shell cargo +nightly --version >/dev/null 2>&1 && echo cargo +nightly || echo env RUSTC_BOOTSTRAP=1 cargo) fuzz
+# An input that takes ten seconds, a gigabyte, or 64 MB in one piece, is a crash.
+FUZZ_LIMITS := -max_len=16384 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=64
 
 # $(call need,program,package): installs a Debian package where its program is missing, and says so first.
 define need
@@ -14,7 +19,7 @@ define need
 	  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2); }
 endef
 
-.PHONY: help demo test check model
+.PHONY: help demo test model soak histories fuzz faults bench check
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
@@ -29,8 +34,42 @@ demo: ## Watch a cluster keep one token alive while workers die; ARGS=--keep lea
 test: ## All tests, on a real Redis and a simulated upstream
 	$(call need,redis-server,redis-server)
 	$(call need,cc,gcc libc6-dev)
+	$(call need,ip,iproute2)
+	$(call need,iptables,iptables)
 	cargo test --locked --workspace
-	cargo test --locked -p zhongkong-redis --features test-clock
+
+model: ## The protocol's model, more than ten million states of it; ARGS="--case R5" for one case
+	cargo run --quiet --release --locked -p zhongkong-model -- --size large $(ARGS)
+
+soak: ## So many simulated runs (SEEDS=1000) of a cluster's life, from seed FROM (0); ARGS=--story tells all of it
+	cargo run --quiet --release --locked -p zhongkong-simulation -- --from $(or $(FROM),0) --seeds $(or $(SEEDS),1000) $(ARGS)
+
+histories: ## So many random histories (N=10000) through the scripts on a real Redis, and through the core
+	$(call need,redis-server,redis-server)
+	$(call need,cc,gcc libc6-dev)
+	ZHONGKONG_HISTORIES=$(or $(N),10000) cargo test --locked -p zhongkong-redis --test histories every_history -- --nocapture
+
+fuzz: ## Every fuzz target, or TARGETS of them, for so many seconds each (SECONDS=60)
+	$(call need,c++,g++)
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: installing it with cargo"; cargo install --locked cargo-fuzz; }
+	@for target in $(or $(TARGETS),$(FUZZ_TARGETS)); do \
+	  mkdir -p fuzz/corpus/$$target; \
+	  $(FUZZ) run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -dict=fuzz/dictionaries/$$target.dict \
+	    -max_total_time=$(or $(SECONDS),60) $(FUZZ_LIMITS) || exit 1; \
+	done
+
+faults: ## Whole processes under every fault, for every upstream, and a long storm (a quarter of an hour)
+	$(call need,redis-server,redis-server)
+	$(call need,cc,gcc libc6-dev)
+	$(call need,ip,iproute2)
+	$(call need,iptables,iptables)
+	ZHONGKONG_FAULTS=wide cargo test --locked -p zhongkong-tests --test it faults:: -- --nocapture
+
+bench: ## What a refresh costs, beside something else; ONLY=token, ARGS=--json. A few minutes
+	$(call need,redis-server,redis-server)
+	$(call need,cc,gcc libc6-dev)
+	cargo build --quiet --release --locked -p zhongkong-bench
+	@$(TARGET)/release/zhongkong-bench $(ONLY) $(ARGS)
 
 check: ## Formatting, lints, documentation and its examples
 	$(call need,cc,gcc libc6-dev)
@@ -38,7 +77,3 @@ check: ## Formatting, lints, documentation and its examples
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	cargo test --locked --workspace --doc
-
-model: ## Explore the protocol's model: more than ten million states, some twenty minutes; ARGS="--case R2" for one story
-	$(call need,cc,gcc libc6-dev)
-	cargo run --release --locked --quiet -p zhongkong-model -- --size large $(ARGS)

@@ -3,22 +3,9 @@
 use std::time::Duration;
 
 use zhongkong_simulator::{FaultKind, Scope};
-use zhongkong_testkit::{APP_ID, Cluster, Counts, Timings};
+use zhongkong_testkit::{APP_ID, Cluster, Counts};
 
-use crate::setup::{all_good, cluster, force, ms, settled_again, until, watched};
-
-/// The upstream may process a request after its caller has given up.
-const PATIENT_UPSTREAM: Timings = Timings {
-    life: ms(20_000),
-    overlap: ms(5_000),
-    hold: ms(900),
-    ahead: ms(5_000),
-    request_timeout: ms(500),
-    lease: ms(1_100),
-    drain: ms(2_000),
-    spacing: ms(300),
-    human_poll: ms(300),
-};
+use crate::setup::{PATIENT_UPSTREAM, all_good, cluster, force, ms, settled_again, until, watched};
 
 fn next(times: u32) -> Scope {
     Scope::account(APP_ID).times(times)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Normal dependencies among the members.
-const DEPENDENCIES: [(&str, &[&str]); 14] = [
+const DEPENDENCIES: [(&str, &[&str]); 15] = [
     ("zhongkong-core", &[]),
     ("zhongkong-redis", &["zhongkong-core"]),
     ("zhongkong-upstream", &["zhongkong-core"]),
@@ -17,21 +17,44 @@ const DEPENDENCIES: [(&str, &[&str]); 14] = [
     ),
     ("zhongkong-client", &["zhongkong-core"]),
     ("zhongkong-simulator", &[]),
-    ("zhongkong-testkit", &["zhongkong-simulator"]),
+    ("zhongkong-testkit", &["zhongkong-history", "zhongkong-simulator"]),
     ("zhongkong-model", &["zhongkong-core"]),
     ("zhongkong-history", &[]),
-    ("zhongkong-simulation", &["zhongkong-coordinator", "zhongkong-core", "zhongkong-history"]),
-    ("zhongkong-bench", &[]),
+    (
+        "zhongkong-simulation",
+        &["zhongkong-coordinator", "zhongkong-core", "zhongkong-history", "zhongkong-simulator"],
+    ),
+    ("zhongkong-bench", &["zhongkong", "zhongkong-simulator", "zhongkong-testkit"]),
+    ("zhongkong-fuzz", &["zhongkong", "zhongkong-core", "zhongkong-redis", "zhongkong-upstream"]),
     ("zhongkong-demo", &["zhongkong-testkit"]),
     ("zhongkong-tests", &["zhongkong", "zhongkong-client", "zhongkong-testkit"]),
 ];
 
 /// Foreign crates that only these members know.
 const OWNERS: [(&str, &[&str]); 7] = [
-    ("redis", &["zhongkong-redis", "zhongkong-client", "zhongkong-testkit", "zhongkong-demo"]),
+    (
+        "redis",
+        &[
+            "zhongkong-redis",
+            "zhongkong-client",
+            "zhongkong-testkit",
+            "zhongkong-demo",
+            "zhongkong-bench",
+        ],
+    ),
     ("reqwest", &["zhongkong-upstream"]),
-    ("axum", &["zhongkong", "zhongkong-simulator"]),
-    ("clap", &["zhongkong", "zhongkong-simulator", "zhongkong-demo", "zhongkong-model"]),
+    ("axum", &["zhongkong", "zhongkong-simulator", "zhongkong-bench"]),
+    (
+        "clap",
+        &[
+            "zhongkong",
+            "zhongkong-simulator",
+            "zhongkong-demo",
+            "zhongkong-bench",
+            "zhongkong-simulation",
+            "zhongkong-model",
+        ],
+    ),
     ("anyhow", &["zhongkong", "zhongkong-demo"]),
     ("metrics-exporter-prometheus", &["zhongkong"]),
     ("tracing-subscriber", &["zhongkong"]),

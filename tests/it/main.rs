@@ -8,6 +8,7 @@
 //! - `store`: Redis is lost, wiped, edited by hand, or its clock is stepped.
 //! - `refusals`: the upstream refuses.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
+//! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
 //! - `cost`: what a refresh and an idle unit cost.
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
@@ -23,6 +24,7 @@ mod architecture;
 mod commands;
 mod cost;
 mod death;
+mod faults;
 mod http;
 mod life;
 mod readers;

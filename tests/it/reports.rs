@@ -176,7 +176,8 @@ async fn a_report_about_a_credential_of_other_workers_is_recorded() {
     let cluster = settled(cluster().workers(1)).await;
     let state = "zhongkong:{wx-other}:access_token:state";
     let fingerprint = Fingerprint::of("T");
-    let hash = ["HSET", state, "v", "1", "fence", "7", "fingerprint", fingerprint.as_str()];
+    let hash =
+        ["HSET", state, "v", "1", "fence", "7", "token", "T", "fingerprint", fingerprint.as_str()];
     let _: u64 = cluster.redis.command(&hash).await;
     leave(&cluster, "wx-other", "T").await;
     served(&cluster).await;

@@ -7,7 +7,22 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::order::rank;
-use zhongkong_testkit::{APP_ID, Cluster, ClusterBuilder, Counts, PATIENCE, Reader, wait_until};
+use zhongkong_testkit::{
+    APP_ID, Cluster, ClusterBuilder, Counts, PATIENCE, Reader, Timings, wait_until,
+};
+
+/// The upstream may process a request after its caller has given up.
+pub(crate) const PATIENT_UPSTREAM: Timings = Timings {
+    life: ms(20_000),
+    overlap: ms(5_000),
+    hold: ms(900),
+    ahead: ms(5_000),
+    request_timeout: ms(500),
+    lease: ms(1_100),
+    drain: ms(2_000),
+    spacing: ms(300),
+    human_poll: ms(300),
+};
 
 /// A cluster to be, of the workers under test.
 pub(crate) fn cluster() -> ClusterBuilder {
@@ -43,6 +58,22 @@ impl Failpoints {
     pub(crate) async fn reached(&self, point: &str) {
         let reached = self.marker(point);
         wait_until(point, PATIENCE, async || reached.exists()).await;
+    }
+
+    /// No worker that reaches a point from now on does anything there.
+    pub(crate) fn disarm(&self) {
+        for entry in std::fs::read_dir(self.directory.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none() {
+                // An error says that a worker took it just now.
+                drop(std::fs::remove_file(path));
+            }
+        }
+    }
+
+    /// Lets the worker go on that is held at `point`.
+    pub(crate) fn release(&self, point: &str) {
+        std::fs::remove_file(self.marker(point)).unwrap();
     }
 
     fn marker(&self, point: &str) -> PathBuf {

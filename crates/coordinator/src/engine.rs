@@ -28,7 +28,7 @@ use zhongkong_core::clock::{Boot, Clock};
 use zhongkong_core::credential::Unit;
 use zhongkong_core::keep::KeepAnswer;
 use zhongkong_core::keeper::{Action, Source};
-use zhongkong_core::ports::{LeftReport, Notice, Observed, Reading, Store, StoreError};
+use zhongkong_core::ports::{Beat, LeftReport, Notice, Observed, Reading, Store, StoreError};
 use zhongkong_core::report::ReportAnswer;
 use zhongkong_core::token::Fingerprint;
 
@@ -107,7 +107,7 @@ enum Done {
     Kept(Unit, Asked<(KeepAnswer, Observed)>),
     Read(Unit, Asked<Reading>),
     ReadMany(Vec<Unit>, Asked<Reading>),
-    Beaten(Result<Vec<String>, StoreError>),
+    Beaten(Result<Beat, StoreError>),
     Forced(Unit, Asked<Observed>, oneshot::Sender<Asking>),
     Probed(Unit, Option<Asked<(ReportAnswer, Observed)>>),
     Reported(Unit, Fingerprint, Asked<(ReportAnswer, Observed)>),
@@ -204,8 +204,8 @@ impl Coordinator {
         let mut listening = JoinSet::new();
         listening.spawn(listen(Arc::clone(&self.store), notices, Arc::clone(&missed)));
         let (entries, mut left) = mpsc::channel(reports::LEFT);
-        let worker = self.settings.worker.clone();
-        listening.spawn(reports::take(Arc::clone(&self.store), worker, entries));
+        let settings = Arc::clone(&self.settings);
+        listening.spawn(reports::take(Arc::clone(&self.store), settings, entries));
         let mut beat = tokio::time::interval(BEAT_EVERY);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut reread = tokio::time::interval(REREAD_EVERY);
@@ -271,7 +271,7 @@ impl Coordinator {
         for _ in 0..3 {
             let Self { units, world, pacer, settings, .. } = self;
             let Some(slot) = units.get_mut(unit) else { return };
-            slot.plan_probe(settings.probe_interval, world.now);
+            slot.plan_probe(settings, world.now);
             let (first, host) = (slot.rank == 0, slot.credential.host.clone());
             let (keeper, around) = slot.keeper_and(world);
             let task = match keeper.next(&around) {

@@ -13,7 +13,6 @@
 //! - `telemetry`: log lines and metrics of refreshes.
 
 mod engine;
-#[cfg(feature = "failpoints")]
 pub mod failpoints;
 pub mod handle;
 mod pacer;

@@ -17,7 +17,8 @@ use zhongkong_core::credential::Unit;
 use zhongkong_core::doubt::Doubt;
 use zhongkong_core::outlook::{Reason, Rules, Viewer};
 use zhongkong_core::policy::{
-    RETRY_BASE, RETRY_CAP, Random, URGENT_CAP, backoff, due_before_expiry, too_late_for_protection,
+    RETRY_BASE, RETRY_CAP, Random, URGENT_CAP, backoff, due_before_expiry,
+    is_too_late_for_protection,
 };
 use zhongkong_core::ports::{Claimed, Fetched, Observed, Store, StoreError};
 use zhongkong_core::refusal::Scope;
@@ -112,7 +113,7 @@ impl Refresh {
 
         let t0 = self.clock.now();
         let send_by = self.credential.timing.send_by(t0);
-        let nonce = hex::encode(rand::random::<[u8; 12]>());
+        let nonce = self.settings.chance.nonce();
         self.settings.reach("before_claim").await;
         let claimed = match self.claim(&nonce, send_by).await {
             Ok(claimed) => claimed,
@@ -164,7 +165,7 @@ impl Refresh {
         loop {
             match self.store.claim(&self.unit, &request).await {
                 Err(StoreError::Unavailable(why)) => {
-                    let wait = store_backoff(tries);
+                    let wait = self.store_backoff(tries);
                     tries += 1;
                     if self.clock.now() + wait >= send_by {
                         return Err(StoreError::Unavailable(why));
@@ -178,11 +179,7 @@ impl Refresh {
 
     /// Rule R10 gives way where waiting for replicas would cost readers their token.
     fn may_go_unprotected(&self, granted: &Granted) -> bool {
-        let Granted { state, now_ms, .. } = granted;
-        let before_expiry =
-            |at_ms: u64| Duration::from_millis(state.expires_at_ms.saturating_sub(at_ms));
-        let may = !state.usable(*now_ms)
-            || too_late_for_protection(before_expiry(*now_ms), before_expiry(state.refresh_at_ms));
+        let may = is_too_late_for_protection(&granted.state, granted.now_ms);
         if may {
             metrics::counter!("zhongkong_unprotected_total").increment(1);
             tracing::warn!(
@@ -224,7 +221,7 @@ impl Refresh {
         let life = life.unwrap_or(timing.times().overlap);
         // An idempotent upstream is never asked before the last overlap of the life, whatever `ahead` says.
         let clamped = !nature.is_idempotent() && timing.ahead_of(life).1;
-        let ahead = due_before_expiry(nature, &timing, life, random());
+        let ahead = due_before_expiry(nature, &timing, life, self.random());
         let reason = granted.reason;
         let mut tries = 0;
         loop {
@@ -278,7 +275,7 @@ impl Refresh {
         }
         let count = granted.state.refused_before(ruling.scope, key);
         let human_poll = self.settings.human_poll;
-        let mut retry_in = ruling.wait.after(count, human_poll, granted.now_ms, random());
+        let mut retry_in = ruling.wait.after(count, human_poll, granted.now_ms, self.random());
         if ruling.wait == Wait::Backoff {
             retry_in = retry_in.min(retry_cap(granted.state.unknowns));
         }
@@ -296,7 +293,7 @@ impl Refresh {
 
     async fn unknown(&self, granted: &Granted, why: String, code: Option<i64>) -> Ended {
         let cap = retry_cap(granted.state.unknowns + 1);
-        let retry_in = backoff(RETRY_BASE, cap, granted.state.failures, random());
+        let retry_in = backoff(RETRY_BASE, cap, granted.state.failures, self.random());
         let outcome = Outcome::Unknown { why: why.clone(), retry_in_ms: millis(retry_in) };
         let result = Ending::Unknown { reason: granted.reason, why, code, retry_in };
         self.abandon(granted, outcome, result).await
@@ -304,7 +301,8 @@ impl Refresh {
 
     async fn not_sent(&self, granted: &Granted, why: String) -> Ended {
         let before = granted.state.refused_before(Scope::Worker, &self.settings.worker.identity);
-        let retry_in = backoff(RETRY_BASE, retry_cap(granted.state.unknowns), before, random());
+        let retry_in =
+            backoff(RETRY_BASE, retry_cap(granted.state.unknowns), before, self.random());
         let outcome = Outcome::NotSent { why: why.clone(), retry_in_ms: millis(retry_in) };
         let result = Ending::NotSent { reason: granted.reason, why, retry_in };
         self.abandon(granted, outcome, result).await
@@ -350,7 +348,16 @@ impl Refresh {
                 "{what} yet; trying until it is"
             );
         }
-        tokio::time::sleep(store_backoff(tries)).await;
+        tokio::time::sleep(self.store_backoff(tries)).await;
+    }
+
+    fn store_backoff(&self, tries: u32) -> Duration {
+        backoff(STORE_RETRY_BASE, STORE_RETRY_CAP, tries, self.random())
+    }
+
+    /// The one place where chance enters a refresh, but for the nonce.
+    fn random(&self) -> Random {
+        self.settings.chance.random()
     }
 
     fn ended(&self, asked_at: Boot, observed: Option<Observed>, result: Ending) -> Ended {
@@ -375,13 +382,4 @@ impl Refresh {
 /// The longest wait for what passes by itself: short where two unknown outcomes may have killed the token already (rule R14).
 const fn retry_cap(unknowns: u32) -> Duration {
     if unknowns >= 2 { URGENT_CAP } else { RETRY_CAP }
-}
-
-fn store_backoff(tries: u32) -> Duration {
-    backoff(STORE_RETRY_BASE, STORE_RETRY_CAP, tries, random())
-}
-
-/// The one place where chance enters a refresh.
-fn random() -> Random {
-    Random::new(rand::random())
 }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use zhongkong_core::chance::Chance;
 use zhongkong_core::credential::{CredentialId, Worker};
 use zhongkong_core::nature::Nature;
 use zhongkong_core::ports::Upstream;
 use zhongkong_core::timing::Timing;
+
+use crate::failpoints::Failpoints;
 
 /// What a coordinator is and may do.
 #[derive(Clone, Debug)]
@@ -28,22 +31,17 @@ pub struct CoordinatorSettings {
     pub human_poll: Duration,
     /// Metrics name the credential; off where there are too many of them.
     pub name_credentials: bool,
+    /// What jitter and nonces are drawn from.
+    pub chance: Arc<dyn Chance>,
     /// Where tests hold, stop or kill the worker.
-    #[cfg(feature = "failpoints")]
-    pub failpoints: crate::failpoints::Failpoints,
+    pub failpoints: Failpoints,
 }
 
 impl CoordinatorSettings {
     /// A point at which tests hold, stop or kill the worker.
-    #[cfg(feature = "failpoints")]
     pub(crate) async fn reach(&self, point: &'static str) {
         self.failpoints.reach(point).await;
     }
-
-    /// A point at which tests hold, stop or kill the worker.
-    #[cfg(not(feature = "failpoints"))]
-    #[expect(clippy::unused_async, reason = "tests hold the worker here")]
-    pub(crate) async fn reach(&self, _point: &'static str) {}
 }
 
 /// An account to keep.

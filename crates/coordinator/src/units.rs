@@ -1,21 +1,19 @@
 //! The table of keepers and their timers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use zhongkong_core::clock::Boot;
-use zhongkong_core::credential::Unit;
+use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::keeper::{Keeper, Surroundings};
 use zhongkong_core::order::rank;
 use zhongkong_core::outlook::Rules;
-use zhongkong_core::policy::Random;
 use zhongkong_core::refusal::Refusal;
 use zhongkong_core::state::{State, VERSION};
 
 use crate::handle::RefreshAnswer;
-use crate::settings::CredentialSettings;
+use crate::settings::{CoordinatorSettings, CredentialSettings};
 
 /// The most callers that may wait for one unit's refresh.
 const WAITERS_MAX: usize = 1_024;
@@ -60,7 +58,7 @@ pub(crate) struct World {
 /// All units of this worker.
 #[derive(Debug, Default)]
 pub(crate) struct Units {
-    slots: HashMap<Unit, Slot>,
+    slots: BTreeMap<Unit, Slot>,
     timers: BTreeSet<(Boot, Unit)>,
 }
 
@@ -104,10 +102,11 @@ impl Slot {
 
     /// Plans when the token is tried against its upstream: after half of `interval` to one and a half, so that tokens
     /// fetched together are not tried together.
-    pub(crate) fn plan_probe(&mut self, interval: Option<Duration>, now: Boot) {
-        let Some(interval) = interval.filter(|_| self.keeper.needs_a_probe()) else { return };
+    pub(crate) fn plan_probe(&mut self, settings: &CoordinatorSettings, now: Boot) {
+        let wanted = settings.probe_interval.filter(|_| self.keeper.needs_a_probe());
+        let Some(interval) = wanted else { return };
         if self.credential.upstream.has_probe() {
-            let spread = Random::new(rand::random()).below(interval);
+            let spread = settings.chance.random().below(interval);
             self.keeper.probe_at(now + interval / 2 + spread);
         }
     }
@@ -184,6 +183,12 @@ impl Units {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.slots.values()
+    }
+
+    /// The units of one credential, without a look at all the others.
+    pub(crate) fn of(&self, id: &CredentialId) -> impl Iterator<Item = &Slot> {
+        let unit = |kind| Unit { id: id.clone(), kind };
+        Kind::ALL.into_iter().filter_map(move |kind| self.slots.get(&unit(kind)))
     }
 
     pub(crate) fn names(&self) -> Vec<Unit> {

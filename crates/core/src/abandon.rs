@@ -86,7 +86,7 @@ impl State {
             Outcome::Unknown { why, retry_in_ms } => {
                 self.raise(Doubt::Unknown, drains_at_ms, request.drain_ms);
                 self.count_unknown();
-                self.failures += 1;
+                self.failures = self.failures.saturating_add(1);
                 self.fail(now_ms, Scope::Transient, String::new(), why, *retry_in_ms);
             }
             Outcome::Refused { scope, status, code, message, retry_in_ms } => {
@@ -96,10 +96,10 @@ impl State {
                     Scope::Account | Scope::Transient => String::new(),
                 };
                 if scope.concerns_all() {
-                    self.failures += 1;
+                    self.failures = self.failures.saturating_add(1);
                 }
                 self.refuse(Refusal {
-                    count: self.refused_before(*scope, &key) + 1,
+                    count: self.refused_before(*scope, &key).saturating_add(1),
                     scope: *scope,
                     key,
                     status: *status,
@@ -117,7 +117,7 @@ impl State {
     /// Records a failure that passes by itself.
     fn fail(&mut self, now_ms: u64, scope: Scope, key: String, why: &str, retry_in_ms: u64) {
         self.refuse(Refusal {
-            count: self.refused_before(scope, &key) + 1,
+            count: self.refused_before(scope, &key).saturating_add(1),
             scope,
             key,
             status: Status::Retrying,

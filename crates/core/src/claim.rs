@@ -145,7 +145,7 @@ impl State {
 
     /// Counts the last claim's outcome as unknown (rule R14): the token may have begun to die when it was made.
     pub(crate) fn count_unknown(&mut self) {
-        self.unknowns += 1;
+        self.unknowns = self.unknowns.saturating_add(1);
         if self.unsure_from_ms == 0 || self.claimed_at_ms < self.unsure_from_ms {
             self.unsure_from_ms = self.claimed_at_ms;
         }

@@ -95,7 +95,7 @@ impl State {
             self.unknowns_before = 0;
             self.unsure_from_ms = 0;
         } else {
-            self.unknowns_before = (self.unknowns_before + self.unknowns).max(1);
+            self.unknowns_before = self.unknowns_before.saturating_add(self.unknowns).max(1);
             self.unsure_from_ms = self.claimed_at_ms;
         }
         self.unknowns = 0;

@@ -17,7 +17,7 @@
 //! - *report*: a reader says that a token was rejected ("passive refresh").
 //!
 //! # Layout, in reading order
-//! 1. [`credential`], [`token`], [`clock`]: what is refreshed, what it yields, when.
+//! 1. [`credential`], [`token`], [`clock`], [`chance`]: what is refreshed, what it yields, when; jitter and nonces.
 //! 2. [`timing`], [`nature`]: the times of a unit and which of them contradict each other; how an upstream treats old tokens.
 //! 3. [`state`], [`doubt`], [`refusal`]: what the store knows of a unit.
 //! 4. [`outlook`]: is a refresh owed, and when may it run.
@@ -28,6 +28,7 @@
 //! 8. [`ports`]: what the adapters must provide.
 
 pub mod abandon;
+pub mod chance;
 pub mod claim;
 pub mod clock;
 pub mod codes;

@@ -116,7 +116,8 @@ impl State {
             return Some(self.expires_at_ms);
         };
         let dead = self.holder_is_dead(now_ms);
-        let unknowns = self.unknowns_before + self.unknowns + u32::from(dead);
+        let known = self.unknowns_before.saturating_add(self.unknowns);
+        let unknowns = known.saturating_add(u32::from(dead));
         if unknowns >= honours {
             return None;
         }

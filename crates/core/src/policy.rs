@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::nature::Nature;
 use crate::report::{DAY_MS, DAY_OFFSET_MS, day_of};
+use crate::state::{Mark, State};
 use crate::timing::Timing;
 
 /// The first wait after a transient failure.
@@ -66,16 +67,25 @@ pub fn until_next_minute(now_ms: u64, random: Random) -> Duration {
     rest + Duration::from_secs(1) + random.below(Duration::from_secs(9))
 }
 
-/// Whether a claim that too few replicas acknowledged is used all the same (rule R10):
-/// of the token's life less than half of what its refresh begins ahead of is left, so that waiting would cost readers theirs.
-pub fn too_late_for_protection(left: Duration, ahead: Duration) -> bool {
-    left < ahead / 2
+/// Whether a claim that too few replicas acknowledged is used all the same (rule R10), given the state after it:
+/// because readers may hold a dead token until it is replaced, or because less than half of what a refresh begins ahead of
+/// is left of the token's life.
+pub fn is_too_late_for_protection(state: &State, now_ms: u64) -> bool {
+    let left_ms = state.expires_at_ms.saturating_sub(now_ms);
+    let ahead_ms = state.expires_at_ms.saturating_sub(state.refresh_at_ms);
+    // A replica that never comes back would keep doubt from being settled: the overlap ends long before the life does.
+    !state.usable(now_ms)
+        || !state.doubt.is_empty()
+        || state.rejected == Some(Mark::Reported)
+        || left_ms < ahead_ms / 2
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doubt::Doubt;
     use crate::timing::WECHAT;
+    use crate::token::Fingerprint;
 
     const HALF: Random = Random(0.5);
 
@@ -112,10 +122,38 @@ mod tests {
         assert_eq!(wait, Duration::from_secs(45 + 1));
     }
 
+    #[track_caller]
+    fn check_protection(change: impl FnOnce(&mut State), expected: bool) {
+        const NOW: u64 = 1_000_000_000;
+        let mut state = State {
+            fingerprint: Some(Fingerprint::of("T")),
+            expires_at_ms: NOW + 3_600_000,
+            refresh_at_ms: NOW + 3_000_000,
+            ..State::default()
+        };
+        change(&mut state);
+        assert_eq!(is_too_late_for_protection(&state, NOW), expected, "{state:?}");
+    }
+
     #[test]
-    fn protection_is_given_up_only_in_the_last_half_of_ahead() {
-        let ahead = Duration::from_mins(10);
-        assert!(!too_late_for_protection(Duration::from_mins(5), ahead));
-        assert!(too_late_for_protection(Duration::from_secs(299), ahead));
+    fn a_token_that_is_sure_is_kept_until_half_of_ahead_while_replicas_are_waited_for() {
+        let left = |state: &mut State, ms: u64| {
+            let elapsed_ms = 3_600_000 - ms;
+            state.expires_at_ms -= elapsed_ms;
+            state.refresh_at_ms -= elapsed_ms;
+        };
+        check_protection(|_| {}, false);
+        check_protection(|state| left(state, 300_000), false);
+        check_protection(|state| left(state, 299_999), true);
+        check_protection(|state| state.rejected = Some(Mark::Forced), false);
+    }
+
+    #[test]
+    fn a_token_that_may_be_dying_is_not_kept_for_the_sake_of_replicas() {
+        let doubt = |doubt| move |state: &mut State| state.raise(doubt, 0, 0);
+        check_protection(doubt(Doubt::Takeover), true);
+        check_protection(doubt(Doubt::Epoch), true);
+        check_protection(|state| state.rejected = Some(Mark::Reported), true);
+        check_protection(|state| state.fingerprint = None, true);
     }
 }

@@ -75,8 +75,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// A report that readers left was served: it is gone.
     async fn finish_report(&self, entry: &str) -> Result<(), StoreError>;
 
-    /// Says that `worker` lives, and tells which identities do.
-    async fn beat(&self, worker: &Worker) -> Result<Vec<String>, StoreError>;
+    /// Says that `worker` lives, and tells which identities do, and in which epoch.
+    async fn beat(&self, worker: &Worker) -> Result<Beat, StoreError>;
 
     /// Says that `worker` is about to end.
     async fn leave(&self, worker: &Worker) -> Result<(), StoreError>;
@@ -162,6 +162,16 @@ pub struct Committed {
     pub changed: bool,
     /// The state after it.
     pub observed: Observed,
+}
+
+/// The answer to a worker's word that it lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// The identities of the workers that live, in order.
+    pub living: Vec<String>,
+    /// The store's epoch; empty where the epoch rule is off. A connection tells nothing of a change behind it: a proxy keeps
+    /// its own over a failover.
+    pub epoch: String,
 }
 
 /// Several states, read together.

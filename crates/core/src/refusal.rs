@@ -10,6 +10,9 @@ use crate::state::State;
 /// The most refusals kept per unit; past that, those that end first are dropped.
 pub const REFUSALS_MAX: usize = 16;
 
+/// The last instant of a refusal: the scripts' JSON writes no number of more than fourteen digits without loss.
+const INSTANT_MAX: u64 = 99_999_999_999_999;
+
 /// How long a refusal that nobody tried again is still shown, in milliseconds: its worker may be gone for good.
 pub const REFUSAL_SHOWN_MS: u64 = 24 * 3_600_000;
 
@@ -129,6 +132,12 @@ impl Status {
 }
 
 impl Refusal {
+    /// Whether its numbers pass through the scripts' JSON without loss.
+    pub(crate) fn is_readable(&self) -> bool {
+        let code = self.code.map_or(0, i64::unsigned_abs);
+        [self.at_ms, self.retry_at_ms, code].into_iter().all(|number| number <= INSTANT_MAX)
+    }
+
     /// Whether it concerns a worker with this identity and configuration.
     pub fn concerns(&self, identity: &str, configuration: &str) -> bool {
         match self.scope {

@@ -217,8 +217,9 @@ impl State {
             }
             (day + 1) * DAY_MS - DAY_OFFSET_MS + AFTER_MIDNIGHT_MS
         } else {
-            self.report_count += u32::from(counts && self.report_day == day);
-            self.strain = STRAIN_MAX.min(self.strain + u32::from(again));
+            let one = u32::from(counts && self.report_day == day);
+            self.report_count = self.report_count.saturating_add(one);
+            self.strain = STRAIN_MAX.min(self.strain.saturating_add(u32::from(again)));
             self.served_from_ms(now_ms, self.strained_spacing_ms(*spacing_ms))
         };
         self.marked_at_ms = now_ms;

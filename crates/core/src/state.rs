@@ -9,6 +9,9 @@ use crate::token::{Fingerprint, Token};
 /// The version of the state that this code reads and writes.
 pub const VERSION: u32 = 1;
 
+/// The highest number that is read: in microseconds the year 2112. Lua still adds two of them without loss.
+pub const NUMBER_MAX: u64 = 1 << 52;
+
 /// How far an instant may lie in the future before the clock must have gone back, in milliseconds.
 ///
 /// A step smaller than this moves no deadline that matters.
@@ -299,7 +302,8 @@ impl State {
         put("invalidated_at_ms", self.invalidated_at_ms.to_string());
         put("invalidate_day", self.invalidate_day.to_string());
         put("invalidate_count", self.invalidate_count.to_string());
-        put("status", if self.exists() { self.status.as_str().to_owned() } else { String::new() });
+        let told = self.exists() || self.status != Status::default();
+        put("status", if told { self.status.to_string() } else { String::new() });
         put("error_code", self.error_code.map_or(String::new(), |code| code.to_string()));
         put("error_message", self.error_message.clone());
         put("retry_at_ms", self.retry_at_ms.to_string());
@@ -311,11 +315,24 @@ impl State {
     }
 
     /// Reads the hash. What cannot be read counts as absent: the fences still guard a state that somebody edited by hand.
+    ///
+    /// A token of which there is no copy cannot be published again: it is none.
     pub fn from_fields<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let fields: BTreeMap<&str, &str> = fields.into_iter().collect();
+        let mut state = Self::from_view(fields);
+        if state.token.is_none() {
+            state.fingerprint = None;
+        }
+        state
+    }
+
+    /// Reads what a script shows of the hash: all but the token.
+    pub fn from_view<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        // As in the scripts, zero is absent in whatever field it stands.
+        let fields: BTreeMap<&str, &str> =
+            fields.into_iter().filter(|(_, text)| *text != "0").collect();
         let text = |name: &str| fields.get(name).copied().unwrap_or_default();
-        let number = |name: &str| text(name).parse::<u64>().unwrap_or_default();
-        let count = |name: &str| text(name).parse::<u32>().unwrap_or_default();
+        let number = |name: &str| number(text(name)).unwrap_or_default();
+        let count = |name: &str| u32::try_from(number(name)).unwrap_or_default();
         let flag = |name: &str| text(name) == "1";
         Self {
             v: count("v"),
@@ -376,10 +393,17 @@ impl State {
     }
 }
 
+/// A number of the hash: digits alone, and not too many of them.
+fn number(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|number| digits && *number <= NUMBER_MAX)
+}
+
 /// One that cannot be read, of a newer version perhaps, hides no other.
 fn refusals(text: &str) -> Vec<Refusal> {
     let list: Vec<serde_json::Value> = serde_json::from_str(text).unwrap_or_default();
-    list.into_iter().filter_map(|refusal| serde_json::from_value(refusal).ok()).collect()
+    let read = list.into_iter().filter_map(|refusal| serde_json::from_value(refusal).ok());
+    read.filter(Refusal::is_readable).collect()
 }
 
 #[cfg(test)]
@@ -421,6 +445,33 @@ mod tests {
         let fields = state.to_fields();
         let read = State::from_fields(fields.iter().map(|(k, v)| (*k, v.as_str())));
         assert_eq!(read, state);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_absent() {
+        let fence = |text: &str| State::from_fields([("fence", text)]).fence;
+        assert_eq!((fence("7"), fence("007"), fence("4503599627370496")), (7, 7, NUMBER_MAX));
+        for odd in
+            ["+7", "-7", " 7", "7.0", "7e0", "0x7", "", "4503599627370497", "99999999999999999999"]
+        {
+            assert_eq!(fence(odd), 0, "{odd:?}");
+        }
+        let unknowns = |text: &str| State::from_fields([("unknowns", text)]).unknowns;
+        assert_eq!((unknowns("4294967295"), unknowns("4294967296")), (u32::MAX, 0));
+        assert!(!State::from_fields([("intent", "yes")]).intent);
+        assert!(State::from_fields([("doubt", ",")]).doubt.is_empty());
+        assert_eq!(State::from_fields([("doubt", "0"), ("epoch", "0")]), State::default());
+        let far = r#"[{"scope":"account","key":"","status":"retrying","message":"","at_ms":1,"retry_at_ms":100000000000000,"count":1}]"#;
+        assert!(State::from_fields([("refusals", far)]).refusals.is_empty());
+    }
+
+    #[test]
+    fn a_token_without_its_copy_is_none() {
+        let state = State { v: 1, fingerprint: Some(Fingerprint::of("T")), ..State::default() };
+        let fields = state.to_fields();
+        let pairs = || fields.iter().map(|(name, text)| (*name, text.as_str()));
+        assert_eq!(State::from_fields(pairs()).fingerprint, None);
+        assert_eq!(State::from_view(pairs()), state);
     }
 
     #[test]

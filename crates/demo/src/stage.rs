@@ -110,6 +110,7 @@ impl Stage {
                     format!("{}ms", PROBE_INTERVAL.as_millis()),
                 ),
             ],
+            within: None,
         })
     }
 

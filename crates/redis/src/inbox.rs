@@ -176,7 +176,7 @@ fn understood<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
 
 /// One entry, handed out so many times before; none if it is gone already. Each is read by itself: one that is spoilt
 /// must not hide the others.
-fn left_report(entry: Value, tries: impl Fn(&str) -> u64) -> Option<LeftReport> {
+pub(crate) fn left_report(entry: Value, tries: impl Fn(&str) -> u64) -> Option<LeftReport> {
     let (entry, fields): (String, Value) = redis::from_redis_value(entry).ok()?;
     let fields: Option<Vec<Vec<u8>>> = redis::from_redis_value(fields).ok();
     let report = fields.ok_or("it has no fields").and_then(read);

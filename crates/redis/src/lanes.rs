@@ -12,8 +12,9 @@ use crate::scripts::Operation;
 
 /// A connection that was idle for longer may have been dropped on the way, which only its next user would find out.
 const IDLE_FOR: Duration = Duration::from_secs(30);
-/// Connections that are kept for the next claims; what a burst needed beyond that is closed after it.
-const IDLE_MAX: usize = 4;
+/// Connections that are kept for the next claims: as many as a worker claims at once by default, since one that is made
+/// anew costs more than its claim.
+const IDLE_MAX: usize = 64;
 
 /// As many connections as there are claims at once; their number is bounded by who claims.
 #[derive(Debug)]

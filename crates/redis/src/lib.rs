@@ -10,8 +10,11 @@
 //! - `inbox`: the stream in which readers leave reports.
 //! - `listen`: events and key tracking on a connection of their own.
 //! - `facts`: what kind of Redis this is, for people.
+//! - `fuzzing`, with the feature of that name: for the fuzzer.
 
 mod facts;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod inbox;
 mod keys;
 mod lanes;

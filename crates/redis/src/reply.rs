@@ -33,7 +33,7 @@ impl View {
 
     pub(crate) fn observed(&self) -> Observed {
         let fields = self.state.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let state = State::from_fields(fields).without_token();
+        let state = State::from_view(fields).without_token();
         Observed { state, now_ms: self.time_ms.parse().unwrap_or_default() }
     }
 }

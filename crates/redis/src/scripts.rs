@@ -7,6 +7,9 @@ use zhongkong_core::credential::Unit;
 
 use crate::keys::Keys;
 
+/// What stands before every script.
+const PRELUDE: &str = include_str!("scripts/prelude.lua");
+
 /// One atomic operation.
 #[derive(Debug)]
 pub(crate) struct Operation {
@@ -34,7 +37,7 @@ pub(crate) static FORGET: LazyLock<Operation> = operation!("forget");
 
 impl Operation {
     fn new(name: &'static str, body: &str) -> Self {
-        let source = format!("{}\n{body}", prelude());
+        let source = format!("{PRELUDE}\n{body}");
         let sha1 = Script::new(&source).get_hash().to_owned();
         Self { name, source, sha1 }
     }
@@ -55,16 +58,5 @@ impl Operation {
         };
         call.arg(3).arg(keys.state(unit)).arg(keys.lock(unit)).arg(keys.reader(unit));
         call.arg(keys.events()).arg(unit.id.as_str()).arg(unit.kind.as_str()).arg(arguments);
-    }
-}
-
-fn prelude() -> String {
-    let prelude = include_str!("scripts/prelude.lua");
-    if cfg!(feature = "test-clock") {
-        let moved = "redis.call('EXISTS', 'test:clock') == 1 \
-                     and redis.call('HMGET', 'test:clock', 's', 'us') or redis.call('TIME')";
-        prelude.replace("redis.call('TIME')", moved)
-    } else {
-        prelude.to_owned()
     }
 }

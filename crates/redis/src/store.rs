@@ -15,7 +15,7 @@ use zhongkong_core::keep::KeepAnswer;
 use zhongkong_core::nature::Nature;
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
-    Claimed, Committed, LeftReport, Notice, Observed, Published, Reading, Store, StoreError,
+    Beat, Claimed, Committed, LeftReport, Notice, Observed, Published, Reading, Store, StoreError,
 };
 use zhongkong_core::report::{
     AFTER_MIDNIGHT_MS, Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX,
@@ -188,24 +188,29 @@ impl RedisStore {
             return Ok(number);
         }
         if !self.highest_known.load(Ordering::Acquire) {
-            self.count_replicas().await?;
+            self.look_around().await?;
         }
         Ok(self.highest.load(Ordering::Acquire))
     }
 
-    /// Looks how many replicas there are and were. The highest number is kept in Redis until an operator deletes it:
-    /// a stopped replica drops out of the count of the connected ones, and must be missed all the same.
-    async fn count_replicas(&self) -> Result<(), StoreError> {
+    /// Looks which Redis this is, and how many replicas there are and were. Returns what it says of itself; empty where
+    /// that is refused.
+    ///
+    /// The highest number of replicas is kept in Redis until an operator deletes it: a stopped replica drops out of the
+    /// count of the connected ones, and must be missed all the same.
+    async fn look_around(&self) -> Result<String, StoreError> {
         let mut pipe = redis::pipe();
-        pipe.cmd("INFO").arg("replication").cmd("GET").arg(self.keys.replicas());
+        pipe.cmd("INFO").arg("server").arg("replication").cmd("GET").arg(self.keys.replicas());
         let mut results = self.commands.send("replicas", &mut pipe).await?.into_iter();
         let info: Option<String> =
             results.next().and_then(Result::ok).and_then(|v| redis::from_redis_value(v).ok());
-        let connected = info.as_deref().and_then(facts::connected_replicas).unwrap_or(0);
+        let info = info.unwrap_or_default();
+        let connected = facts::connected_replicas(&info).unwrap_or(0);
         let seen: Option<u32> = redis::from_redis_value(settled(results.next())?).unwrap_or(None);
         self.highest.store(seen.unwrap_or(0), Ordering::Release);
         self.highest_known.store(true, Ordering::Release);
-        self.remember(connected).await
+        self.remember(connected).await?;
+        Ok(info)
     }
 
     /// Remembers a number of connected replicas above the highest so far.
@@ -231,7 +236,13 @@ impl Store for RedisStore {
                 pipe.cmd("WAIT").arg(required).arg(WAIT_TIMEOUT_MS);
             }
         };
-        let mut results = self.claims.run(&CLAIM, append).await?.into_iter();
+        // Without a `WAIT` a claim holds nobody up, and shares the connection of all other commands.
+        let results = if required > 0 {
+            self.claims.run(&CLAIM, append).await?
+        } else {
+            self.commands.run(&CLAIM, append).await?
+        };
+        let mut results = results.into_iter();
         let mut reply = Reply::new(settled(results.next())?)?;
         let acknowledged = match results.next() {
             Some(Ok(count)) => redis::from_redis_value(count).unwrap_or(0),
@@ -419,10 +430,8 @@ impl Store for RedisStore {
         self.inbox.finish(&self.commands, entry).await
     }
 
-    async fn beat(&self, worker: &Worker) -> Result<Vec<String>, StoreError> {
-        if self.replicas == Replicas::Auto {
-            self.count_replicas().await?;
-        }
+    async fn beat(&self, worker: &Worker) -> Result<Beat, StoreError> {
+        let info = self.look_around().await?;
         let now_ms = self.now_ms("beat").await?;
         let workers = self.keys.workers();
         let mut pipe = redis::pipe();
@@ -441,7 +450,8 @@ impl Store for RedisStore {
         let mut identities: Vec<String> =
             settled_results.pop().and_then(|v| redis::from_redis_value(v).ok()).unwrap_or_default();
         identities.sort();
-        Ok(identities)
+        let epoch = facts::epoch(&info).unwrap_or_default();
+        Ok(Beat { living: identities, epoch })
     }
 
     async fn leave(&self, worker: &Worker) -> Result<(), StoreError> {

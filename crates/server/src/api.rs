@@ -28,6 +28,8 @@
 
 mod credentials;
 mod events;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod guard;
 mod health;
 mod listen;

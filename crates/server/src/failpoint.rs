@@ -1,9 +1,10 @@
 //! Failpoints, by a directory that `ZHONGKONG_FAILPOINTS` names: a file named like a point makes one worker act there.
 //!
 //! Points: `before_claim`, `after_claim`, `before_send`, `after_check`, `after_send`, `after_answer`, `before_commit`,
-//! `after_commit`, `before_abandon`, `after_abandon`, `before_keep`, `after_keep`, `before_force`, `after_force`. The file holds the action: `stop` (SIGSTOP), `kill` (SIGKILL)
-//! or `hold`. The first worker to reach the point takes the file, renames it to `<point>.reached`, and acts once;
-//! a hold ends when that file is removed.
+//! `after_commit`, `before_abandon`, `after_abandon`, `before_keep`, `after_keep`, `before_force`, `after_force`,
+//! `before_report`, `after_report`. The file holds the action: `stop` (SIGSTOP), `kill` (SIGKILL) or `hold`. The first
+//! worker to reach the point takes the file, renames it to `<point>.reached`, and acts once; a hold ends when that file
+//! is removed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 //! - `api`: the worker's HTTP face.
 //! - `commands`: what is asked of Redis from the command line.
 //! - `report`, `event`: a unit's status, and what happens to it, in words, for both.
+//! - `failpoint` and `fuzzing`, with the features of those names: for tests and for the fuzzer.
 
 mod api;
 mod cli;
@@ -16,6 +17,10 @@ pub mod config;
 mod event;
 #[cfg(feature = "failpoints")]
 mod failpoint;
+#[cfg(feature = "failpoints")]
+mod fenced;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod language;
 mod logging;
 mod report;

@@ -13,8 +13,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+#[cfg(not(feature = "failpoints"))]
+use zhongkong_coordinator::failpoints::Failpoints;
 use zhongkong_coordinator::{Coordinator, CredentialSettings, Handle};
 use zhongkong_core::clock::Clock;
+use zhongkong_core::ports::Store;
 use zhongkong_redis::RedisStore;
 
 use crate::api::{self, Api};
@@ -54,20 +57,16 @@ pub(crate) async fn run(
     let store = Arc::new(wiring::store(&config.redis)?);
     #[cfg(feature = "failpoints")]
     let failpoints = crate::failpoint::for_coordinator(&environment);
+    #[cfg(not(feature = "failpoints"))]
+    let failpoints = Failpoints::default();
     let credentials = credentials(&config, &clock, &environment)?;
     let name = config.worker.name.clone();
-    let settings = wiring::coordinator(
-        &config,
-        name.clone(),
-        #[cfg(feature = "failpoints")]
-        failpoints,
-    );
-    let (coordinator, handle) = Coordinator::new(
-        settings,
-        &credentials,
-        Arc::<RedisStore>::clone(&store),
-        Arc::clone(&clock),
-    );
+    let settings = wiring::coordinator(&config, name.clone(), failpoints);
+    let shared: Arc<dyn Store> = Arc::<RedisStore>::clone(&store);
+    #[cfg(feature = "failpoints")]
+    let shared = crate::fenced::protocol(&environment, shared);
+    let (coordinator, handle) =
+        Coordinator::new(settings, &credentials, shared, Arc::clone(&clock));
 
     let listener = TcpListener::bind(config.http.listen)
         .await

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
+use zhongkong_coordinator::failpoints::Failpoints;
 use zhongkong_coordinator::{CoordinatorSettings, CredentialSettings};
+use zhongkong_core::chance::Chance;
 use zhongkong_core::clock::Clock;
 use zhongkong_core::credential::{Worker, WorkerName};
 use zhongkong_redis::{Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
@@ -14,6 +16,16 @@ use crate::config::{self, Config, RedisConfig, SecretSource};
 
 /// With more credentials than this, metrics do not name them.
 const NAMED_CREDENTIALS_MAX: usize = 1_000;
+
+/// The generator of this process, seeded by the system.
+#[derive(Clone, Copy, Debug)]
+struct Dice;
+
+impl Chance for Dice {
+    fn draw(&self) -> u64 {
+        rand::random()
+    }
+}
 
 /// The store. Nothing is connected yet.
 pub(crate) fn store(config: &RedisConfig) -> anyhow::Result<RedisStore> {
@@ -92,7 +104,7 @@ pub(crate) fn upstream(
 pub(crate) fn coordinator(
     config: &Config,
     name: WorkerName,
-    #[cfg(feature = "failpoints")] failpoints: zhongkong_coordinator::failpoints::Failpoints,
+    failpoints: Failpoints,
 ) -> CoordinatorSettings {
     CoordinatorSettings {
         worker: Worker::new(name, rand::random()),
@@ -103,7 +115,7 @@ pub(crate) fn coordinator(
         reconcile_rate: config.refresh.reconcile_rate,
         human_poll: config.refresh.human_poll,
         name_credentials: config.credentials.len() <= NAMED_CREDENTIALS_MAX,
-        #[cfg(feature = "failpoints")]
+        chance: Arc::new(Dice),
         failpoints,
     }
 }

@@ -12,6 +12,7 @@
 //!   pure over `now`.
 //! - [`message`]: the exact wording of errors.
 //! - [`account`], [`rules`]: one call judged against an account.
+//! - [`platform`]: the rules alone, for a simulation with a network and a time of its own.
 //! - [`faults`], [`orders`]: what is to go wrong, for whom and how often; and where calls are held.
 //! - [`record`], [`journal`]: the truth.
 //! - [`state`]: what all calls share, under one lock.
@@ -30,6 +31,7 @@ mod handle;
 mod journal;
 mod message;
 mod orders;
+mod platform;
 mod pool;
 mod quota;
 mod record;
@@ -44,6 +46,7 @@ pub use account::{AccountChange, UnknownAccount};
 pub use book::{Death, Pool, Token};
 pub use faults::{Fault, FaultKind, HeldCall, Hold, Point, Scope};
 pub use handle::Handle;
+pub use platform::{Answer, Fetch, Platform};
 pub use record::{CallRecord, Ending, JournalView, Outcome, Summary};
 pub use rules::Endpoint;
 pub use settings::{Account, Condition, ContentType, Settings, WhitelistMessage};

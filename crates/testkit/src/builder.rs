@@ -7,8 +7,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 use zhongkong_simulator::{Account, Settings, Simulator};
 
-use crate::cluster::{APP_ID, Cluster, SECRET};
+use crate::cluster::{APP_ID, Cluster, SECRET, Ways};
+use crate::namespace::Namespace;
 use crate::ports::free_port;
+use crate::proxy::Proxy;
 use crate::server::RedisServer;
 use crate::timings::Timings;
 use crate::worker::Plan;
@@ -23,6 +25,8 @@ pub struct ClusterBuilder {
     settings: Settings,
     provider: String,
     own_callers: bool,
+    proxied: bool,
+    namespaces: Vec<Namespace>,
     toml: String,
     environment: Vec<(Option<usize>, String, String)>,
     secrets: Vec<(usize, String)>,
@@ -40,6 +44,8 @@ impl ClusterBuilder {
             settings: Settings::default(),
             provider: "wechat".to_owned(),
             own_callers: false,
+            proxied: false,
+            namespaces: Vec::new(),
             toml: String::new(),
             environment: Vec::new(),
             secrets: Vec::new(),
@@ -87,6 +93,17 @@ impl ClusterBuilder {
     pub fn own_callers(mut self) -> Self {
         self.own_callers = true;
         self
+    }
+
+    /// Each worker reaches Redis and the upstream through proxies of its own, [`Cluster::ways`].
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// Each worker lives in one of these networks, and is [`Self::proxied`]. Its HTTP interface is reached from there only.
+    pub fn in_namespaces(self, namespaces: Vec<Namespace>) -> Self {
+        Self { workers: namespaces.len(), namespaces, ..self.proxied() }
     }
 
     /// More configuration for all workers. It stands after the credential, so keys without a
@@ -147,7 +164,7 @@ impl ClusterBuilder {
     }
 
     /// Starts Redis and the upstream only; for the workers see [`Cluster::start_worker`].
-    pub async fn prepare(self) -> Cluster {
+    pub async fn prepare(mut self) -> Cluster {
         self.timings.check();
         let options: Vec<&str> = self.redis_options.iter().map(String::as_str).collect();
         let environment: Vec<_> =
@@ -161,10 +178,31 @@ impl ClusterBuilder {
         };
         let simulator = Simulator::start(settings).await.unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let plans = (1..=self.workers)
-            .map(|index| self.plan(index, &redis, &simulator, &directory))
-            .collect();
+        let mut namespaces = std::mem::take(&mut self.namespaces).into_iter();
+        let mut plans = Vec::new();
+        for index in 1..=self.workers {
+            let ways = self.ways(namespaces.next(), &redis, &simulator).await;
+            let plan = self.plan(index, &redis, &simulator, &directory, ways.as_ref());
+            plans.push((plan, ways));
+        }
         Cluster::new(redis, simulator, self.timings, plans, directory)
+    }
+
+    async fn ways(
+        &self,
+        namespace: Option<Namespace>,
+        redis: &RedisServer,
+        simulator: &Simulator,
+    ) -> Option<Ways> {
+        if !self.proxied {
+            return None;
+        }
+        let address = namespace.as_ref().map_or(Ipv4Addr::LOCALHOST, Namespace::host);
+        Some(Ways {
+            redis: Proxy::at(address, redis.port()).await,
+            upstream: Proxy::at(address, port_of(simulator)).await,
+            namespace,
+        })
     }
 
     fn plan(
@@ -173,6 +211,7 @@ impl ClusterBuilder {
         redis: &RedisServer,
         simulator: &Simulator,
         directory: &TempDir,
+        ways: Option<&Ways>,
     ) -> Plan {
         let name = format!("worker-{index}");
         let secret = self.secrets.iter().rfind(|(of, _)| *of == index);
@@ -180,10 +219,18 @@ impl ClusterBuilder {
         std::fs::write(directory.path().join(format!("{name}.secret")), secret).unwrap();
         let base_url =
             if self.own_callers { simulator.url_as(caller(index)) } else { simulator.url() };
+        let (base_url, redis_url) = match ways {
+            Some(Ways { redis, upstream, .. }) => {
+                let simulator = format!("127.0.0.1:{}", port_of(simulator));
+                let base_url = base_url.replace(&simulator, &upstream.address().to_string());
+                (base_url, format!("redis://{}", redis.address()))
+            }
+            None => (base_url, redis.url()),
+        };
         let port = free_port();
         let account = WorkerAccount { provider: &self.provider, base_url: &base_url };
         let configuration =
-            configuration(&name, &redis.url(), port, &self.timings, account) + &self.toml;
+            configuration(&name, &redis_url, port, &self.timings, account) + &self.toml;
         let mut environment = vec![
             ("RUST_LOG".to_owned(), "info,zhongkong=debug".to_owned()),
             ("RUST_BACKTRACE".to_owned(), "1".to_owned()),
@@ -193,8 +240,18 @@ impl ClusterBuilder {
         // Of two values of one name, the later counts.
         environment.extend(own.map(|(_, name, value)| (name.clone(), value.clone())));
         let directory = directory.path().to_owned();
-        Plan { name, binary: self.binary.clone(), directory, configuration, port, environment }
+        let binary = self.binary.clone();
+        let namespace = ways.and_then(|ways| ways.namespace.as_ref());
+        let within = namespace.map(|namespace| namespace.name().to_owned());
+        Plan { name, binary, directory, configuration, port, environment, within }
     }
+}
+
+/// The simulator's port on the loopback address.
+fn port_of(simulator: &Simulator) -> u16 {
+    let url = simulator.url();
+    let (_, port) = url.rsplit_once(':').expect("a URL with a port");
+    port.parse().unwrap()
 }
 
 /// The address from which a worker calls the upstream, if each has its own; counted from 1.

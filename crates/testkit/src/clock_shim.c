@@ -1,4 +1,5 @@
-/* Preloaded into a redis-server: moves its wall clock by the milliseconds that stand in a mapped file.
+/* Preloaded into a redis-server: moves its wall clock by the milliseconds that stand in a mapped file,
+ * or holds it at the microseconds that stand behind them, if those are not zero.
  *
  * libfaketime is no help: under Debian's redis-server it and jemalloc call each other until the stack
  * ends. This one allocates nothing, and asks the kernel directly instead of the functions it replaces.
@@ -15,21 +16,26 @@
 #include <time.h>
 #include <unistd.h>
 
-static volatile const int64_t *offset_ms;
+static volatile const int64_t *ordered;
 
-__attribute__((constructor)) static void map_offset(void) {
+__attribute__((constructor)) static void map_orders(void) {
     const char *path = getenv("ZHONGKONG_CLOCK_OFFSET");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file < 0) return;
-    void *page = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
+    void *page = mmap(NULL, 2 * sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
     close(file);
-    if (page != MAP_FAILED) offset_ms = page;
+    if (page != MAP_FAILED) ordered = page;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
     if (syscall(SYS_clock_gettime, clock, now) != 0) return -1;
-    if (offset_ms && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
-        int64_t ms = *offset_ms;
+    if (ordered && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
+        int64_t ms = ordered[0], held_us = ordered[1];
+        if (held_us != 0) {
+            now->tv_sec = held_us / 1000000;
+            now->tv_nsec = (held_us % 1000000) * 1000;
+            return 0;
+        }
         now->tv_sec += ms / 1000;
         now->tv_nsec += (ms % 1000) * 1000000;
         if (now->tv_nsec < 0) { now->tv_nsec += 1000000000; now->tv_sec -= 1; }

@@ -9,6 +9,8 @@ use tempfile::TempDir;
 use zhongkong_simulator::Simulator;
 
 use crate::builder::{ClusterBuilder, caller};
+use crate::namespace::Namespace;
+use crate::proxy::Proxy;
 use crate::reader::Reader;
 use crate::server::RedisServer;
 use crate::timings::Timings;
@@ -37,8 +39,20 @@ pub struct Cluster {
     pub redis: RedisServer,
     timings: Timings,
     plans: Vec<Option<Plan>>,
+    ways: Vec<Ways>,
     // Dropped last: the processes write here.
     directory: TempDir,
+}
+
+/// The ways of one worker, if [`ClusterBuilder::proxied`].
+#[derive(Debug)]
+pub struct Ways {
+    /// To Redis.
+    pub redis: Proxy,
+    /// To the upstream.
+    pub upstream: Proxy,
+    /// The network that it lives in, if [`ClusterBuilder::in_namespaces`].
+    pub namespace: Option<Namespace>,
 }
 
 impl Cluster {
@@ -51,11 +65,13 @@ impl Cluster {
         redis: RedisServer,
         simulator: Simulator,
         timings: Timings,
-        plans: Vec<Plan>,
+        plans: Vec<(Plan, Option<Ways>)>,
         directory: TempDir,
     ) -> Self {
-        let plans = plans.into_iter().map(Some).collect();
-        Self { workers: Vec::new(), simulator, redis, timings, plans, directory }
+        let (plans, ways): (Vec<_>, Vec<_>) = plans.into_iter().unzip();
+        let (plans, ways) = (plans.into_iter().map(Some).collect(), ways.into_iter().flatten());
+        let (workers, ways) = (Vec::new(), ways.collect());
+        Self { workers, simulator, redis, timings, plans, ways, directory }
     }
 
     /// The times that all go by.
@@ -92,6 +108,11 @@ impl Cluster {
     /// All that were started, to be disturbed.
     pub fn workers_mut(&mut self) -> &mut [Worker] {
         &mut self.workers
+    }
+
+    /// The ways of one worker, counted from 0 as in [`Self::workers`], if [`ClusterBuilder::proxied`].
+    pub fn ways(&self, index: usize) -> &Ways {
+        &self.ways[index]
     }
 
     /// The address from which a worker calls the upstream, if [`ClusterBuilder::own_callers`].

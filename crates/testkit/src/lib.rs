@@ -9,6 +9,8 @@
 //! - [`timings`]: times short enough to wait for, which do not contradict each other.
 //! - [`worker`]: one `zhongkong run`, and what can be done to it.
 //! - [`reader`]: a service that reads the key, and counts what it finds.
+//! - [`recorder`]: all that happens, as a history that can be checked.
+//! - [`proxy`], [`namespace`]: ways between the parts that can be cut, held and slowed.
 //! - [`server`], [`redis_clock`], [`subscription`]: a redis-server, the time it believes, and what is said on it.
 //! - [`http`], [`wait`], [`process`], [`ports`]: the tools below.
 
@@ -21,9 +23,12 @@
 pub mod builder;
 pub mod cluster;
 pub mod http;
+pub mod namespace;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod reader;
+pub mod recorder;
 pub mod redis_clock;
 pub mod server;
 pub mod subscription;
@@ -31,9 +36,14 @@ pub mod timings;
 pub mod wait;
 pub mod worker;
 
+mod story;
+
 pub use builder::ClusterBuilder;
-pub use cluster::{APP_ID, Cluster, SECRET};
+pub use cluster::{APP_ID, Cluster, SECRET, Ways};
+pub use namespace::Namespace;
+pub use proxy::{Proxy, Way};
 pub use reader::{BadRead, Counts, Finding, Reader};
+pub use recorder::Recorder;
 pub use redis_clock::RedisClock;
 pub use server::RedisServer;
 pub use subscription::Subscription;

@@ -55,6 +55,11 @@ impl RedisClock {
         self.offset.write_all_at(&ms.to_ne_bytes(), 0).unwrap();
     }
 
+    /// Holds the clock at an instant, in microseconds since 1970, until it is held at another.
+    pub fn hold_at_us(&self, us: u64) {
+        self.offset.write_all_at(&us.to_ne_bytes(), 8).unwrap();
+    }
+
     fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -71,6 +76,13 @@ mod tests {
     use super::*;
     use crate::RedisServer;
 
+    async fn started(clock: &RedisClock) -> RedisServer {
+        let environment = clock.environment();
+        let environment: Vec<_> =
+            environment.iter().map(|(name, path)| (*name, path.as_path())).collect();
+        RedisServer::start_with(&[], &environment).await
+    }
+
     async fn seconds(server: &RedisServer) -> i64 {
         let (seconds, _): (i64, i64) = server.command(&["TIME"]).await;
         seconds
@@ -79,10 +91,7 @@ mod tests {
     #[tokio::test]
     async fn the_clock_of_a_running_server_moves_both_ways() {
         let clock = RedisClock::new();
-        let environment = clock.environment();
-        let environment: Vec<_> =
-            environment.iter().map(|(name, path)| (*name, path.as_path())).collect();
-        let server = RedisServer::start_with(&[], &environment).await;
+        let server = started(&clock).await;
         let start = seconds(&server).await;
         let since_start = async || seconds(&server).await - start;
 
@@ -97,5 +106,18 @@ mod tests {
         assert!(!left, "its time has passed");
         clock.set_offset(0);
         assert!((0..20).contains(&since_start().await));
+    }
+    #[tokio::test]
+    async fn a_clock_that_is_held_stands_still_and_keys_die_by_it() {
+        let clock = RedisClock::new();
+        let server = started(&clock).await;
+        for (held_us, ttl_ms) in [(1_795_380_778_000_123, 5_000), (1_795_380_782_999_000, 1)] {
+            clock.hold_at_us(held_us);
+            let _: bool = server.command(&["SET", "key", "value", "PX", "5000", "NX"]).await;
+            let time: (u64, u64) = server.command(&["TIME"]).await;
+            assert_eq!(time, (held_us / 1_000_000, held_us % 1_000_000));
+            let ttl: i64 = server.command(&["PTTL", "key"]).await;
+            assert_eq!(ttl, ttl_ms);
+        }
     }
 }

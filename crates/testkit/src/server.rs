@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::process::Child;
 
@@ -68,6 +69,16 @@ impl RedisServer {
         }
     }
 
+    /// SIGSTOP: it answers nobody, and does not know.
+    pub fn pause(&self) {
+        process::signal(self.child.as_ref().expect("it runs"), Signal::STOP);
+    }
+
+    /// SIGCONT: it goes on where it was.
+    pub fn resume(&self) {
+        process::signal(self.child.as_ref().expect("it runs"), Signal::CONT);
+    }
+
     /// Starts the server (again), and waits until it answers.
     pub async fn restart(&mut self) {
         self.kill().await;
@@ -88,6 +99,11 @@ impl RedisServer {
         tokio::time::timeout(START_TIMEOUT, self.answers())
             .await
             .expect("redis-server must answer");
+    }
+
+    /// The file to which `--appendonly yes` appends, before it is first rewritten.
+    pub fn append_only_file(&self) -> PathBuf {
+        self.directory.path().join("appendonlydir").join("appendonly.aof.1.incr.aof")
     }
 
     async fn answers(&mut self) {

@@ -53,8 +53,8 @@ impl Timings {
         assert!(spacing < overlap && overlap < life, "{self:?}");
     }
 
-    /// The section `[refresh]`.
-    pub(crate) fn to_toml(self) -> String {
+    /// The section `[refresh]` of a configuration.
+    pub fn to_toml(self) -> String {
         let Self { ahead, request_timeout, lease, drain, spacing, .. } = self;
         let Self { human_poll, .. } = self;
         let lines = [

@@ -30,6 +30,8 @@ pub struct Plan {
     pub port: u16,
     /// The environment; nothing of this process' own is inherited but `PATH`.
     pub environment: Vec<(String, String)>,
+    /// The network namespace that it lives in.
+    pub within: Option<String>,
 }
 
 /// A worker. It is killed when it is dropped, even if it is paused.
@@ -211,14 +213,22 @@ impl Plan {
     }
 
     fn command(&self, arguments: &[&str]) -> tokio::process::Command {
-        let mut command = command(&self.binary);
+        let mut command = match &self.within {
+            // It becomes the program itself, so that signals reach that.
+            Some(namespace) => {
+                let mut command = command("ip");
+                command.args(["netns", "exec", namespace]).arg(&self.binary);
+                command
+            }
+            None => command(&self.binary),
+        };
         command
             .args(arguments)
             .arg("--config")
             .arg(self.config_path())
             .env_clear()
-            // For `setpriv`, where workers are started through it.
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            // For `setpriv` and `ip`, where workers are started through them.
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -249,6 +259,7 @@ mod tests {
             configuration: String::new(),
             port: crate::ports::free_port(),
             environment: vec![("GREETING".to_owned(), "hello".to_owned())],
+            within: None,
         };
         (directory, Worker::start(plan))
     }

@@ -10,12 +10,14 @@
 //! 4. `wechat`, `wechat_stable`: the request of each provider; `probe`, `quota`: the calls that fetch nothing.
 //! 5. [`transport`]: the client, and one exchange; `gate`: the deadline between the connection and the request.
 //! 6. `answer`: what an answer says; `scrub`: text without secrets.
-//! 7. `failpoint`, with the feature of that name: where tests stall or kill a fetch.
+//! 7. `failpoint`, with the feature of that name: where tests stall or kill a fetch; `fuzzing`, likewise: for the fuzzer.
 
 pub mod account;
 mod answer;
 #[cfg(feature = "failpoints")]
 pub mod failpoint;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod probe;
 pub mod provider;

@@ -37,23 +37,23 @@ impl Coordinator {
     }
 
     fn views(&self, id: Option<&CredentialId>) -> Vec<UnitView> {
-        let wanted = |slot: &&Slot| id.is_none_or(|id| slot.unit.id == *id);
-        self.units
-            .iter()
-            .filter(wanted)
-            .map(|slot| {
-                let view = slot.keeper.view(self.world.now);
-                UnitView {
-                    unit: slot.unit.clone(),
-                    provider: slot.credential.provider,
-                    state: view.map(|(state, now_ms)| {
-                        state.clone().without_refusals_of_the_dead(now_ms, &self.world.living)
-                    }),
-                    now_ms: view.map_or(0, |(_, now_ms)| now_ms),
-                    outlook: slot.keeper.outlook(&slot.around(&self.world)),
-                }
-            })
-            .collect()
+        match id {
+            Some(id) => self.units.of(id).map(|slot| self.view(slot)).collect(),
+            None => self.units.iter().map(|slot| self.view(slot)).collect(),
+        }
+    }
+
+    fn view(&self, slot: &Slot) -> UnitView {
+        let view = slot.keeper.view(self.world.now);
+        UnitView {
+            unit: slot.unit.clone(),
+            provider: slot.credential.provider,
+            state: view.map(|(state, now_ms)| {
+                state.clone().without_refusals_of_the_dead(now_ms, &self.world.living)
+            }),
+            now_ms: view.map_or(0, |(_, now_ms)| now_ms),
+            outlook: slot.keeper.outlook(&slot.around(&self.world)),
+        }
     }
 
     fn asked(&mut self, unit: Unit, force: bool, answer: oneshot::Sender<Asking>) {

@@ -115,7 +115,8 @@ impl Coordinator {
     pub(super) fn unanswered(&mut self, unit: &Unit, error: &StoreError) {
         tracing::debug!(credential.id = %unit.id, kind = %unit.kind, %error, "redis did not answer");
         if let Some(slot) = self.units.get_mut(unit) {
-            let wait = presence::store_backoff(&mut slot.store_failures);
+            let wait =
+                presence::store_backoff(&mut slot.store_failures, self.settings.chance.random());
             slot.keeper.failed(self.world.now + wait);
         }
         self.decide(unit);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zhongkong_core::policy::{Random, backoff};
-use zhongkong_core::ports::StoreError;
+use zhongkong_core::ports::{Beat, StoreError};
 
 use super::{Coordinator, Done};
 
@@ -23,10 +23,11 @@ impl Coordinator {
         self.tasks.spawn(async move { Done::Beaten(store.beat(&worker).await) });
     }
 
-    pub(super) fn beaten(&mut self, beaten: Result<Vec<String>, StoreError>) {
+    pub(super) fn beaten(&mut self, beaten: Result<Beat, StoreError>) {
         self.beating = false;
         match beaten {
-            Ok(living) => {
+            Ok(Beat { living, epoch }) => {
+                self.enter(&epoch);
                 let away = self.told_unreachable;
                 self.store_is(true);
                 metrics::gauge!("zhongkong_workers").set(living.len() as f64);
@@ -66,8 +67,8 @@ impl Coordinator {
 }
 
 /// The wait before a store that failed so often in a row is asked again; counts one failure more.
-pub(super) fn store_backoff(failures: &mut u32) -> Duration {
+pub(super) fn store_backoff(failures: &mut u32, random: Random) -> Duration {
     let before = *failures;
     *failures = before.saturating_add(1);
-    backoff(STORE_RETRY_BASE, STORE_RETRY_CAP, before, Random::new(rand::random()))
+    backoff(STORE_RETRY_BASE, STORE_RETRY_CAP, before, random)
 }

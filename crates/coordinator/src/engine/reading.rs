@@ -86,7 +86,10 @@ impl Coordinator {
             Ok(reading) => reading,
             Err(error) => {
                 self.tell_unreachable(&error);
-                let wait = presence::store_backoff(&mut self.resync.failures);
+                let wait = presence::store_backoff(
+                    &mut self.resync.failures,
+                    self.settings.chance.random(),
+                );
                 self.resync.retry_at = Some(self.world.now + wait);
                 self.resync.left.push_front(units);
                 return;

@@ -2,13 +2,13 @@
 //!
 //! However many say the same of the same token, they share one question to the store, and one probe.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use zhongkong_core::clock::{Clock, millis};
-use zhongkong_core::credential::{Unit, Worker};
+use zhongkong_core::credential::Unit;
 use zhongkong_core::ports::{LeftReport, Observed, Store, StoreError};
 use zhongkong_core::report::{Evidence, Probed, ReportAnswer, ReportRequest};
 use zhongkong_core::token::Fingerprint;
@@ -47,7 +47,7 @@ pub(super) enum Reporter {
 pub(super) struct Reports {
     open: HashMap<(Unit, Fingerprint), Vec<Reporter>>,
     /// The entries among them. What is not finished comes back with those that dead workers left.
-    serving: HashSet<String>,
+    serving: BTreeSet<String>,
     adopting: bool,
 }
 
@@ -359,10 +359,14 @@ impl Report {
 }
 
 /// Takes entries from the store's stream, as many as the loop takes on.
-pub(super) async fn take(store: Arc<dyn Store>, worker: Worker, entries: mpsc::Sender<LeftReport>) {
+pub(super) async fn take(
+    store: Arc<dyn Store>,
+    settings: Arc<CoordinatorSettings>,
+    entries: mpsc::Sender<LeftReport>,
+) {
     let mut failures = 0;
     loop {
-        match store.take_reports(&worker).await {
+        match store.take_reports(&settings.worker).await {
             Ok(taken) => {
                 failures = 0;
                 for left in taken {
@@ -379,7 +383,11 @@ pub(super) async fn take(store: Arc<dyn Store>, worker: Worker, entries: mpsc::S
                          Grant its user the stream, see `zhongkong check`"
                     );
                 }
-                tokio::time::sleep(presence::store_backoff(&mut failures)).await;
+                tokio::time::sleep(presence::store_backoff(
+                    &mut failures,
+                    settings.chance.random(),
+                ))
+                .await;
             }
         }
     }

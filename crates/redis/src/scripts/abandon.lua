@@ -30,7 +30,7 @@ local function refuse(scope, key, status, code)
   end
   kept[#kept + 1] = {
     scope = scope, key = key, status = status, code = code, message = message,
-    at_ms = now, retry_at_ms = now + retry_in, count = count + 1, by = s.holder,
+    at_ms = now, retry_at_ms = now + retry_in, count = math.min(count + 1, COUNT_MAX), by = s.holder or '',
   }
   keep_only_the_last_to_end(kept)
   set_refusals(kept)
@@ -62,17 +62,17 @@ if outcome == 'unknown' then
   kind_of_event = 'doubted'
   raise('unknown', now + drain, drain)
   count_unknown()
-  set('failures', num('failures') + 1)
+  set('failures', one_more('failures'))
   refuse('transient', '', 'retrying', nil)
 elseif outcome == 'refused' then
   kind_of_event = 'refused'
   local scope, key = ARGV[10], ''
-  if scope == 'worker' then key = s.holder
+  if scope == 'worker' then key = s.holder or ''
   elseif scope == 'configuration' then key = s.configuration or ''
-  else set('failures', num('failures') + 1) end
+  else set('failures', one_more('failures')) end
   refuse(scope, key, ARGV[11], tonumber(ARGV[12]))
 else
-  refuse('worker', s.holder, 'retrying', nil)
+  refuse('worker', s.holder or '', 'retrying', nil)
 end
 save()
 redis.call('DEL', KEYS[2])

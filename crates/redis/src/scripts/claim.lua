@@ -123,7 +123,7 @@ end
 
 if num('v') > VERSION then return answer('newer', s.v, view('claimed')) end
 if exists() and s.nonce == nonce then
-  return answer('claimed', s.fence, view('claimed'), 'due')
+  return answer('claimed', int(num('fence')), view('claimed'), 'due')
 end
 follow_boot_clock(tonumber(ARGV[18]), tonumber(ARGV[19]))
 if claim_is_current() then

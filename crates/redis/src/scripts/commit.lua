@@ -12,7 +12,7 @@ local idempotent = ARGV[12] == '1'
 
 local own = fence > 0 and num('fence') == fence and s.nonce == nonce
 if own and not s.intent and num('token_fence') == fence then
-  return {'committed', s.generation, '', view('refreshed')}
+  return {'committed', int(num('generation')), '', view('refreshed')}
 end
 if not own or not s.intent then
   -- Processed already, so only a claim that is made from now on is sure to be later.
@@ -55,7 +55,7 @@ if s.drained or (idempotent and not killing) then
     set(field, nil)
   end
 else
-  set('unknowns_before', math.max(1, num('unknowns_before') + num('unknowns')))
+  set('unknowns_before', math.max(1, math.min(num('unknowns_before') + num('unknowns'), COUNT_MAX)))
   set('unsure_from_ms', num('claimed_at_ms'))
 end
 set('unknowns', nil)
@@ -68,7 +68,7 @@ for _, field in ipairs({'error_code', 'error_message', 'retry_at_ms', 'failures'
 end
 local kept = {}
 for _, refusal in ipairs(refusals()) do
-  if not concerns(refusal, s.holder, s.configuration) then kept[#kept + 1] = refusal end
+  if not concerns(refusal, s.holder or '', s.configuration or '') then kept[#kept + 1] = refusal end
 end
 set_refusals(kept)
 
@@ -78,4 +78,4 @@ save()
 redis.call('DEL', KEYS[2])
 -- An unchanged token is no news to people, but the other workers must know that the claim is over.
 local event = publish(changed and 'refreshed' or 'unchanged')
-return {'committed', s.generation, changed and '1' or '', event}
+return {'committed', int(num('generation')), changed and '1' or '', event}

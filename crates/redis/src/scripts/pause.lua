@@ -6,7 +6,7 @@
 local pausing = ARGV[4] == 'pause'
 local event = pausing and 'paused' or 'resumed'
 if num('v') > VERSION then return {'newer', s.v, view(event)} end
-if pausing == is_paused() then return {'done', '', view(event)} end
+if pausing == is_paused() and (exists() or not pausing) then return {'done', '', view(event)} end
 if pausing then
   set('v', VERSION)
   set('status', 'paused')

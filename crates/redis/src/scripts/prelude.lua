@@ -7,6 +7,11 @@
 
 local VERSION, SLACK = 1, 1000
 local REFUSALS_MAX, REFUSAL_SHOWN = 16, 86400000
+local SCOPES = {worker = true, configuration = true, account = true, transient = true}
+local STATUSES = {
+  ok = true, pending = true, paused = true, retrying = true, throttled = true, ip_not_allowed = true,
+  awaiting_admin = true, blocked = true, misconfigured = true, account_frozen = true,
+}
 
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -25,13 +30,40 @@ end
 local found = {}
 for name, value in pairs(s) do found[name] = value end
 
--- What somebody wrote by hand counts as what it can be read as: nothing of it may stop a script.
+-- What somebody wrote by hand counts as what it can be read as, here as in core's state.rs: nothing of it may stop a
+-- script. A field that is not named here may be a newer version's, and stays as it is.
+local NUMBER_MAX, COUNT_MAX, TOKEN_MAX = 4503599627370496, 4294967295, 4096
+local COUNTS = {
+  v = true, unknowns = true, unknowns_before = true, report_count = true, strain = true, invalidate_count = true,
+  failures = true,
+}
+local NUMBERS = {
+  fence = true, token_fence = true, generation = true, report_day = true, invalidating = true, invalidate_day = true,
+}
+
+local function readable(name, value)
+  if value == '' or value == '0' then return false end
+  if COUNTS[name] or NUMBERS[name] or string.sub(name, -3) == '_ms' then
+    return not string.find(value, '%D') and tonumber(value) <= (COUNTS[name] and COUNT_MAX or NUMBER_MAX)
+  elseif name == 'intent' or name == 'drained' or name == 'assumed' or name == 'lost' then
+    return value == '1'
+  elseif name == 'fingerprint' or name == 'reported' then
+    return #value == 16 and not string.find(value, '[^0-9a-f]')
+  elseif name == 'token' then
+    return #value <= TOKEN_MAX and not string.find(value, '[^\33-\126]')
+  elseif name == 'rejected' then
+    return value == 'reported' or value == 'forced' or value == 'invalidated'
+  elseif name == 'doubt' then
+    return string.find(value, '[^,]') ~= nil
+  end
+  return true
+end
+
 for name, value in pairs(found) do
-  if value == '' or value == '0' then s[name] = nil end
+  if not readable(name, value) then s[name] = nil end
 end
-if s.rejected ~= 'reported' and s.rejected ~= 'forced' and s.rejected ~= 'invalidated' then
-  s.rejected = nil
-end
+-- A token of which there is no copy cannot be published again: it is none.
+if not s.token then s.fingerprint = nil end
 
 local function num(name)
   return tonumber(s[name]) or 0
@@ -48,6 +80,11 @@ local function set(name, value)
   else
     s[name] = value
   end
+end
+
+-- A count that is as high as it can be read stays there.
+local function one_more(name)
+  return math.min(num(name) + 1, COUNT_MAX)
 end
 
 -- Growing writes first, deletions last: a script may be stopped in the middle when memory runs out.
@@ -130,17 +167,32 @@ local function lift_refusals()
   for _, field in ipairs({'refusals', 'retry_at_ms', 'failures'}) do set(field, nil) end
 end
 
+-- cjson writes no number of more than fourteen digits without loss.
+local INSTANT_MAX = 99999999999999
+
+local function is_whole(number, least, most)
+  return type(number) == 'number' and number >= least and number <= most and number == math.floor(number)
+end
+
+local function is_refusal(refusal)
+  if type(refusal) ~= 'table' then return false end
+  local code, by = refusal.code, refusal.by
+  return SCOPES[refusal.scope] and STATUSES[refusal.status]
+    and type(refusal.key) == 'string' and type(refusal.message) == 'string'
+    and (by == nil or type(by) == 'string')
+    and (code == nil or code == cjson.null or is_whole(code, -INSTANT_MAX, INSTANT_MAX))
+    and is_whole(refusal.at_ms, 0, INSTANT_MAX) and is_whole(refusal.retry_at_ms, 0, INSTANT_MAX)
+    and is_whole(refusal.count, 0, COUNT_MAX)
+end
+
 local function refusals()
   if not s.refusals then return {} end
   local ok, list = pcall(cjson.decode, s.refusals)
-  local readable = {}
+  local kept = {}
   for _, refusal in ipairs(ok and type(list) == 'table' and list or {}) do
-    if type(refusal) == 'table' and type(refusal.at_ms) == 'number'
-      and type(refusal.retry_at_ms) == 'number' and type(refusal.count) == 'number' then
-      readable[#readable + 1] = refusal
-    end
+    if is_refusal(refusal) then kept[#kept + 1] = refusal end
   end
-  return readable
+  return kept
 end
 
 local function set_refusals(list)
@@ -194,7 +246,7 @@ end
 -- Rule R14: the token may have begun to die when this claim was made.
 local function count_unknown()
   local claimed = num('claimed_at_ms')
-  set('unknowns', num('unknowns') + 1)
+  set('unknowns', one_more('unknowns'))
   if num('unsure_from_ms') == 0 or claimed < num('unsure_from_ms') then
     set('unsure_from_ms', claimed)
   end

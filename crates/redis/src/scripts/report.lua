@@ -80,7 +80,7 @@ local function mark()
     end
     from = (day + 1) * DAY - DAY_OFFSET + tonumber(ARGV[13])
   else
-    if counts and num('report_day') == day then set('report_count', num('report_count') + 1) end
+    if counts and num('report_day') == day then set('report_count', one_more('report_count')) end
     if again then set('strain', math.min(tonumber(ARGV[11]), num('strain') + 1)) end
     from = served_from(strained_spacing())
   end

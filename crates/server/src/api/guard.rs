@@ -76,7 +76,11 @@ impl Guard {
     }
 
     /// Who asks, where a scope is needed; an error if they may not.
-    fn admits(&self, request: &Request, access: Access) -> Result<Option<Caller>, Problem> {
+    pub(super) fn admits(
+        &self,
+        request: &Request,
+        access: Access,
+    ) -> Result<Option<Caller>, Problem> {
         let open = self.bearers.is_empty();
         if open && access != Access::Anybody {
             refuse_web_pages(request)?;

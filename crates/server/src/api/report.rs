@@ -34,6 +34,11 @@ impl Shape for ReportBody {
 }
 
 impl ReportBody {
+    /// The rejected token, and how long an answer is waited for.
+    pub(super) fn read(&self) -> Result<(Fingerprint, Duration), Problem> {
+        Ok((self.rejected()?, self.wait()?))
+    }
+
     /// The rejected token, by its fingerprint.
     fn rejected(&self) -> Result<Fingerprint, Problem> {
         match (&self.token, &self.fingerprint) {
@@ -81,7 +86,7 @@ pub(super) async fn report(
     Body(body): Body<ReportBody>,
 ) -> Result<Response, Problem> {
     let unit = Unit { id, kind: kind(body.kind.as_deref())? };
-    let (rejected, wait) = (body.rejected()?, body.wait()?);
+    let (rejected, wait) = body.read()?;
     let answer = match api.handle.report(unit.clone(), rejected, wait).await? {
         // For a reader that is all it means.
         RefreshAnswer::Paused => RefreshAnswer::Deferred { retry_after: PAUSED_FOR },

@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 use zhongkong_coordinator::Coordinator;
+use zhongkong_coordinator::failpoints::Failpoints;
 use zhongkong_core::clock::Clock;
 
 use super::{Api, routes};
@@ -53,12 +54,8 @@ impl Worker {
         let store = Arc::new(wiring::store(&config.redis).unwrap());
         let transport = wiring::transport(&config, Arc::clone(&clock)).unwrap();
         let credentials = wiring::credentials(&config, &transport).unwrap();
-        let settings = wiring::coordinator(
-            &config,
-            config.worker.name.clone(),
-            #[cfg(feature = "failpoints")]
-            crate::failpoint::for_coordinator(&environment),
-        );
+        let settings =
+            wiring::coordinator(&config, config.worker.name.clone(), Failpoints::default());
         let (coordinator, handle) =
             Coordinator::new(settings, &credentials, Arc::<_>::clone(&store) as _, clock);
         let mut running = JoinSet::new();

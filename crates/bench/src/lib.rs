@@ -1,1 +1,0 @@
-//! What a refresh costs, measured beside something else.

@@ -1,0 +1,69 @@
+//! What the fuzzer may call (feature `fuzzing`): all that is decided about a request before anybody is asked.
+
+use axum::body::Body as AxumBody;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::HeaderValue;
+
+use super::guard::{Access, Guard};
+use super::problem::Problem;
+use super::refresh::RefreshBody;
+use super::report::ReportBody;
+use super::request::{Body, KindQuery, Nothing, Query, kind, well_formed};
+use crate::config::{HttpConfig, HttpToken, Scope};
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Call<'a> {
+    /// Its target.
+    pub target: &'a str,
+    /// Its headers.
+    pub headers: Vec<(&'a str, &'a str)>,
+    /// Its body.
+    pub body: &'a [u8],
+}
+
+impl Call<'_> {
+    fn request(&self) -> Option<Request> {
+        let mut request = Request::post(self.target);
+        for (name, value) in &self.headers {
+            request = request.header(*name, HeaderValue::from_str(value).ok()?);
+        }
+        request.body(AxumBody::from(self.body.to_vec())).ok()
+    }
+}
+
+/// The problems that `call` meets where a bearer token is needed, or none is configured.
+pub async fn read(call: &Call<'_>, bearer: Option<&str>) -> Vec<String> {
+    let token = |secret: &str| HttpToken {
+        name: "shop".to_owned(),
+        scope: Scope::Token,
+        secret: secret.into(),
+    };
+    let listen = ([127, 0, 0, 1], 8620).into();
+    let guard = Guard::new(&HttpConfig { listen, tokens: bearer.map(token).into_iter().collect() });
+    let mut problems = Vec::new();
+    let mut note = |problem: Option<Problem>| {
+        problems.extend(problem.and_then(|problem| serde_json::to_string(&problem).ok()));
+    };
+    let Some(request) = call.request() else { return problems };
+    note(well_formed(&request).err());
+    for access in [Access::Anybody, Access::NoWebPage, Access::Scoped(Scope::Token)] {
+        note(guard.admits(&request, access).err());
+    }
+    let (mut parts, _) = request.into_parts();
+    note(Query::<Nothing>::from_request_parts(&mut parts, &()).await.err());
+    match Query::<KindQuery>::from_request_parts(&mut parts, &()).await {
+        Ok(Query(query)) => note(kind(query.kind.as_deref()).err()),
+        Err(problem) => note(Some(problem)),
+    }
+    if let Some(request) = call.request() {
+        match Body::<ReportBody>::from_request(request, &()).await {
+            Ok(Body(body)) => note(body.read().err()),
+            Err(problem) => note(Some(problem)),
+        }
+    }
+    if let Some(request) = call.request() {
+        note(Body::<RefreshBody>::from_request(request, &()).await.err());
+    }
+    problems
+}

@@ -1,0 +1,5 @@
+//! Feeds the target `configuration` with what the fuzzer comes up with.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| zhongkong_fuzz::configuration::run(input));
