@@ -54,6 +54,10 @@ impl World {
                     state.fence = before.fence + 1;
                     *fence = state.fence;
                 }
+                if protocol.lacks(Switch::LostHistory) {
+                    let dead = before.holder_is_dead(NOW_MS);
+                    state.unknowns = before.unknowns + u32::from(dead);
+                }
                 let fence = *fence;
                 self.left.spend(Fault::Claim);
                 self.happened.add(Happened::CLAIMED);

@@ -45,13 +45,15 @@ pub enum Switch {
     SureLife,
     /// R14: a provisional commit forgets the older unknown outcomes.
     Before,
+    /// R14: a lost history counts as no calls at all.
+    LostHistory,
     /// What was not sent closes whatever intent is open.
     OwnIntent,
 }
 
 impl Switch {
     /// Every switch, in the order of the rules.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Fence,
         Self::Intent,
         Self::Late,
@@ -73,6 +75,7 @@ impl Switch {
         Self::Keep,
         Self::SureLife,
         Self::Before,
+        Self::LostHistory,
         Self::OwnIntent,
     ];
 
@@ -99,9 +102,8 @@ impl Switch {
             Self::Spacing => "without R12: no spacing",
             Self::Keep => "without R13: nobody looks after the reader's key",
             Self::SureLife => "without R14: unknown outcomes are not counted",
-            Self::Before => {
-                "without half of R14: a provisional commit forgets the unknown outcomes"
-            }
+            Self::Before => "without R14's older outcomes: a provisional commit forgets them",
+            Self::LostHistory => "without R14's lost history: a failover hides no calls",
             Self::OwnIntent => "without R3's limit: what was not sent closes any intent",
         }
     }

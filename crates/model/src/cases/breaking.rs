@@ -72,6 +72,7 @@ pub(super) fn breaking() -> Vec<Case> {
         case("R13", on_demand.with(Fault::Evict, 1), Switch::Keep, &[Promise::Settles]),
         case("R14", claims(3), Switch::SureLife, sure),
         case("R14 before", claims(3), Switch::Before, sure),
+        case("R14 history", claims(2).with(Fault::Failover, 1), Switch::LostHistory, sure),
     ]
 }
 
