@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use zhongkong_testkit::{RedisServer, http};
 
-use crate::redis_side::info;
+use crate::redis_side::{ask, connect, info};
 
 /// How often a process needs each token, on average.
 const NEEDED_EVERY: Duration = Duration::from_millis(50);
@@ -22,9 +22,10 @@ const NEEDED_EVERY: Duration = Duration::from_millis(50);
 /// So many processes, as tasks of this one. They end when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Alone {
-    redis: RedisServer,
-    calls: Arc<AtomicU64>,
+    // Dropped first: they use the Redis.
     _processes: JoinSet<()>,
+    calls: Arc<AtomicU64>,
+    redis: RedisServer,
 }
 
 /// What all of them know.
@@ -50,9 +51,9 @@ impl Alone {
         let knowledge = Knowledge { upstream, accounts, life, calls: Arc::clone(&calls) };
         let mut running = JoinSet::new();
         for _ in 0..processes {
-            running.spawn(process(knowledge.clone(), redis.connect().await));
+            running.spawn(process(knowledge.clone(), connect(&redis).await));
         }
-        Self { redis, calls, _processes: running }
+        Self { _processes: running, calls, redis }
     }
 
     /// Calls upstream so far, and tokens whose life ended, each of which asks for one refresh.
@@ -62,7 +63,7 @@ impl Alone {
 
     /// Whether every account has a token.
     pub(crate) async fn is_complete(&self, accounts: usize) -> bool {
-        self.redis.command::<usize>(&["DBSIZE"]).await == accounts
+        ask::<usize>(&self.redis, &["DBSIZE"]).await == accounts
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod calls;
 mod herd;
+mod probes;
 mod refresh;
 mod takeover;
 mod token;
@@ -43,11 +44,20 @@ pub(crate) enum Benchmark {
     Token,
     /// Many units in one worker and one Redis.
     Units,
+    /// What settled units cost.
+    Probes,
 }
 
 impl Benchmark {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Calls, Self::Refresh, Self::Takeover, Self::Herd, Self::Token, Self::Units];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Calls,
+        Self::Refresh,
+        Self::Takeover,
+        Self::Herd,
+        Self::Token,
+        Self::Units,
+        Self::Probes,
+    ];
 
     /// Its name on the command line.
     pub(crate) const fn name(self) -> &'static str {
@@ -58,6 +68,7 @@ impl Benchmark {
             Self::Herd => "herd",
             Self::Token => "token",
             Self::Units => "units",
+            Self::Probes => "probes",
         }
     }
 
@@ -72,6 +83,7 @@ impl Benchmark {
             Self::Herd => "reports of one dead token, beside /healthz and the token over HTTP",
             Self::Token => "the token over HTTP, beside a bare route",
             Self::Units => "many units in one worker and one Redis, beside both when bare",
+            Self::Probes => "settled units whose tokens are tried in turn",
         }
     }
 
@@ -83,6 +95,7 @@ impl Benchmark {
             Self::Herd => herd::run(setup).await,
             Self::Token => token::run(setup).await,
             Self::Units => units::run(setup).await,
+            Self::Probes => probes::run(setup).await,
         }
     }
 }

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use redis::Script;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, FromRedisValue, Script};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use zhongkong_testkit::RedisServer;
+
+/// Longer than any answer takes, however much else this machine has to do.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Commands that clients sent and scripts called, by name.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +24,7 @@ struct Calls {
 
 impl Commands {
     pub(crate) async fn of(redis: &RedisServer) -> Self {
-        let info: String = redis.command(&["INFO", "commandstats"]).await;
+        let info: String = ask(redis, &["INFO", "commandstats"]).await;
         let counted = info.lines().filter_map(|line| {
             let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(':')?;
             let number = |key: &str| {
@@ -69,9 +73,26 @@ impl Commands {
     }
 }
 
+/// A connection on which an answer may take its time.
+pub(crate) async fn connect(redis: &RedisServer) -> MultiplexedConnection {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE));
+    let client = redis::Client::open(redis.url()).expect("a URL");
+    let connection = client.get_multiplexed_async_connection_with_config(&config);
+    connection.await.expect("redis listens")
+}
+
+/// One command, its answer read as `T`.
+pub(crate) async fn ask<T: FromRedisValue>(redis: &RedisServer, words: &[&str]) -> T {
+    let mut command = redis::cmd(words[0]);
+    command.arg(&words[1..]);
+    command.query_async(&mut connect(redis).await).await.expect("redis answers")
+}
+
 /// One number of `INFO`.
 pub(crate) async fn info(redis: &RedisServer, section: &str, name: &str) -> u64 {
-    let info: String = redis.command(&["INFO", section]).await;
+    let info: String = ask(redis, &["INFO", section]).await;
     let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
 }
@@ -93,10 +114,10 @@ pub(crate) async fn scripts_a_second(
     lasting: Duration,
 ) -> f64 {
     let script = Script::new("return redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000)");
-    let sha: String = redis
-        .command(&["SCRIPT", "LOAD", "return redis.call('SET', KEYS[1], ARGV[1], 'PX', 60000)"])
-        .await;
-    assert_eq!(sha, script.get_hash());
+    let sha = script.get_hash().to_owned();
+    let mut connection = connect(redis).await;
+    let loaded = script.load_async(&mut connection).await;
+    assert_eq!(loaded.expect("redis answers"), sha);
     rate(redis, at_once, lasting, move |key| {
         let mut call = redis::cmd("EVALSHA");
         call.arg(&sha).arg(1).arg(key).arg("t".repeat(136));
@@ -111,7 +132,7 @@ async fn rate(
     lasting: Duration,
     command: impl Fn(String) -> redis::Cmd + Clone + Send + 'static,
 ) -> f64 {
-    let connection = redis.connect().await;
+    let connection = connect(redis).await;
     let began = Instant::now();
     let mut callers = JoinSet::new();
     for caller in 0..at_once {

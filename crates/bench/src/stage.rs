@@ -11,8 +11,12 @@ use zhongkong_testkit::ports::free_port;
 use zhongkong_testkit::worker::Plan;
 use zhongkong_testkit::{RedisServer, Timings, Worker};
 
+use crate::redis_side::connect;
+
 /// Credentials in one file: it must stay below the most that a file may have.
 const CREDENTIALS_A_FILE: usize = 10_000;
+/// Fields of states that are asked for in one pipeline.
+const FIELDS_AT_ONCE: usize = 1_000;
 /// Nothing that is waited for takes longer, unless it is broken.
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -134,12 +138,18 @@ impl Stage {
 impl Stage {
     /// One field of every unit's state, in the order of the units.
     pub(crate) async fn field_of_all(&self, field: &str) -> Vec<Option<String>> {
-        let mut connection = self.redis.connect().await;
-        let mut pipe = redis::pipe();
-        for unit in 0..self.cast.units {
-            pipe.cmd("HGET").arg(state_key(unit)).arg(field);
+        let mut connection = connect(&self.redis).await;
+        let mut fields: Vec<Option<String>> = Vec::new();
+        while fields.len() < self.cast.units {
+            let mut pipe = redis::pipe();
+            // In pieces, so that the workers are not held up.
+            for unit in (fields.len()..self.cast.units).take(FIELDS_AT_ONCE) {
+                pipe.cmd("HGET").arg(state_key(unit)).arg(field);
+            }
+            let some: Vec<_> = pipe.query_async(&mut connection).await.expect("redis answers");
+            fields.extend(some);
         }
-        pipe.query_async(&mut connection).await.expect("redis answers")
+        fields
     }
 
     /// The sum of one number of every unit's state.
@@ -163,6 +173,17 @@ impl Stage {
     pub(crate) fn upstream_calls(&self) -> u64 {
         (0..self.cast.units).map(|unit| self.simulator.calls(&app_id(unit))).sum()
     }
+}
+
+/// A worker's requests upstream so far, probes too: how long they took in all, in seconds, and how many they were.
+pub(crate) async fn requests_upstream(worker: &Worker) -> (f64, f64) {
+    let metrics = worker.get("/metrics").await.expect("an answer").body;
+    let number = |suffix: &str| {
+        let name = format!("zhongkong_upstream_request_duration_seconds_{suffix} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&name)).expect("the metric");
+        line.parse().expect("a number")
+    };
+    (number("sum"), number("count"))
 }
 
 /// The account of a unit.

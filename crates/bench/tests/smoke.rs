@@ -80,5 +80,14 @@ fn the_token_over_http_is_measured_beside_a_bare_route() {
 fn many_units_are_all_fetched_and_rest_then() {
     let report = Report::of("units");
     assert!(report.figure("scripts a refresh") >= 2.0);
+    // Those of the worker itself may come late; a claim needs none.
+    assert!(report.figure("new connections to Redis a refresh") < 0.1);
     assert!(report.figure("memory in Redis per unit") > 0.0);
+}
+
+#[test]
+fn each_token_is_tried_in_one_round_trip() {
+    let report = Report::of("probes");
+    assert!(report.figure("probes a second") > 0.0);
+    assert!(report.figure("in one round trip") >= 6.0);
 }

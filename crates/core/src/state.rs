@@ -377,7 +377,7 @@ impl State {
             invalidate_day: number("invalidate_day"),
             invalidate_count: count("invalidate_count"),
             status: text("status").parse().unwrap_or_default(),
-            error_code: text("error_code").parse().ok(),
+            error_code: text("error_code").parse().ok().filter(|code| *code != 0),
             error_message: text("error_message").to_owned(),
             retry_at_ms: number("retry_at_ms"),
             failures: count("failures"),
@@ -460,7 +460,8 @@ mod tests {
         assert_eq!((unknowns("4294967295"), unknowns("4294967296")), (u32::MAX, 0));
         assert!(!State::from_fields([("intent", "yes")]).intent);
         assert!(State::from_fields([("doubt", ",")]).doubt.is_empty());
-        assert_eq!(State::from_fields([("doubt", "0"), ("epoch", "0")]), State::default());
+        let zero = [("doubt", "0"), ("epoch", "0"), ("error_code", "00")];
+        assert_eq!(State::from_fields(zero), State::default());
         let far = r#"[{"scope":"account","key":"","status":"retrying","message":"","at_ms":1,"retry_at_ms":100000000000000,"count":1}]"#;
         assert!(State::from_fields([("refusals", far)]).refusals.is_empty());
     }

@@ -15,6 +15,8 @@ use crate::stage::{Cast, Stage, app_id, until};
 const LATENCY: Duration = Duration::from_millis(50);
 /// A refresh about every four and a half seconds.
 const LIFE: Duration = Duration::from_secs(9);
+/// Longer than the life, so that tokens expire in every window.
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// One reading of all counters.
 #[derive(Debug)]
@@ -27,28 +29,22 @@ struct Counted {
 
 pub(super) async fn run(setup: &Setup) -> Report {
     let units = setup.size(40, 3);
-    let window = Duration::from_secs(setup.size(10, 10) as u64);
     let mut report = Report::new(
         "calls",
         format!(
-            "{units} units whose tokens live {LIFE:?}, an upstream that takes {LATENCY:?}, {} windows of {window:?}. \
+            "{units} units whose tokens live {LIFE:?}, an upstream that takes {LATENCY:?}, {} windows of {WINDOW:?}. \
              A refresh is another token in Redis; beside it, a token that expired.",
             setup.runs
         ),
     );
     let sizes: &[usize] = if setup.smallest { &[2] } else { &[1, 5, 20] };
     for &workers in sizes {
-        measure(setup, &mut report, (units, workers), window).await;
+        measure(setup, &mut report, (units, workers)).await;
     }
     report
 }
 
-async fn measure(
-    setup: &Setup,
-    report: &mut Report,
-    (units, workers): (usize, usize),
-    window: Duration,
-) {
+async fn measure(setup: &Setup, report: &mut Report, (units, workers): (usize, usize)) {
     let cast = Cast {
         units,
         timings: Timings { life: LIFE, ..Timings::default() },
@@ -66,7 +62,7 @@ async fn measure(
     let mut total = 0;
     let mut before = count(&stage, &alone).await;
     for _ in 0..setup.runs {
-        sleep(window).await;
+        sleep(WINDOW).await;
         let now = count(&stage, &alone).await;
         total += now.refreshes - before.refreshes;
         let refreshed = (now.refreshes - before.refreshes) as f64;

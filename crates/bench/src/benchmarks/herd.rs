@@ -9,6 +9,7 @@ use zhongkong_testkit::Timings;
 use super::Setup;
 use crate::figures::Report;
 use crate::load::{Load, Loaded, authority};
+use crate::redis_side::ask;
 use crate::stage::{Cast, Stage, app_id, token_key};
 
 const WORKERS: usize = 3;
@@ -82,7 +83,7 @@ pub(super) async fn run(setup: &Setup) -> Report {
 
 /// Kills the unit's token, and has it reported.
 async fn stampede(stage: &Stage, unit: usize, load: &Load) -> Loaded {
-    let token: String = stage.redis.command(&["GET", &token_key(unit)]).await;
+    let token: String = ask(&stage.redis, &["GET", &token_key(unit)]).await;
     assert!(stage.simulator.revoke(&token, true), "the upstream knows its token");
     let path = format!("/v1/credentials/{}/report", app_id(unit));
     let post = Some(json!({ "token": token, "wait": "10s" }).to_string());

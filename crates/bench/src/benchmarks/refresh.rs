@@ -10,7 +10,8 @@ use super::Setup;
 use crate::alone::fetch_token;
 use crate::figures::{Report, at, ms};
 use crate::monitor::{Line, Monitor};
-use crate::stage::{Cast, Stage, app_id, state_key, token_key, until};
+use crate::redis_side::connect;
+use crate::stage::{Cast, Stage, app_id, requests_upstream, state_key, token_key, until};
 
 /// The upstream next door, and one as far away as a real one.
 const LATENCIES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(50)];
@@ -74,7 +75,7 @@ struct Run {
 async fn measure(stage: &Stage, monitor: &Monitor, refreshes: usize) -> Run {
     let mut run = Run::default();
     let worker = &stage.workers[0];
-    let before = request_seconds(stage).await;
+    let before = requests_upstream(worker).await;
     let mut round_trips = 0;
     for _ in 0..refreshes {
         monitor.take();
@@ -96,7 +97,7 @@ async fn measure(stage: &Stage, monitor: &Monitor, refreshes: usize) -> Run {
         let own = |line: &&Line| !line.by_script && line.words.contains(&app_id(0));
         round_trips += lines[claim..=commit].iter().filter(own).count();
     }
-    let after = request_seconds(stage).await;
+    let after = requests_upstream(worker).await;
     run.upstream_ms = (after.0 - before.0) * 1_000.0 / (after.1 - before.1);
     run.commands = round_trips as f64 / refreshes as f64;
     run
@@ -114,20 +115,9 @@ fn claim_and_commit(lines: &[Line]) -> Option<(usize, usize)> {
     Some((claim, locked + commit))
 }
 
-/// Sum and count of the worker's requests upstream, in seconds.
-async fn request_seconds(stage: &Stage) -> (f64, f64) {
-    let metrics = stage.workers[0].get("/metrics").await.expect("an answer").body;
-    let number = |suffix: &str| {
-        let name = format!("zhongkong_upstream_request_duration_seconds_{suffix} ");
-        let line = metrics.lines().find_map(|line| line.strip_prefix(&name)).expect("the metric");
-        line.parse().expect("a number")
-    };
-    (number("sum"), number("count"))
-}
-
 /// Milliseconds of each.
 async fn bare_way(stage: &Stage, times: usize) -> Vec<f64> {
-    let mut redis = stage.redis.connect().await;
+    let mut redis = connect(&stage.redis).await;
     let upstream = stage.simulator.url();
     let mut took = Vec::new();
     for _ in 0..times {

@@ -12,6 +12,7 @@ use zhongkong_testkit::{Timings, http};
 
 use super::Setup;
 use crate::figures::Report;
+use crate::redis_side::ask;
 use crate::stage::{Cast, Stage, app_id, token_key};
 
 const WORKERS: usize = 3;
@@ -83,7 +84,7 @@ async fn kill(stage: &mut Stage, unit: usize) -> Seen {
     asking.spawn(async move { http::post(&url, &json!({ "force": true })).await.is_ok() });
     let first = heard(&mut events, unit, "claimed").await;
     stage.simulator.wait_held(1).await;
-    let lock: String = stage.redis.command(&["GET", &format!("{}:lock", token_key(unit))]).await;
+    let lock: String = ask(&stage.redis, &["GET", &format!("{}:lock", token_key(unit))]).await;
     let (_, holder) = lock.split_once(':').expect("<fence>:<worker>");
     let worker = stage.workers.iter_mut().find(|worker| worker.name() == holder);
     let worker = worker.expect("the holder is one of the workers");

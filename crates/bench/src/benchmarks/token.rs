@@ -9,6 +9,7 @@ use zhongkong_testkit::{RedisServer, Timings};
 use super::Setup;
 use crate::figures::{Report, at, ms};
 use crate::load::{Load, Loaded};
+use crate::redis_side::connect;
 use crate::route::BareRoute;
 use crate::stage::{Cast, Stage, app_id, token_key};
 
@@ -79,7 +80,7 @@ struct Gets {
 }
 
 async fn read_redis(redis: &RedisServer, at_once: usize, requests: usize) -> Gets {
-    let connection = redis.connect().await;
+    let connection = connect(redis).await;
     let began = Instant::now();
     let mut callers = JoinSet::new();
     for _ in 0..at_once {

@@ -13,7 +13,7 @@ use crate::alone::fetch_token;
 use crate::figures::Report;
 use crate::load::{Load, Loaded};
 use crate::process_side::{cpu_seconds, resident_bytes, resident_peak_bytes};
-use crate::redis_side::{Commands, info, scripts_a_second, sets_a_second};
+use crate::redis_side::{Commands, ask, info, scripts_a_second, sets_a_second};
 use crate::stage::{Cast, Stage, app_id, until};
 
 /// As many as a worker has under way by default: of 64 calls, a quarter is for the probe.
@@ -94,7 +94,7 @@ async fn bare_rates(stage: &Stage, lasting: Duration) -> BareRates {
         scripts_a_second(redis, 1, lasting).await,
         scripts_a_second(redis, AT_ONCE, lasting).await,
     ];
-    let () = redis.command(&["FLUSHALL"]).await;
+    let () = ask(redis, &["FLUSHALL"]).await;
     let url = stage.simulator.url();
     let calls = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
@@ -115,11 +115,12 @@ async fn bare_rates(stage: &Stage, lasting: Duration) -> BareRates {
 
 async fn first_tokens(stage: &mut Stage, report: &mut Report, bare: &BareRates) {
     let units = stage.cast.units;
+    // Before the worker is ready, it has begun to fetch.
+    let before = Commands::of(&stage.redis).await;
     let began = Instant::now();
     stage.start_workers(1).await;
     let ready = began.elapsed().as_secs_f64();
     let pids = [stage.workers[0].pid(), stage.redis.pid().unwrap(), std::process::id()];
-    let before = Commands::of(&stage.redis).await;
     let used_before = pids.map(cpu_seconds);
 
     let (mut rates, mut all_published) = (Vec::new(), None);
