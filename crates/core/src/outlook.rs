@@ -220,7 +220,8 @@ impl State {
         match first {
             None => Outlook::NotOwed { look_at_ms: self.refresh_at_ms },
             Some((reason, at_ms)) => {
-                let barred_ms = self.barred_until_ms(&viewer.identity, &viewer.configuration);
+                let barred_ms =
+                    self.barred_until_ms(now_ms, &viewer.identity, &viewer.configuration);
                 Outlook::Owed { reason, at_ms: at_ms.max(barred_ms) }
             }
         }
@@ -366,6 +367,27 @@ mod tests {
         check(&marked, &owed(Reason::Reported, NOW + 5_000));
         let due_first = State { refresh_at_ms: NOW, ..marked };
         check(&due_first, &owed(Reason::Due, NOW - 3_570_000));
+    }
+
+    #[test]
+    fn a_refusal_from_before_the_clock_went_back_bars_nobody() {
+        let mut state = settled();
+        let refusal = |at_ms| Refusal {
+            scope: Scope::Transient,
+            key: String::new(),
+            status: Status::Retrying,
+            code: None,
+            message: String::new(),
+            at_ms,
+            retry_at_ms: at_ms + 1_000,
+            count: 1,
+            by: "w#2".to_owned(),
+        };
+        state.refuse(refusal(NOW + 3_600_000));
+        check(&state, &owed(Reason::Doubt, 0));
+        let mut state = State { refresh_at_ms: NOW, ..settled() };
+        state.refuse(refusal(NOW));
+        check(&state, &owed(Reason::Due, NOW + 1_000));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::State;
+use crate::state::{CLOCK_SLACK_MS, State};
 
 /// The most refusals kept per unit; past that, those that end first are dropped.
 pub const REFUSALS_MAX: usize = 16;
@@ -146,12 +146,19 @@ impl Refusal {
             Scope::Configuration => self.key == configuration,
         }
     }
+
+    /// Whether it holds for such a worker at `now_ms`. One from before the store's clock went back would bar it until the
+    /// clock catches up: that one holds for nobody.
+    fn bars(&self, now_ms: u64, identity: &str, configuration: &str) -> bool {
+        let latest_ms = now_ms.saturating_add(CLOCK_SLACK_MS);
+        self.at_ms <= latest_ms && self.concerns(identity, configuration)
+    }
 }
 
 impl State {
     /// Until when a worker with this identity and configuration has been told to wait; 0 if it has not.
-    pub fn barred_until_ms(&self, identity: &str, configuration: &str) -> u64 {
-        let mine = self.refusals.iter().filter(|r| r.concerns(identity, configuration));
+    pub fn barred_until_ms(&self, now_ms: u64, identity: &str, configuration: &str) -> u64 {
+        let mine = self.refusals.iter().filter(|r| r.bars(now_ms, identity, configuration));
         mine.map(|refusal| refusal.retry_at_ms).max().unwrap_or(0)
     }
 
@@ -161,7 +168,7 @@ impl State {
     /// What was refused to a `configuration` holds for all: that another worker has another one cannot be seen.
     fn bar(&self, now_ms: u64, configuration: &str, living: &[String]) -> Option<&Refusal> {
         let bar = |identity: &str| {
-            let mine = self.refusals.iter().filter(|r| r.concerns(identity, configuration));
+            let mine = self.refusals.iter().filter(|r| r.bars(now_ms, identity, configuration));
             mine.filter(|r| r.retry_at_ms > now_ms).max_by_key(|r| r.retry_at_ms)
         };
         if living.is_empty() {
@@ -265,11 +272,11 @@ mod tests {
         let mut state = State::default();
         state.refuse(refusal(Scope::Worker, "w1#1", 100));
         state.refuse(refusal(Scope::Configuration, "cfg-old", 200));
-        assert_eq!(state.barred_until_ms("w1#1", "cfg-new"), 100);
-        assert_eq!(state.barred_until_ms("w2#1", "cfg-old"), 200);
-        assert_eq!(state.barred_until_ms("w2#1", "cfg-new"), 0);
+        assert_eq!(state.barred_until_ms(50, "w1#1", "cfg-new"), 100);
+        assert_eq!(state.barred_until_ms(50, "w2#1", "cfg-old"), 200);
+        assert_eq!(state.barred_until_ms(50, "w2#1", "cfg-new"), 0);
         state.refuse(refusal(Scope::Account, "", 300));
-        assert_eq!(state.barred_until_ms("w2#1", "cfg-new"), 300);
+        assert_eq!(state.barred_until_ms(50, "w2#1", "cfg-new"), 300);
     }
 
     #[test]
@@ -313,7 +320,7 @@ mod tests {
             state.refuse(refusal(Scope::Worker, &format!("w{i}"), 1_000 + i));
         }
         assert_eq!(state.refusals.len(), REFUSALS_MAX);
-        assert_eq!(state.barred_until_ms("w3", ""), 0);
-        assert_eq!(state.barred_until_ms("w4", ""), 1_004);
+        assert_eq!(state.barred_until_ms(50, "w3", ""), 0);
+        assert_eq!(state.barred_until_ms(50, "w4", ""), 1_004);
     }
 }

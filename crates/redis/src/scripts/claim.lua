@@ -67,10 +67,11 @@ local function may_run_at()
   return spaced
 end
 
+-- What was refused before the clock went back would bar everybody until it catches up.
 local function barred_until()
   local latest = 0
   for _, refusal in ipairs(refusals()) do
-    if concerns(refusal, identity, configuration) then
+    if concerns(refusal, identity, configuration) and refusal.at_ms <= now + SLACK then
       latest = math.max(latest, refusal.retry_at_ms)
     end
   end
