@@ -15,6 +15,8 @@ use crate::world::World;
 
 /// How much of the story is told around what was not allowed.
 const AROUND_MS: u64 = 60_000;
+/// An answer that comes in a storm, and the command that records it, take no longer.
+const HEARD_WITHIN_MS: u64 = 15_000;
 /// What somebody did to the readers' key by hand is mended so soon.
 const MENDED_WITHIN_MS: u64 = 5_000;
 
@@ -150,8 +152,13 @@ fn deaths(records: &[Record], account: &Account) -> Vec<Record> {
 
 fn limits(plan: &Plan, first: Duration) -> Limits {
     let recovery_ms = millis(plan.recovery);
-    let mut limits =
-        Limits { from_ms: millis(first), skew_ms: 0, doubt_ms: recovery_ms, ..Limits::default() };
+    let mut limits = Limits {
+        from_ms: millis(first),
+        skew_ms: 0,
+        stale_ms: HEARD_WITHIN_MS,
+        doubt_ms: recovery_ms,
+        ..Limits::default()
+    };
     for episode in &plan.episodes {
         let from_ms = millis(episode.from);
         if plan.temper == Temper::Wild {
