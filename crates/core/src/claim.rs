@@ -5,7 +5,7 @@ use crate::credential::Worker;
 use crate::doubt::{Doubt, Doubts};
 use crate::nature::Nature;
 use crate::outlook::{Outlook, Reason, Rules, Viewer};
-use crate::state::{Alive, CLOCK_SLACK_MS, Mark, State, VERSION};
+use crate::state::{Alive, Mark, State, VERSION};
 
 /// What a worker asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +170,7 @@ impl State {
         self.marked_at_ms = self.marked_at_ms.min(now_ms);
         self.rejected_from_ms = self.rejected_from_ms.min(now_ms);
         self.invalidated_at_ms = self.invalidated_at_ms.min(now_ms);
-        self.refusals.retain(|refusal| refusal.at_ms <= now_ms + CLOCK_SLACK_MS);
+        self.refusals.retain(|refusal| !refusal.is_of_the_future(now_ms));
         // How much of the life is left is unknown; a token is never shown to live longer than it was issued for.
         let life_ms = self.expires_at_ms.saturating_sub(self.issued_at_ms);
         self.issued_at_ms = self.issued_at_ms.min(now_ms);

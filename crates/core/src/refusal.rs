@@ -147,11 +147,15 @@ impl Refusal {
         }
     }
 
-    /// Whether it holds for such a worker at `now_ms`. One from before the store's clock went back would bar it until the
-    /// clock catches up: that one holds for nobody.
+    /// Whether it was met later than now: before the store's clock went back.
+    pub(crate) const fn is_of_the_future(&self, now_ms: u64) -> bool {
+        self.at_ms > now_ms.saturating_add(CLOCK_SLACK_MS)
+    }
+
+    /// Whether it holds for such a worker at `now_ms`. One of the future would bar it until the clock catches up: that one
+    /// holds for nobody.
     fn bars(&self, now_ms: u64, identity: &str, configuration: &str) -> bool {
-        let latest_ms = now_ms.saturating_add(CLOCK_SLACK_MS);
-        self.at_ms <= latest_ms && self.concerns(identity, configuration)
+        !self.is_of_the_future(now_ms) && self.concerns(identity, configuration)
     }
 }
 

@@ -229,7 +229,7 @@ impl State {
             || self.alive_at_ms > latest
             || self.marked_at_ms > latest
             || self.drains_at_ms > latest.saturating_add(self.drain_ms)
-            || self.refusals.iter().any(|refusal| refusal.at_ms > latest)
+            || self.refusals.iter().any(|refusal| refusal.is_of_the_future(now_ms))
     }
 
     /// Moves the token's instants to what a worker's boot clock says of them, if the store's clock was stepped meanwhile.

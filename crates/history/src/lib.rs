@@ -7,6 +7,7 @@
 //! Modules in reading order:
 //!
 //! - [`record`]: one thing that happened.
+//! - [`told`]: what the cluster says in one of its events.
 //! - [`history`]: all of them, in their order, and their story for people.
 //! - [`limits`]: what is allowed, and when a violation is excused.
 //! - [`violation`]: what was not allowed.
@@ -16,6 +17,7 @@ pub mod check;
 pub mod history;
 pub mod limits;
 pub mod record;
+pub mod told;
 pub mod violation;
 
 mod standing;
@@ -25,4 +27,5 @@ pub use check::check;
 pub use history::History;
 pub use limits::{Limits, Window};
 pub use record::{ClusterEvent, Found, Life, Processed, Read, Record, UpstreamEvent, What};
+pub use told::Told;
 pub use violation::{Kind, Violation};

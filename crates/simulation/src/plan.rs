@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use zhongkong_core::clock::millis;
 use zhongkong_core::timing::TimingError;
 
 use crate::cast::{Profile, UNITS};
@@ -98,8 +99,7 @@ impl Draft {
 
     /// The longest that a fault lasts.
     fn longest_ms(&self) -> u64 {
-        let overlap_ms =
-            u64::try_from(self.profile.timing.times().overlap.as_millis()).unwrap_or(0);
+        let overlap_ms = millis(self.profile.timing.times().overlap);
         match self.temper {
             Temper::Mild => overlap_ms * 2 / 5,
             Temper::Wild => overlap_ms * 3,

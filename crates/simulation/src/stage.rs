@@ -86,7 +86,7 @@ impl Stage {
             pass(dice.ms(1..=2_000)).await;
             let worker = seat.machine.name();
             let Ok(name) = WorkerName::try_from(worker.clone()) else { return };
-            // Twice as many bits as there are starts, and drawn from them: no two are the same.
+            // No two starts have the same number.
             let boot = u32::try_from(start).unwrap_or(u32::MAX);
             let (coordinator, handle) = self.coordinator(seat, Worker::new(name, boot), dice);
             *seat.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use zhongkong_core::clock::millis;
 use zhongkong_history::{
     ClusterEvent, Found, History, Kind, Limits, Processed, Read, Record, UpstreamEvent, What, check,
 };
@@ -27,7 +28,7 @@ pub struct Verdict {
     pub seed: u64,
     /// How bad it got.
     pub temper: Temper,
-    /// What went wrong with the world, in words.
+    /// How many things went wrong with the world.
     pub faults: usize,
     /// Requests that were sent to the upstreams.
     pub calls: u64,
@@ -215,10 +216,6 @@ fn busy(quiet: &Quiet, plan: &Plan, history: &History) -> Vec<(u64, String)> {
             })
         })
         .collect()
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl crate::world::Shared {

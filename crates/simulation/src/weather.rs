@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zhongkong_core::clock::millis;
+
 use crate::dice::Dice;
 
 /// What becomes of one command to Redis.
@@ -52,7 +54,7 @@ impl Weather {
         if !self.upstream {
             return Fate::Fine { out: dice.ms(5..=40), back: dice.ms(5..=40) };
         }
-        let hold_ms = u64::try_from(hold.as_millis()).unwrap_or(0);
+        let hold_ms = millis(hold);
         match dice.of(0..=9) {
             0 => Fate::Lost,
             1..=2 => Fate::Unanswered { out: dice.ms(5..=2_000) },

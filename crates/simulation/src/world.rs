@@ -197,14 +197,8 @@ impl World {
 
     /// A reader that asks again, whether or not anything changed.
     pub(crate) fn look_anew(&self) {
-        let mut state = self.state();
-        let now_us = u64::try_from(self.time.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let told = state.redis.begin(now_us).end();
-        for notice in told {
-            self.tell(&mut state, &notice);
-        }
-        state.found = [const { None }; UNITS];
-        self.look(&mut state);
+        self.state().found = [const { None }; UNITS];
+        self.in_redis(|_| ());
     }
 
     /// Enters what is done to all.

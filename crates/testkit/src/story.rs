@@ -1,7 +1,7 @@
 //! From the simulator's journal and the cluster's events to records of a history.
 
 use serde_json::Value;
-use zhongkong_history::{ClusterEvent, Life, Processed, Record, UpstreamEvent};
+use zhongkong_history::{ClusterEvent, Life, Processed, Record, Told, UpstreamEvent};
 use zhongkong_simulator::{Death, Ending, Endpoint, JournalView, Outcome, Token};
 
 use crate::recorder::UNIT;
@@ -74,29 +74,18 @@ pub(crate) fn of_cluster(event: &str) -> Option<(u64, ClusterEvent)> {
     let event: Value = serde_json::from_str(event).ok()?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let state = |name: &str| text(&event["state"][name]);
-    let fence = event["fence"].as_str().and_then(|fence| fence.parse().ok()).unwrap_or_default();
-    let reasons = state("doubt");
-    let provisional = !reasons.is_empty();
-    let event_type = text(&event["type"]);
-    let what = match event_type.as_str() {
-        "claimed" => {
-            let (worker, epoch) = (text(&event["worker"]), state("epoch"));
-            ClusterEvent::Claimed { fence, worker, epoch }
-        }
-        "refreshed" => {
-            let generation = event["generation"].as_u64().unwrap_or_default();
-            let fingerprint = state("fingerprint");
-            ClusterEvent::Committed { fence, generation, fingerprint, provisional }
-        }
-        "unchanged" => ClusterEvent::Unchanged { fence, provisional },
-        "refused" => ClusterEvent::Refused { fence },
-        "released" => ClusterEvent::Released { fence },
-        "doubted" => ClusterEvent::Doubted { reasons, claim_is_open: !state("intent").is_empty() },
-        "reported" | "forced" => ClusterEvent::Marked { by: event_type },
-        "kept" => ClusterEvent::Kept,
-        "lost" => ClusterEvent::Lost,
-        _ => ClusterEvent::Fault { what: event_type },
+    let told = Told {
+        event_type: text(&event["type"]),
+        fence: event["fence"].as_str().and_then(|fence| fence.parse().ok()).unwrap_or_default(),
+        worker: text(&event["worker"]),
+        epoch: state("epoch"),
+        generation: event["generation"].as_u64().unwrap_or_default(),
+        fingerprint: state("fingerprint"),
+        reasons: state("doubt"),
+        claim_is_open: !state("intent").is_empty(),
     };
+    let what = told.event_type.clone();
+    let what = told.happened().unwrap_or(ClusterEvent::Fault { what });
     Some((event["time_ms"].as_str()?.parse().ok()?, what))
 }
 

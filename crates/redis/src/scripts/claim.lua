@@ -71,7 +71,7 @@ end
 local function barred_until()
   local latest = 0
   for _, refusal in ipairs(refusals()) do
-    if concerns(refusal, identity, configuration) and refusal.at_ms <= now + SLACK then
+    if concerns(refusal, identity, configuration) and not is_of_the_future(refusal) then
       latest = math.max(latest, refusal.retry_at_ms)
     end
   end
@@ -113,7 +113,7 @@ local function forget_future_instants()
   end
   local kept = {}
   for _, refusal in ipairs(refusals()) do
-    if refusal.at_ms <= now + SLACK then kept[#kept + 1] = refusal end
+    if not is_of_the_future(refusal) then kept[#kept + 1] = refusal end
   end
   set_refusals(kept)
   local life = math.max(0, num('expires_at_ms') - num('issued_at_ms'))

@@ -205,6 +205,9 @@ local function concerns(refusal, identity, configuration)
   return true
 end
 
+-- Met later than now: before the clock went back.
+local function is_of_the_future(refusal) return refusal.at_ms > now + SLACK end
+
 local function clock_went_back()
   local latest = now + SLACK
   if num('issued_at_ms') > latest or num('claimed_at_ms') > latest
@@ -214,7 +217,7 @@ local function clock_went_back()
     return true
   end
   for _, refusal in ipairs(refusals()) do
-    if refusal.at_ms > latest then return true end
+    if is_of_the_future(refusal) then return true end
   end
   return false
 end
