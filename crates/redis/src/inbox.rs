@@ -1,25 +1,24 @@
 //! The stream in which readers leave reports, as a consumer group: each entry is served by one worker, and then gone.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::streams::{StreamInfoConsumersReply, StreamPendingCountReply};
-use redis::{Client, FromRedisValue, Value};
+use redis::{FromRedisValue, Value};
 use zhongkong_core::credential::{Kind, Unit};
 use zhongkong_core::ports::{LeftReport, StoreError};
 use zhongkong_core::token::Fingerprint;
 
-use crate::link::{Link, settled};
+use crate::link::settled;
+use crate::node::BLOCK;
+use crate::nodes::Nodes;
 use crate::reply::strange;
 
 /// The consumer group of all workers.
 const GROUP: &str = "zhongkong";
 /// Entries taken at once.
 const TAKEN_AT_ONCE: usize = 64;
-/// How long a worker waits for an entry in one call.
-const BLOCK: Duration = Duration::from_secs(5);
-/// Longer than that, so that a quiet stream is no broken connection.
-const PATIENCE: Duration = Duration::from_secs(7);
 /// Of two workers that adopt the same entries, the later one finds them younger than this, and leaves them.
 const ADOPTED_AFTER: Duration = Duration::from_secs(1);
 /// An entry that this worker itself took so long ago got lost on its way, or could not be recorded. Longer than a probe.
@@ -32,16 +31,16 @@ const RETIRE: &str = "\
     end \
     return -1";
 
-/// The stream, on a connection of its own: a call that waits for entries would hold every other up.
+/// The stream.
 #[derive(Debug)]
 pub(crate) struct Inbox {
+    nodes: Arc<Nodes>,
     key: String,
-    waiting: Link,
 }
 
 impl Inbox {
-    pub(crate) fn new(client: Client, key: String) -> Self {
-        Self { key, waiting: Link::patient(client, PATIENCE) }
+    pub(crate) const fn new(nodes: Arc<Nodes>, key: String) -> Self {
+        Self { nodes, key }
     }
 
     /// Entries that nobody has taken yet; waits a moment for the first.
@@ -50,11 +49,11 @@ impl Inbox {
         read.arg(&["GROUP", GROUP, consumer, "COUNT"]).arg(TAKEN_AT_ONCE);
         read.arg("BLOCK").arg(BLOCK.as_millis().to_string());
         read.arg(&["STREAMS", &self.key, ">"]);
-        let answer = match self.waiting.ask("take_reports", read.clone()).await {
+        let answer = match self.nodes.wait("take_reports", &self.key, read.clone()).await {
             // The stream is new, or somebody deleted it, and its group with it.
             Err(StoreError::Refused(why)) if why.contains("NOGROUP") => {
                 self.create().await?;
-                self.waiting.ask("take_reports", read).await?
+                self.nodes.wait("take_reports", &self.key, read).await?
             }
             // Somebody deleted it while it was waited for; the next call makes it anew.
             Err(StoreError::Refused(why)) if why.contains("UNBLOCKED") => return Ok(Vec::new()),
@@ -69,7 +68,7 @@ impl Inbox {
     async fn create(&self) -> Result<(), StoreError> {
         let mut create = redis::cmd("XGROUP");
         create.arg(&["CREATE", &self.key, GROUP, "0", "MKSTREAM"]);
-        match self.waiting.ask("take_reports", create).await {
+        match self.nodes.ask("take_reports", &self.key, create).await {
             // Another worker was quicker.
             Err(StoreError::Refused(why)) if why.contains("BUSYGROUP") => Ok(()),
             created => created.map(drop),
@@ -80,24 +79,24 @@ impl Inbox {
     /// is left, and a while ago by this one.
     pub(crate) async fn adopt(
         &self,
-        link: &Link,
         consumer: &str,
         living: &[String],
     ) -> Result<Vec<LeftReport>, StoreError> {
         let mut list = redis::cmd("XINFO");
         list.arg(&["CONSUMERS", &self.key, GROUP]);
-        let consumers: StreamInfoConsumersReply = match link.ask("adopt_reports", list).await {
-            // No stream, or no group: nobody has taken anything.
-            Err(StoreError::Refused(_)) => return Ok(Vec::new()),
-            answer => understood(answer?)?,
-        };
+        let consumers: StreamInfoConsumersReply =
+            match self.nodes.ask("adopt_reports", &self.key, list).await {
+                // No stream, or no group: nobody has taken anything.
+                Err(StoreError::Refused(_)) => return Ok(Vec::new()),
+                answer => understood(answer?)?,
+            };
         let mut adopted = Vec::new();
         for other in consumers.consumers {
             let own = other.name == consumer;
             if !own && living.contains(&other.name) {
                 continue;
             }
-            let claimed = self.take_over(link, consumer, (&other.name, other.pending)).await;
+            let claimed = self.take_over(consumer, (&other.name, other.pending)).await;
             match claimed {
                 Ok(claimed) => adopted.extend(claimed),
                 // What was claimed so far is this worker's, and must be served.
@@ -110,14 +109,13 @@ impl Inbox {
 
     async fn take_over(
         &self,
-        link: &Link,
         consumer: &str,
         (other, pending): (&str, usize),
     ) -> Result<Vec<LeftReport>, StoreError> {
         let own = other == consumer;
         let claimed = if pending > 0 {
             let idle = if own { RETRIED_AFTER } else { ADOPTED_AFTER };
-            self.claim(link, consumer, other, idle).await?
+            self.claim(consumer, other, idle).await?
         } else {
             Vec::new()
         };
@@ -125,14 +123,13 @@ impl Inbox {
             let mut retire = redis::cmd("EVAL");
             retire.arg(RETIRE).arg(1).arg(&self.key).arg(&[GROUP, other]);
             // Tried again at the next turn; what was claimed is worth more.
-            link.ask("adopt_reports", retire).await.ok();
+            self.nodes.ask("adopt_reports", &self.key, retire).await.ok();
         }
         Ok(claimed)
     }
 
     async fn claim(
         &self,
-        link: &Link,
         consumer: &str,
         other: &str,
         idle: Duration,
@@ -141,7 +138,7 @@ impl Inbox {
         let mut pending = redis::cmd("XPENDING");
         pending.arg(&[&self.key, GROUP, "IDLE", &idle, "-", "+"]).arg(TAKEN_AT_ONCE).arg(other);
         let pending: StreamPendingCountReply =
-            understood(link.ask("adopt_reports", pending).await?)?;
+            understood(self.nodes.ask("adopt_reports", &self.key, pending).await?)?;
         if pending.ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -150,7 +147,8 @@ impl Inbox {
         for entry in &pending.ids {
             claim.arg(&entry.id);
         }
-        let claimed: Vec<Value> = understood(link.ask("adopt_reports", claim).await?)?;
+        let claimed: Vec<Value> =
+            understood(self.nodes.ask("adopt_reports", &self.key, claim).await?)?;
         let tries = |entry: &str| {
             let taken = pending.ids.iter().find(|taken| taken.id == entry);
             taken.map_or(0, |taken| u64::try_from(taken.times_delivered).unwrap_or(u64::MAX))
@@ -159,11 +157,11 @@ impl Inbox {
     }
 
     /// An entry was served: acknowledged and deleted.
-    pub(crate) async fn finish(&self, link: &Link, entry: &str) -> Result<(), StoreError> {
+    pub(crate) async fn finish(&self, entry: &str) -> Result<(), StoreError> {
         let mut pipe = redis::pipe();
         pipe.cmd("XACK").arg(&[&self.key, GROUP, entry]);
         pipe.cmd("XDEL").arg(&[&self.key, entry]);
-        for result in link.send("finish_report", &mut pipe).await? {
+        for result in self.nodes.send("finish_report", &self.key, &mut pipe).await? {
             settled(Some(result))?;
         }
         Ok(())

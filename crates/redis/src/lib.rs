@@ -4,8 +4,10 @@
 //! - `keys`: every key name, and back from a key to its unit.
 //! - `scripts`: the Lua sources; each applies one transition of the core crate atomically.
 //! - `reply`: what scripts and events say, in the core's types.
+//! - `settings`, `place`: where Redis is, how to log in, and where a connection leads.
 //! - `link`: one connection, which is replaced when it breaks and never repairs itself behind a command's back.
 //! - `lanes`: connections for claims, each used by one at a time.
+//! - `node`, `nodes`: one primary's connections; all primaries, and which of them has a key.
 //! - `store`: the port that the core crate asks for.
 //! - `inbox`: the stream in which readers leave reports.
 //! - `listen`: events and key tracking on a connection of their own.
@@ -20,11 +22,15 @@ mod keys;
 mod lanes;
 mod link;
 mod listen;
+mod node;
+mod nodes;
+mod place;
 mod reply;
 mod scripts;
+mod settings;
 mod store;
 
 pub use facts::Facts;
 pub use keys::Keys;
-pub use link::{RedisAddress, RedisSettings};
+pub use settings::{RedisAddress, RedisSettings};
 pub use store::{RedisStore, Replicas};

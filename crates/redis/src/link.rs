@@ -2,20 +2,19 @@
 //!
 //! A client that reconnects in the middle of a pipeline would let `WAIT` answer for writes that the new connection never made.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
-    ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, Value,
+    AsyncConnectionConfig, Cmd, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
 };
-use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use zhongkong_core::policy::{Random, backoff};
 use zhongkong_core::ports::StoreError;
 
+use crate::place::Place;
 use crate::scripts::Operation;
 
 /// Long enough for a handshake over a slow network, short enough to leave most of a lease.
@@ -25,32 +24,10 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 const RECONNECT_BASE: Duration = Duration::from_millis(100);
 const RECONNECT_CAP: Duration = Duration::from_secs(2);
 
-/// Where Redis is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RedisAddress {
-    /// A host and a port.
-    Tcp(String, u16),
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-/// How to reach Redis.
-#[derive(Clone, Debug)]
-pub struct RedisSettings {
-    /// Where it is.
-    pub address: RedisAddress,
-    /// The database's number.
-    pub database: i64,
-    /// The user, where one is named.
-    pub username: Option<String>,
-    /// The user's password.
-    pub password: Option<SecretString>,
-}
-
 /// A connection, made when it is first needed and again after it broke.
 #[derive(Debug)]
 pub(crate) struct Link {
-    client: Client,
+    place: Arc<Place>,
     response_timeout: Duration,
     slot: Mutex<Slot>,
 }
@@ -65,36 +42,14 @@ struct Slot {
     last_error: String,
 }
 
-impl RedisSettings {
-    pub(crate) fn client(&self) -> Result<Client, StoreError> {
-        let address = match &self.address {
-            RedisAddress::Tcp(host, port) => redis::ConnectionAddr::Tcp(host.clone(), *port),
-            RedisAddress::Unix(path) => redis::ConnectionAddr::Unix(path.clone()),
-        };
-        let mut login = RedisConnectionInfo::default()
-            .set_db(self.database)
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_lib_name("zhongkong", env!("CARGO_PKG_VERSION"));
-        if let Some(username) = &self.username {
-            login = login.set_username(username);
-        }
-        if let Some(password) = &self.password {
-            login = login.set_password(password.expose_secret());
-        }
-        let info: RedisResult<ConnectionInfo> = address.into_connection_info();
-        let client = info.and_then(|info| Client::open(info.set_redis_settings(login)));
-        client.map_err(|error| StoreError::Refused(describe(&error)))
-    }
-}
-
 impl Link {
-    pub(crate) fn new(client: Client) -> Self {
-        Self::patient(client, RESPONSE_TIMEOUT)
+    pub(crate) fn new(place: Arc<Place>) -> Self {
+        Self::patient(place, RESPONSE_TIMEOUT)
     }
 
     /// One on which an answer may take so long.
-    pub(crate) fn patient(client: Client, response_timeout: Duration) -> Self {
-        Self { client, response_timeout, slot: Mutex::default() }
+    pub(crate) fn patient(place: Arc<Place>, response_timeout: Duration) -> Self {
+        Self { place, response_timeout, slot: Mutex::default() }
     }
 
     /// A connection, and its number.
@@ -108,30 +63,18 @@ impl Link {
             return Err(StoreError::Unavailable(slot.last_error.clone()));
         }
         let config = timeouts().set_response_timeout(Some(self.response_timeout));
-        match self.client.get_multiplexed_async_connection_with_config(&config).await {
+        match self.place.connect(&config).await {
             Ok(connection) => {
                 let serial = slot.serial + 1;
                 *slot = Slot { connection: Some(connection.clone()), serial, ..Slot::default() };
                 Ok((connection, serial))
             }
-            Err(error) => {
+            Err(why) => {
                 slot.not_before = Some(Instant::now() + reconnect_backoff(slot.failures));
                 slot.failures = slot.failures.saturating_add(1);
-                slot.last_error = self.unreachable(&error);
+                slot.last_error = why;
                 Err(StoreError::Unavailable(slot.last_error.clone()))
             }
-        }
-    }
-
-    /// Why there is no connection: where to, and whether it is the login.
-    fn unreachable(&self, error: &RedisError) -> String {
-        let (address, why) = (self.client.get_connection_info().addr(), describe(error));
-        let login = ["NOAUTH", "WRONGPASS"].iter().any(|code| why.contains(code))
-            || error.kind() == ErrorKind::AuthenticationFailed;
-        if login {
-            format!("{address} refuses the login: set redis.username and redis.password")
-        } else {
-            format!("{address}: {why}")
         }
     }
 

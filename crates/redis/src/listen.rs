@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{Client, PushInfo, PushKind, RedisError, Value};
+use redis::{PushInfo, PushKind, Value};
 use tokio::sync::mpsc;
 use zhongkong_core::ports::Notice;
 
 use crate::keys::Keys;
 use crate::link::{describe, reconnect_backoff, timeouts};
+use crate::node::Node;
 use crate::reply::View;
 
 /// Pushes that may wait to be heard. More than that is a flood; then everything is read again instead.
@@ -20,7 +21,7 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Listener<'a> {
-    pub(crate) client: &'a Client,
+    pub(crate) node: Arc<Node>,
     pub(crate) keys: &'a Keys,
 }
 
@@ -31,7 +32,7 @@ struct Ear {
 }
 
 impl Listener<'_> {
-    pub(crate) async fn run(&self, hear: &(dyn Fn(Notice) + Send + Sync)) {
+    pub(crate) async fn run(self, hear: &(dyn Fn(Notice) + Send + Sync)) {
         let mut failures = 0_u32;
         loop {
             match self.open().await {
@@ -44,10 +45,7 @@ impl Listener<'_> {
                 }
                 Err(error) => {
                     if failures == 0 {
-                        tracing::warn!(
-                            error = describe(&error),
-                            "cannot listen to redis; trying again"
-                        );
+                        tracing::warn!(error, "cannot listen to redis; trying again");
                     }
                     failures = failures.saturating_add(1);
                 }
@@ -56,7 +54,7 @@ impl Listener<'_> {
         }
     }
 
-    async fn open(&self) -> Result<Ear, RedisError> {
+    async fn open(&self) -> Result<Ear, String> {
         let (sender, pushes) = mpsc::channel(QUEUE);
         let overflown = Arc::new(AtomicBool::new(false));
         let full = Arc::clone(&overflown);
@@ -69,15 +67,14 @@ impl Listener<'_> {
                 mpsc::error::TrySendError::Closed(_) => Err(()),
             })
         });
-        let mut connection =
-            self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        connection.subscribe(self.keys.events()).await?;
+        let mut connection = self.node.place.connect(&config).await?;
+        connection.subscribe(self.keys.events()).await.map_err(|error| describe(&error))?;
         let mut track = redis::cmd("CLIENT");
         track.arg(&["TRACKING", "ON", "BCAST", "PREFIX"]).arg(self.keys.units());
         let tracked = track.query_async::<()>(&mut connection).await;
         if let Err(error) = &tracked {
             if error.is_io_error() || error.is_connection_dropped() {
-                return Err(error.clone());
+                return Err(describe(error));
             }
             tracing::warn!(
                 error = describe(error),

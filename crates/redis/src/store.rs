@@ -1,10 +1,11 @@
 //! The port that the core crate asks for, on Redis.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Client, RedisResult, Value};
+use redis::{RedisResult, Value};
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::clock::millis;
@@ -27,13 +28,14 @@ use zhongkong_core::token::Token;
 use crate::facts::{self, Facts};
 use crate::inbox::Inbox;
 use crate::keys::Keys;
-use crate::lanes::Lanes;
-use crate::link::{Link, RedisSettings, settled};
+use crate::link::settled;
 use crate::listen::Listener;
+use crate::nodes::Nodes;
 use crate::reply::{Reply, strange};
 use crate::scripts::{
     ABANDON, CLAIM, COMMIT, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
 };
+use crate::settings::RedisSettings;
 
 /// Below the response time-out, so that too few acknowledgements are an answer.
 const WAIT_TIMEOUT_MS: u64 = 500;
@@ -53,13 +55,11 @@ pub enum Replicas {
 #[derive(Debug)]
 pub struct RedisStore {
     keys: Keys,
-    client: Client,
+    nodes: Arc<Nodes>,
     replicas: Replicas,
     /// The highest number of replicas seen, for [`Replicas::Auto`].
     highest: AtomicU32,
     highest_known: AtomicBool,
-    claims: Lanes,
-    commands: Link,
     inbox: Inbox,
 }
 
@@ -70,15 +70,13 @@ impl RedisStore {
         keys: Keys,
         replicas: Replicas,
     ) -> Result<Self, StoreError> {
-        let client = settings.client()?;
+        let nodes = Arc::new(Nodes::new(settings)?);
         Ok(Self {
             replicas,
             highest: AtomicU32::new(0),
             highest_known: AtomicBool::new(false),
-            claims: Lanes::new(client.clone()),
-            commands: Link::new(client.clone()),
-            inbox: Inbox::new(client.clone(), keys.reports()),
-            client,
+            inbox: Inbox::new(Arc::clone(&nodes), keys.reports()),
+            nodes,
             keys,
         })
     }
@@ -96,7 +94,8 @@ impl RedisStore {
         let mut pipe = redis::pipe();
         pipe.cmd("INFO").cmd("CONFIG").arg(&["GET", "save"]).cmd("TIME");
         facts::ask_rights(&mut pipe, &self.keys, unit);
-        let mut results = self.commands.send("facts", &mut pipe).await?.into_iter();
+        let mut results =
+            self.nodes.send("facts", &self.keys.state(unit), &mut pipe).await?.into_iter();
         if let Some(Ok(info)) = results.next() {
             facts.read_info(&redis::from_redis_value::<String>(info).unwrap_or_default());
         }
@@ -113,7 +112,7 @@ impl RedisStore {
         let oldest_ms = self.now_ms("living").await?.saturating_sub(BEAT_VALID_MS);
         let mut list = redis::cmd("ZRANGEBYSCORE");
         list.arg(self.keys.workers()).arg(oldest_ms).arg("+inf");
-        let living = self.commands.ask("living", list).await?;
+        let living = self.nodes.ask("living", &self.keys.workers(), list).await?;
         redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))
     }
 
@@ -165,7 +164,7 @@ impl RedisStore {
 
     /// The store's time, in milliseconds since 1970.
     async fn now_ms(&self, name: &'static str) -> Result<u64, StoreError> {
-        let time = self.commands.ask(name, redis::cmd("TIME")).await?;
+        let time = self.nodes.ask(name, &self.keys.workers(), redis::cmd("TIME")).await?;
         millis_of(time).ok_or_else(|| strange("a time that is none"))
     }
 
@@ -178,7 +177,7 @@ impl RedisStore {
         let append = |pipe: &mut redis::Pipeline, known: bool| {
             operation.call(pipe, &self.keys, unit, arguments, known);
         };
-        let results = self.commands.run(operation, append).await?;
+        let results = self.nodes.run(operation, &self.keys.state(unit), false, append).await?;
         Reply::new(settled(results.into_iter().next())?)
     }
 
@@ -201,7 +200,8 @@ impl RedisStore {
     async fn look_around(&self) -> Result<String, StoreError> {
         let mut pipe = redis::pipe();
         pipe.cmd("INFO").arg("server").arg("replication").cmd("GET").arg(self.keys.replicas());
-        let mut results = self.commands.send("replicas", &mut pipe).await?.into_iter();
+        let mut results =
+            self.nodes.send("replicas", &self.keys.replicas(), &mut pipe).await?.into_iter();
         let info: Option<String> =
             results.next().and_then(Result::ok).and_then(|v| redis::from_redis_value(v).ok());
         let info = info.unwrap_or_default();
@@ -219,7 +219,7 @@ impl RedisStore {
         if news && self.replicas == Replicas::Auto {
             let mut keep = redis::cmd("SET");
             keep.arg(self.keys.replicas()).arg(connected);
-            self.commands.ask("replicas", keep).await?;
+            self.nodes.ask("replicas", &self.keys.replicas(), keep).await?;
         }
         Ok(())
     }
@@ -237,11 +237,7 @@ impl Store for RedisStore {
             }
         };
         // Without a `WAIT` a claim holds nobody up, and shares the connection of all other commands.
-        let results = if required > 0 {
-            self.claims.run(&CLAIM, append).await?
-        } else {
-            self.commands.run(&CLAIM, append).await?
-        };
+        let results = self.nodes.run(&CLAIM, &self.keys.state(unit), required > 0, append).await?;
         let mut results = results.into_iter();
         let mut reply = Reply::new(settled(results.next())?)?;
         let acknowledged = match results.next() {
@@ -379,13 +375,14 @@ impl Store for RedisStore {
     }
 
     async fn read(&self, units: &[Unit]) -> Result<Reading, StoreError> {
+        let slot = units.first().map(|unit| self.keys.state(unit)).unwrap_or_default();
         let mut pipe = redis::pipe();
         pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
         for unit in units {
             pipe.cmd("HGETALL").arg(self.keys.state(unit));
             pipe.cmd("EXISTS").arg(self.keys.reader(unit));
         }
-        let mut results = self.commands.send("read", &mut pipe).await?.into_iter();
+        let mut results = self.nodes.send("read", &slot, &mut pipe).await?.into_iter();
         let info = results.next().and_then(Result::ok);
         let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
         let epoch = info.as_deref().and_then(facts::epoch).unwrap_or_default();
@@ -401,7 +398,7 @@ impl Store for RedisStore {
         pipe.cmd("MULTI").cmd("GET").arg(&key).cmd("PTTL").arg(&key);
         pipe.cmd("HMGET").arg(self.keys.state(unit)).arg(&["fingerprint", "generation"]);
         pipe.cmd("TIME").cmd("EXEC");
-        let answer = settled(self.commands.send("token", &mut pipe).await?.pop())?;
+        let answer = settled(self.nodes.send("token", &key, &mut pipe).await?.pop())?;
         let (token, ttl_ms, state, time): (Option<String>, i64, Vec<Option<String>>, Value) =
             redis::from_redis_value(answer).map_err(|_| strange("a token that is no text"))?;
         let Some(token) = token.and_then(|text| Token::new(text).ok()) else { return Ok(None) };
@@ -423,11 +420,11 @@ impl Store for RedisStore {
         worker: &Worker,
         living: &[String],
     ) -> Result<Vec<LeftReport>, StoreError> {
-        self.inbox.adopt(&self.commands, &worker.identity, living).await
+        self.inbox.adopt(&worker.identity, living).await
     }
 
     async fn finish_report(&self, entry: &str) -> Result<(), StoreError> {
-        self.inbox.finish(&self.commands, entry).await
+        self.inbox.finish(entry).await
     }
 
     async fn beat(&self, worker: &Worker) -> Result<Beat, StoreError> {
@@ -442,7 +439,7 @@ impl Store for RedisStore {
         let latest_ms = format!("({}", now_ms + BEAT_VALID_MS);
         pipe.cmd("ZREMRANGEBYSCORE").arg(&workers).arg(latest_ms).arg("+inf");
         pipe.cmd("ZRANGE").arg(&workers).arg(0).arg(-1);
-        let results = self.commands.send("beat", &mut pipe).await?;
+        let results = self.nodes.send("beat", &workers, &mut pipe).await?;
         let mut settled_results = Vec::with_capacity(results.len());
         for result in results {
             settled_results.push(settled(Some(result))?);
@@ -457,12 +454,13 @@ impl Store for RedisStore {
     async fn leave(&self, worker: &Worker) -> Result<(), StoreError> {
         let mut remove = redis::cmd("ZREM");
         remove.arg(self.keys.workers()).arg(&worker.identity);
-        self.commands.ask("leave", remove).await.map(drop)
+        self.nodes.ask("leave", &self.keys.workers(), remove).await.map(drop)
     }
 
     async fn listen(&self, hear: &(dyn Fn(Notice) + Send + Sync)) {
-        let Self { client, keys, .. } = self;
-        Listener { client, keys }.run(hear).await;
+        let nodes = self.nodes.all();
+        let listen = |node| Listener { node, keys: &self.keys }.run(hear);
+        futures_util::future::join_all(nodes.into_iter().map(listen)).await;
     }
 }
 
