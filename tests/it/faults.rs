@@ -18,6 +18,6 @@ mod namespaces;
 mod persistence;
 mod points;
 mod rolling;
-mod scene;
+pub(crate) mod scene;
 mod storm;
 mod ways;

@@ -6,6 +6,7 @@
 //! - `death`: a worker is killed or paused in the middle of a refresh.
 //! - `answers`: replies get lost or come late.
 //! - `store`: Redis is lost, wiped, edited by hand, or its clock is stepped.
+//! - `pressure`: Redis is short of memory, held up, or cannot write to its disk.
 //! - `refusals`: the upstream refuses.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
@@ -27,6 +28,7 @@ mod death;
 mod faults;
 mod http;
 mod life;
+mod pressure;
 mod readers;
 mod refusals;
 mod reports;

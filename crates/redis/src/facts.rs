@@ -3,6 +3,7 @@
 use redis::{Pipeline, RedisResult, ServerErrorKind, Value};
 use zhongkong_core::credential::Unit;
 
+use crate::hindrance::Hindrance;
 use crate::keys::Keys;
 
 /// What `check` and `status` tell of Redis. What could not be learnt is none.
@@ -29,6 +30,8 @@ pub struct Facts {
     /// What the worker needs and its user may not do, as the ACL rules that grant it:
     /// `+xack`, `~zhongkong:*`, `&zhongkong:events`.
     pub denied: Option<Vec<String>>,
+    /// What keeps it from taking writes now.
+    pub hindrances: Vec<Hindrance>,
 }
 
 /// What the worker does in Redis: each command, whole, and the ACL rule that allows it.

@@ -7,9 +7,10 @@ use serde::Serialize;
 use tokio::net::TcpStream;
 use url::Url;
 use zhongkong_core::credential::Unit;
-use zhongkong_redis::{Facts, Keys};
+use zhongkong_redis::{Facts, Hindrance, Keys};
 
 use crate::config::{Config, ConfigError, Loaded, RedisConfig, Replicas};
+use crate::hindrance;
 use crate::language::Language;
 use crate::terminal::{Colour, Exit, Paint, answer};
 use crate::wiring;
@@ -28,6 +29,7 @@ enum What {
     Configuration,
     Redis,
     Acl,
+    Writes,
     Epoch,
     Eviction,
     Persistence,
@@ -114,6 +116,7 @@ impl What {
             Self::Configuration => language.say("configuration", "配置"),
             Self::Redis => language.say("redis", "Redis"),
             Self::Acl => language.say("acl", "权限"),
+            Self::Writes => language.say("writes", "写入"),
             Self::Epoch => language.say("epoch", "纪元"),
             Self::Eviction => language.say("eviction", "淘汰策略"),
             Self::Persistence => language.say("persistence", "持久化"),
@@ -169,7 +172,13 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
             return Ok(vec![wrong(What::Redis, format!("{error}{semicolon}{advice}"))]);
         }
     };
-    let mut findings = vec![version(&facts, language), acl(&facts, &config.redis, language)];
+    let mut findings = vec![version(&facts, language)];
+    findings.extend(writes(&facts, language));
+    if facts.hindrances.contains(&Hindrance::Loading) {
+        // It answers hardly anything else.
+        return Ok(findings);
+    }
+    findings.push(acl(&facts, &config.redis, language));
     if !facts.epoch {
         findings.push(warning(What::Epoch, language.say(
             "INFO is refused: writes that a failover loses go unnoticed. Allow INFO to the worker's user",
@@ -188,6 +197,14 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
     findings.push(replicas(&facts, &config.redis, language));
     findings.extend(facts.now_ms.map(|now_ms| clock(now_ms, language)));
     Ok(findings)
+}
+
+/// What keeps Redis from taking writes.
+fn writes(facts: &Facts, language: Language) -> impl Iterator<Item = Finding> {
+    facts
+        .hindrances
+        .iter()
+        .map(move |hindrance| wrong(What::Writes, hindrance::in_words(*hindrance, language)))
 }
 
 /// What the worker's user lacks, as an administrator would grant it.
@@ -372,6 +389,7 @@ mod tests {
             What::Configuration,
             What::Redis,
             What::Acl,
+            What::Writes,
             What::Epoch,
             What::Eviction,
             What::Persistence,
