@@ -12,7 +12,7 @@
 //! - `fenced`: the checker is checked.
 
 mod clocks;
-mod failover;
+pub(crate) mod failover;
 mod fenced;
 mod namespaces;
 mod persistence;

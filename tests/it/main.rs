@@ -6,6 +6,7 @@
 //! - `death`: a worker is killed or paused in the middle of a refresh.
 //! - `answers`: replies get lost or come late.
 //! - `store`: Redis is lost, wiped, edited by hand, or its clock is stepped.
+//! - `managed`: Redis refuses what some managed ones refuse.
 //! - `pressure`: Redis is short of memory, held up, or cannot write to its disk.
 //! - `refusals`: the upstream refuses.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
@@ -28,6 +29,7 @@ mod death;
 mod faults;
 mod http;
 mod life;
+mod managed;
 mod pressure;
 mod readers;
 mod refusals;

@@ -1,14 +1,16 @@
-//! What keeps Redis from taking writes, as it tells of itself.
+//! What keeps Redis from taking writes, and workers from noticing lost ones, as it tells of itself.
 
 use std::collections::BTreeMap;
 
 use redis::{Pipeline, RedisResult, Value};
 
-use crate::facts::field;
+use crate::facts::{epoch, field};
 
-/// Why writes are refused now.
+/// What is in the way. All but the first keep Redis from taking writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hindrance {
+    /// `INFO` is refused, so the epoch rule is off: writes that a failover loses go unnoticed.
+    NoEpoch,
     /// Its data is still being loaded.
     Loading,
     /// Its memory is full, and its policy evicts nothing. Tokens are refreshed all the same; readers' reports are refused.
@@ -28,7 +30,7 @@ pub enum Hindrance {
 
 /// Asks for what [`read`] reads. Where `CONFIG` is refused, its defaults are assumed.
 pub(crate) fn ask(pipe: &mut Pipeline) {
-    pipe.cmd("INFO").arg(&["memory", "persistence", "replication"]);
+    pipe.cmd("INFO").arg(&["server", "memory", "persistence", "replication"]);
     pipe.cmd("CONFIG").arg(&["GET", "stop-writes-on-bgsave-error", "min-replicas-to-write"]);
 }
 
@@ -58,6 +60,7 @@ fn hindrances(info: &str, config: &BTreeMap<String, String>) -> Vec<Hindrance> {
     let few = good.zip(needed).filter(|(good, needed)| good < needed);
 
     let candidates = [
+        epoch(info).is_none().then_some(Hindrance::NoEpoch),
         says("loading", "1").then_some(Hindrance::Loading),
         full.then_some(Hindrance::MemoryFull),
         says("aof_last_write_status", "err").then_some(Hindrance::AppendOnlyFile),
@@ -72,6 +75,7 @@ mod tests {
     use super::*;
 
     fn found(info: &str, options: &[(&str, &str)]) -> Vec<Hindrance> {
+        let info = format!("run_id:1 master_replid2:0 {info}");
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         hindrances(&info.replace(' ', "\r\n"), &options.iter().map(own).collect())
     }
@@ -82,6 +86,11 @@ mod tests {
                     aof_last_write_status:ok rdb_last_bgsave_status:ok min_slaves_good_slaves:1";
         assert_eq!(found(info, &[("min-replicas-to-write", "1")]), []);
         assert_eq!(found("", &[]), []);
+    }
+
+    #[test]
+    fn without_info_the_epoch_rule_is_off() {
+        assert_eq!(hindrances("", &BTreeMap::new()), [Hindrance::NoEpoch]);
     }
 
     #[test]

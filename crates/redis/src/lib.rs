@@ -7,6 +7,7 @@
 //! - `settings`, `place`: where Redis is, how to log in, and where a connection leads.
 //! - `link`: one connection, which is replaced when it breaks and never repairs itself behind a command's back.
 //! - `refusal`: what it means that Redis refuses, and what to do.
+//! - `episode`: what is said when it begins and when it ends.
 //! - `lanes`: connections for claims, each used by one at a time.
 //! - `node`, `nodes`: one primary's connections; all primaries, and which of them has a key.
 //! - `store`: the port that the core crate asks for.
@@ -16,6 +17,7 @@
 //! - `hindrance`: what keeps it from taking writes.
 //! - `fuzzing`, with the feature of that name: for the fuzzer.
 
+mod episode;
 mod facts;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

@@ -25,11 +25,12 @@ use zhongkong_core::report::{
 use zhongkong_core::state::{Alive, OwnClaim, State};
 use zhongkong_core::token::Token;
 
+use crate::episode::Episode;
 use crate::facts::{self, Facts};
 use crate::hindrance::{self, Hindrance};
 use crate::inbox::Inbox;
 use crate::keys::Keys;
-use crate::link::settled;
+use crate::link::{describe, settled};
 use crate::listen::Listener;
 use crate::nodes::Nodes;
 use crate::refusal::{answers_nobody, explain, is_out_of_memory};
@@ -65,8 +66,9 @@ pub struct RedisStore {
     /// The highest number of replicas seen, for [`Replicas::Auto`].
     highest: AtomicU32,
     highest_known: AtomicBool,
-    /// Its memory is full, and that was said.
-    full: AtomicBool,
+    full: Episode,
+    waits_in_vain: Episode,
+    blind: Episode,
     inbox: Inbox,
 }
 
@@ -82,7 +84,9 @@ impl RedisStore {
             replicas,
             highest: AtomicU32::new(0),
             highest_known: AtomicBool::new(false),
-            full: AtomicBool::new(false),
+            full: Episode::default(),
+            waits_in_vain: Episode::default(),
+            blind: Episode::default(),
             inbox: Inbox::new(Arc::clone(&nodes), keys.reports()),
             nodes,
             keys,
@@ -230,6 +234,12 @@ impl RedisStore {
         let info = info.unwrap_or_default();
         let connected = facts::connected_replicas(&info).unwrap_or(0);
         let seen: Option<u32> = redis::from_redis_value(settled(results.next())?).unwrap_or(None);
+        if self.blind.is_news(info.is_empty()) && info.is_empty() {
+            tracing::warn!(
+                "redis refuses INFO, as some managed ones do: the epoch rule is off, so that writes which a failover \
+                 loses go unnoticed, and replicas are not waited for. Allow INFO to the worker's user if you can"
+            );
+        }
         self.highest.store(seen.unwrap_or(0), Ordering::Release);
         self.highest_known.store(true, Ordering::Release);
         // A number that could not be kept is seen again at the next beat.
@@ -237,17 +247,41 @@ impl RedisStore {
         Ok(info)
     }
 
+    /// Replicas that acknowledged a claim, and those that had to.
+    fn acknowledged(&self, wait: Option<RedisResult<Value>>, required: u32) -> (u32, u32) {
+        let refused = match wait {
+            None => return (0, required),
+            Some(Ok(count)) => {
+                self.waits_in_vain.is_news(false);
+                return (redis::from_redis_value(count).unwrap_or(0), required);
+            }
+            Some(Err(error)) => error,
+        };
+        if self.waits_in_vain.is_news(true) {
+            tracing::warn!(
+                error = describe(&refused),
+                "redis refuses WAIT, as some managed ones do: no replica is known to have a claim, and a failover may \
+                 lose it, so that two tokens are fetched at once"
+            );
+        }
+        // Whoever asked for a number of replicas gets it or no refresh; else there is nothing to wait for.
+        let required = if self.replicas == Replicas::Auto { 0 } else { required };
+        (0, required)
+    }
+
     /// Says once that memory is full, and once that it no longer is.
     fn say_full(&self, refusal: Option<&RedisError>) {
-        let told = self.full.swap(refusal.is_some(), Ordering::AcqRel);
-        match refusal {
-            Some(error) if !told => tracing::error!(
+        if !self.full.is_news(refusal.is_some()) {
+            return;
+        }
+        if let Some(error) = refusal {
+            tracing::error!(
                 error = explain(error),
                 "redis has no memory left. Tokens are refreshed all the same, in place of the old ones; reports of \
                  readers and new credentials may be refused"
-            ),
-            None if told => tracing::info!("redis has memory again"),
-            _ => {}
+            );
+        } else {
+            tracing::info!("redis has memory again");
         }
     }
 
@@ -278,11 +312,7 @@ impl Store for RedisStore {
         let results = self.nodes.run(&CLAIM, &self.keys.state(unit), required > 0, append).await?;
         let mut results = results.into_iter();
         let mut reply = Reply::new(settled(results.next())?)?;
-        let acknowledged = match results.next() {
-            Some(Ok(count)) => redis::from_redis_value(count).unwrap_or(0),
-            // Some managed Redis refuse WAIT: no replica has acknowledged anything then.
-            Some(Err(_)) | None => 0,
-        };
+        let (acknowledged, required) = self.acknowledged(results.next(), required);
         let verdict = reply.text()?;
         let mut answer = match verdict.as_str() {
             "claimed" => {

@@ -1,4 +1,4 @@
-//! What keeps Redis from taking writes, in words for people.
+//! What keeps Redis from taking writes, and workers from noticing lost ones, in words for people.
 
 use zhongkong_redis::Hindrance;
 
@@ -7,6 +7,11 @@ use crate::language::Language;
 /// What it is, what follows, and what to do.
 pub(crate) fn in_words(hindrance: Hindrance, language: Language) -> String {
     let text = match hindrance {
+        Hindrance::NoEpoch => language.say(
+            "INFO is refused, so the epoch rule is off: writes that a failover loses go unnoticed. Allow INFO to the \
+             worker's user",
+            "INFO 被拒绝，纪元规则已关闭：故障切换丢失的写入将无法察觉。请允许 worker 用户执行 INFO",
+        ),
         Hindrance::Loading => language.say(
             "Redis is loading its data after a start: nothing is refreshed until it has. Wait",
             "Redis 启动后正在加载数据：加载完成前不会刷新。请等待",
