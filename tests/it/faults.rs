@@ -12,12 +12,12 @@
 //! - `fenced`: the checker is checked.
 
 mod clocks;
-mod failover;
+pub(crate) mod failover;
 mod fenced;
 mod namespaces;
 mod persistence;
 mod points;
 mod rolling;
-mod scene;
+pub(crate) mod scene;
 mod storm;
 mod ways;

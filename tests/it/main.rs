@@ -6,6 +6,8 @@
 //! - `death`: a worker is killed or paused in the middle of a refresh.
 //! - `answers`: replies get lost or come late.
 //! - `store`: Redis is lost, wiped, edited by hand, or its clock is stepped.
+//! - `managed`: Redis refuses what some managed ones refuse.
+//! - `pressure`: Redis is short of memory, held up, or cannot write to its disk.
 //! - `refusals`: the upstream refuses.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
@@ -29,6 +31,8 @@ mod encryption;
 mod faults;
 mod http;
 mod life;
+mod managed;
+mod pressure;
 mod readers;
 mod refusals;
 mod reports;

@@ -78,8 +78,8 @@ pub struct Coordinator {
     events: broadcast::Sender<Arc<UnitEvent>>,
     beating: bool,
     beats: u64,
-    /// The log says that Redis does not answer.
-    told_unreachable: bool,
+    /// Why Redis does not do what is asked, as the log says.
+    trouble: Option<StoreError>,
     /// No request is sent any more.
     stopping: Arc<AtomicBool>,
 }
@@ -190,7 +190,7 @@ impl Coordinator {
             events: events.clone(),
             beating: false,
             beats: 0,
-            told_unreachable: false,
+            trouble: None,
             stopping: Arc::new(AtomicBool::new(false)),
         };
         (coordinator, Handle { orders: order_sender, health: health_receiver, events })

@@ -3,6 +3,7 @@
 use redis::{Pipeline, RedisResult, ServerErrorKind, Value};
 use zhongkong_core::credential::Unit;
 
+use crate::hindrance::Hindrance;
 use crate::keys::Keys;
 
 /// What `check` and `status` tell of Redis. What could not be learnt is none.
@@ -22,13 +23,13 @@ pub struct Facts {
     pub append_only: Option<bool>,
     /// Whether snapshots are taken.
     pub snapshots: Option<bool>,
-    /// Whether the epoch can be read, without which lost writes of a failover go unnoticed.
-    pub epoch: bool,
     /// The server's clock, in milliseconds since 1970.
     pub now_ms: Option<u64>,
     /// What the worker needs and its user may not do, as the ACL rules that grant it:
     /// `+xack`, `~zhongkong:*`, `&zhongkong:events`.
     pub denied: Option<Vec<String>>,
+    /// What keeps it from taking writes now, and workers from noticing lost ones.
+    pub hindrances: Vec<Hindrance>,
 }
 
 /// What the worker does in Redis: each command, whole, and the ACL rule that allows it.
@@ -125,7 +126,6 @@ impl Facts {
         self.replicas = connected_replicas(info);
         self.eviction = field(info, "maxmemory_policy").map(ToOwned::to_owned);
         self.append_only = field(info, "aof_enabled").map(|flag| flag == "1");
-        self.epoch = epoch(info).is_some();
     }
 
     pub(crate) fn read_rights(&mut self, answer: Option<RedisResult<Value>>, keys: &Keys) {

@@ -6,17 +6,22 @@
 //! - `reply`: what scripts and events say, in the core's types.
 //! - `settings`, `tls`, `place`: where Redis is, how to log in, how it is encrypted, and where a connection leads.
 //! - `link`: one connection, which is replaced when it breaks and never repairs itself behind a command's back.
+//! - `refusal`: what it means that Redis refuses, and what to do.
+//! - `episode`: what is said when it begins and when it ends.
 //! - `lanes`: connections for claims, each used by one at a time.
 //! - `node`, `nodes`: one primary's connections; all primaries, and which of them has a key.
 //! - `store`: the port that the core crate asks for.
 //! - `inbox`: the stream in which readers leave reports.
 //! - `listen`: events and key tracking on a connection of their own.
 //! - `facts`: what kind of Redis this is, for people.
+//! - `hindrance`: what keeps it from taking writes.
 //! - `fuzzing`, with the feature of that name: for the fuzzer.
 
+mod episode;
 mod facts;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod hindrance;
 mod inbox;
 mod keys;
 mod lanes;
@@ -25,6 +30,7 @@ mod listen;
 mod node;
 mod nodes;
 mod place;
+mod refusal;
 mod reply;
 mod scripts;
 mod settings;
@@ -32,6 +38,7 @@ mod store;
 mod tls;
 
 pub use facts::Facts;
+pub use hindrance::Hindrance;
 pub use keys::Keys;
 pub use settings::{Access, Deployment, RedisAddress, RedisSettings};
 pub use store::{RedisStore, Replicas};

@@ -15,6 +15,7 @@ use zhongkong_core::policy::{Random, backoff};
 use zhongkong_core::ports::StoreError;
 
 use crate::place::Place;
+use crate::refusal::explain;
 use crate::scripts::Operation;
 
 /// Long enough for a handshake over a slow network, short enough to leave most of a lease.
@@ -167,7 +168,7 @@ fn is_demoted(error: &RedisError) -> bool {
 pub(crate) fn settled(result: Option<RedisResult<Value>>) -> Result<Value, StoreError> {
     match result {
         Some(Ok(value)) => Ok(value),
-        Some(Err(error)) => Err(StoreError::Refused(describe(&error))),
+        Some(Err(error)) => Err(StoreError::Refused(explain(&error))),
         None => Err(StoreError::Unavailable("no answer".to_owned())),
     }
 }

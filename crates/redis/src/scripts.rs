@@ -7,6 +7,9 @@ use zhongkong_core::credential::Unit;
 
 use crate::keys::Keys;
 
+/// How every script is run: also when memory is full. What it writes are a few fields in place of others, and readers
+/// would lose their token for want of them. Whatever else is wrong, it is refused as a whole, before its first write.
+const SHEBANG: &str = "#!lua flags=allow-oom";
 /// What stands before every script.
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
 
@@ -37,7 +40,7 @@ pub(crate) static FORGET: LazyLock<Operation> = operation!("forget");
 
 impl Operation {
     fn new(name: &'static str, body: &str) -> Self {
-        let source = format!("{PRELUDE}\n{body}");
+        let source = format!("{SHEBANG}\n{PRELUDE}\n{body}");
         let sha1 = Script::new(&source).get_hash().to_owned();
         Self { name, source, sha1 }
     }

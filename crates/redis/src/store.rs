@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{RedisResult, Value};
+use redis::{RedisError, RedisResult, Value};
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::clock::millis;
@@ -25,12 +25,15 @@ use zhongkong_core::report::{
 use zhongkong_core::state::{Alive, OwnClaim, State};
 use zhongkong_core::token::Token;
 
+use crate::episode::Episode;
 use crate::facts::{self, Facts};
+use crate::hindrance::{self, Hindrance};
 use crate::inbox::Inbox;
 use crate::keys::Keys;
-use crate::link::settled;
+use crate::link::{describe, settled};
 use crate::listen::Listener;
 use crate::nodes::Nodes;
+use crate::refusal::{answers_nobody, explain, is_out_of_memory};
 use crate::reply::{Reply, strange};
 use crate::scripts::{
     ABANDON, CLAIM, COMMIT, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
@@ -42,6 +45,9 @@ use crate::tls;
 const WAIT_TIMEOUT_MS: u64 = 500;
 /// A worker that has not beaten for this long is dead: three of its beats.
 const BEAT_VALID_MS: u64 = 6_000;
+/// Where memory is full, a command that may take more is refused unless a script that says so sends it.
+const BEAT_IN_FULL: &str =
+    "#!lua flags=allow-oom\nreturn redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])";
 
 /// How many replicas must acknowledge a claim before its request is sent (rule R10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +67,9 @@ pub struct RedisStore {
     /// The highest number of replicas seen, for [`Replicas::Auto`].
     highest: AtomicU32,
     highest_known: AtomicBool,
+    full: Episode,
+    waits_in_vain: Episode,
+    blind: Episode,
     inbox: Inbox,
 }
 
@@ -73,6 +82,9 @@ impl RedisStore {
             replicas,
             highest: AtomicU32::new(0),
             highest_known: AtomicBool::new(false),
+            full: Episode::default(),
+            waits_in_vain: Episode::default(),
+            blind: Episode::default(),
             inbox: Inbox::new(Arc::clone(&nodes), keys.reports()),
             nodes,
             keys,
@@ -94,7 +106,13 @@ impl RedisStore {
         facts::ask_rights(&mut pipe, &self.keys, unit);
         let mut results =
             self.nodes.send("facts", &self.keys.state(unit), &mut pipe).await?.into_iter();
-        if let Some(Ok(info)) = results.next() {
+        let info = results.next();
+        if let Some(Err(error)) = &info
+            && answers_nobody(error)
+        {
+            return Err(StoreError::Refused(explain(error)));
+        }
+        if let Some(Ok(info)) = info {
             facts.read_info(&redis::from_redis_value::<String>(info).unwrap_or_default());
         }
         if let Some(Ok(save)) = results.next() {
@@ -102,7 +120,16 @@ impl RedisStore {
         }
         facts.now_ms = results.next().and_then(|time| settled(Some(time)).ok()).and_then(millis_of);
         facts.read_rights(results.next(), &self.keys);
+        facts.hindrances = self.hindrances().await?;
         Ok(facts)
+    }
+
+    /// What keeps Redis from taking writes now.
+    pub async fn hindrances(&self) -> Result<Vec<Hindrance>, StoreError> {
+        let mut pipe = redis::pipe();
+        hindrance::ask(&mut pipe);
+        let answers = self.nodes.send("hindrances", &self.keys.workers(), &mut pipe).await?;
+        Ok(hindrance::read(answers.into_iter()))
     }
 
     /// The identities of the workers that live.
@@ -205,10 +232,55 @@ impl RedisStore {
         let info = info.unwrap_or_default();
         let connected = facts::connected_replicas(&info).unwrap_or(0);
         let seen: Option<u32> = redis::from_redis_value(settled(results.next())?).unwrap_or(None);
+        if self.blind.is_news(info.is_empty()) && info.is_empty() {
+            tracing::warn!(
+                "redis refuses INFO, as some managed ones do: the epoch rule is off, so that writes which a failover \
+                 loses go unnoticed, and replicas are not waited for. Allow INFO to the worker's user if you can"
+            );
+        }
         self.highest.store(seen.unwrap_or(0), Ordering::Release);
         self.highest_known.store(true, Ordering::Release);
-        self.remember(connected).await?;
+        // A number that could not be kept is seen again at the next beat.
+        self.remember(connected).await.ok();
         Ok(info)
+    }
+
+    /// Replicas that acknowledged a claim, and those that had to.
+    fn acknowledged(&self, wait: Option<RedisResult<Value>>, required: u32) -> (u32, u32) {
+        let refused = match wait {
+            None => return (0, required),
+            Some(Ok(count)) => {
+                self.waits_in_vain.is_news(false);
+                return (redis::from_redis_value(count).unwrap_or(0), required);
+            }
+            Some(Err(error)) => error,
+        };
+        if self.waits_in_vain.is_news(true) {
+            tracing::warn!(
+                error = describe(&refused),
+                "redis refuses WAIT, as some managed ones do: no replica is known to have a claim, and a failover may \
+                 lose it, so that two tokens are fetched at once"
+            );
+        }
+        // Whoever asked for a number of replicas gets it or no refresh; else there is nothing to wait for.
+        let required = if self.replicas == Replicas::Auto { 0 } else { required };
+        (0, required)
+    }
+
+    /// Says once that memory is full, and once that it no longer is.
+    fn say_full(&self, refusal: Option<&RedisError>) {
+        if !self.full.is_news(refusal.is_some()) {
+            return;
+        }
+        if let Some(error) = refusal {
+            tracing::error!(
+                error = explain(error),
+                "redis has no memory left. Tokens are refreshed all the same, in place of the old ones; reports of \
+                 readers and new credentials may be refused"
+            );
+        } else {
+            tracing::info!("redis has memory again");
+        }
     }
 
     /// Remembers a number of connected replicas above the highest so far.
@@ -238,11 +310,7 @@ impl Store for RedisStore {
         let results = self.nodes.run(&CLAIM, &self.keys.state(unit), required > 0, append).await?;
         let mut results = results.into_iter();
         let mut reply = Reply::new(settled(results.next())?)?;
-        let acknowledged = match results.next() {
-            Some(Ok(count)) => redis::from_redis_value(count).unwrap_or(0),
-            // Some managed Redis refuse WAIT: no replica has acknowledged anything then.
-            Some(Err(_)) | None => 0,
-        };
+        let (acknowledged, required) = self.acknowledged(results.next(), required);
         let verdict = reply.text()?;
         let mut answer = match verdict.as_str() {
             "claimed" => {
@@ -437,16 +505,29 @@ impl Store for RedisStore {
         let latest_ms = format!("({}", now_ms + BEAT_VALID_MS);
         pipe.cmd("ZREMRANGEBYSCORE").arg(&workers).arg(latest_ms).arg("+inf");
         pipe.cmd("ZRANGE").arg(&workers).arg(0).arg(-1);
-        let results = self.nodes.send("beat", &workers, &mut pipe).await?;
-        let mut settled_results = Vec::with_capacity(results.len());
-        for result in results {
-            settled_results.push(settled(Some(result))?);
+        let mut results = self.nodes.send("beat", &workers, &mut pipe).await?;
+        let living = settled(results.pop())?;
+        let mut results = results.into_iter();
+        match results.next() {
+            Some(Err(error)) if is_out_of_memory(&error) => {
+                self.say_full(Some(&error));
+                let mut beat = redis::cmd("EVAL");
+                beat.arg(BEAT_IN_FULL).arg(1).arg(&workers).arg(now_ms).arg(&worker.identity);
+                self.nodes.ask("beat", &workers, beat).await?;
+            }
+            added => {
+                settled(added)?;
+                self.say_full(None);
+            }
         }
-        let mut identities: Vec<String> =
-            settled_results.pop().and_then(|v| redis::from_redis_value(v).ok()).unwrap_or_default();
-        identities.sort();
+        for removed in results {
+            settled(Some(removed))?;
+        }
+        let mut living: Vec<String> =
+            redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))?;
+        living.sort();
         let epoch = facts::epoch(&info).unwrap_or_default();
-        Ok(Beat { living: identities, epoch })
+        Ok(Beat { living, epoch })
     }
 
     async fn leave(&self, worker: &Worker) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@
 //! - `run`: a worker, from its start to its orderly end; `wiring` builds its parts, `logging` and `clock` serve it.
 //! - `api`: the worker's HTTP face.
 //! - `commands`: what is asked of Redis from the command line.
-//! - `report`, `event`: a unit's status, and what happens to it, in words, for both.
+//! - `report`, `event`, `hindrance`: a unit's status, what happens to it, and what ails Redis, in words, for both.
 //! - `failpoint` and `fuzzing`, with the features of those names: for tests and for the fuzzer.
 
 mod api;
@@ -21,6 +21,7 @@ mod failpoint;
 mod fenced;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod hindrance;
 mod language;
 mod logging;
 mod report;

@@ -106,6 +106,11 @@ impl RedisServer {
         self.directory.path().join("appendonlydir").join("appendonly.aof.1.incr.aof")
     }
 
+    /// Where it writes its files.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     async fn answers(&mut self) {
         loop {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());

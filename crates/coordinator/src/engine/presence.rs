@@ -28,7 +28,7 @@ impl Coordinator {
         match beaten {
             Ok(Beat { living, epoch }) => {
                 self.enter(&epoch);
-                let away = self.told_unreachable;
+                let away = self.trouble.is_some();
                 self.store_is(true);
                 metrics::gauge!("zhongkong_workers").set(living.len() as f64);
                 let changed = living != self.world.living;
@@ -46,20 +46,33 @@ impl Coordinator {
         }
     }
 
+    /// Redis did not do what was asked: says so once, and again when the reason is another.
     pub(super) fn tell_unreachable(&mut self, error: &StoreError) {
         self.store_is(false);
-        if !std::mem::replace(&mut self.told_unreachable, true) {
-            tracing::warn!(
+        match error {
+            StoreError::Refused(_) if self.trouble.as_ref() != Some(error) => tracing::error!(
                 %error,
-                "redis does not answer: no refresh without it; readers keep their tokens, and the worker tries again"
-            );
+                "redis does not let the worker work: no refresh until it does; readers keep their tokens, and the \
+                 worker tries again"
+            ),
+            // Words for a connection that is lost are many, and change from one try to the next.
+            StoreError::Unavailable(_)
+                if !matches!(self.trouble, Some(StoreError::Unavailable(_))) =>
+            {
+                tracing::warn!(
+                    %error,
+                    "redis does not answer: no refresh without it; readers keep their tokens, and the worker tries again"
+                );
+            }
+            _ => {}
         }
+        self.trouble = Some(error.clone());
     }
 
-    /// Whether Redis answers.
+    /// Whether Redis answers, and does what is asked.
     pub(super) fn store_is(&mut self, up: bool) {
         metrics::gauge!("zhongkong_store_up").set(f64::from(u8::from(up)));
-        if up && std::mem::replace(&mut self.told_unreachable, false) {
+        if up && self.trouble.take().is_some() {
             tracing::info!("redis answers again");
         }
         self.health.send_if_modified(|health| std::mem::replace(&mut health.store_up, up) != up);

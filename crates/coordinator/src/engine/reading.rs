@@ -102,7 +102,10 @@ impl Coordinator {
             self.enter(&reading.epoch);
             self.resync.wanted = again;
         }
-        self.store_is(true);
+        // One that refuses writes is read all the same.
+        if !matches!(self.trouble, Some(StoreError::Refused(_))) {
+            self.store_is(true);
+        }
         let Reading { epoch, now_ms, units: read } = reading;
         let sighting = Sighting { epoch: Some(&epoch), ..Sighting::read(at) };
         for (unit, read) in units.iter().zip(read) {

@@ -7,9 +7,10 @@ use serde::Serialize;
 use tokio::net::TcpStream;
 use url::Url;
 use zhongkong_core::credential::Unit;
-use zhongkong_redis::{Facts, Keys};
+use zhongkong_redis::{Facts, Hindrance, Keys};
 
 use crate::config::{Config, ConfigError, Loaded, RedisConfig, Replicas};
+use crate::hindrance;
 use crate::language::Language;
 use crate::terminal::{Colour, Exit, Paint, answer};
 use crate::wiring;
@@ -28,6 +29,8 @@ enum What {
     Configuration,
     Redis,
     Acl,
+    Writes,
+    Tracking,
     Epoch,
     Eviction,
     Persistence,
@@ -114,6 +117,8 @@ impl What {
             Self::Configuration => language.say("configuration", "配置"),
             Self::Redis => language.say("redis", "Redis"),
             Self::Acl => language.say("acl", "权限"),
+            Self::Writes => language.say("writes", "写入"),
+            Self::Tracking => language.say("tracking", "键跟踪"),
             Self::Epoch => language.say("epoch", "纪元"),
             Self::Eviction => language.say("eviction", "淘汰策略"),
             Self::Persistence => language.say("persistence", "持久化"),
@@ -169,13 +174,14 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
             return Ok(vec![wrong(What::Redis, format!("{error}{semicolon}{advice}"))]);
         }
     };
-    let mut findings = vec![version(&facts, language), acl(&facts, &config.redis, language)];
-    if !facts.epoch {
-        findings.push(warning(What::Epoch, language.say(
-            "INFO is refused: writes that a failover loses go unnoticed. Allow INFO to the worker's user",
-            "INFO 被拒绝：故障切换丢失的写入将无法察觉。请允许 worker 用户执行 INFO",
-        )));
+    let mut findings = vec![version(&facts, language)];
+    findings.extend(hindrances(&facts, language));
+    if facts.hindrances.contains(&Hindrance::Loading) {
+        // It answers hardly anything else.
+        return Ok(findings);
     }
+    findings.push(acl(&facts, &config.redis, language));
+    findings.extend(done_without(&facts, language));
     match facts.eviction.as_deref() {
         Some("noeviction") => findings.push(ok(What::Eviction, "noeviction")),
         Some(policy) => findings.push(warning(What::Eviction, format!("{policy}{}{}", language.colon(), language.say(
@@ -188,6 +194,17 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
     findings.push(replicas(&facts, &config.redis, language));
     findings.extend(facts.now_ms.map(|now_ms| clock(now_ms, language)));
     Ok(findings)
+}
+
+/// What keeps Redis from taking writes, and workers from noticing lost ones.
+fn hindrances(facts: &Facts, language: Language) -> impl Iterator<Item = Finding> {
+    facts.hindrances.iter().map(move |hindrance| {
+        let text = hindrance::in_words(*hindrance, language);
+        match hindrance {
+            Hindrance::NoEpoch => warning(What::Epoch, text),
+            _ => wrong(What::Writes, text),
+        }
+    })
 }
 
 /// What the worker's user lacks, as an administrator would grant it.
@@ -215,6 +232,22 @@ fn acl(facts: &Facts, config: &RedisConfig, language: Language) -> Finding {
     } else {
         wrong(What::Acl, text)
     }
+}
+
+/// What a worker then cannot do, for those whose Redis grants no more.
+fn done_without(facts: &Facts, language: Language) -> impl Iterator<Item = Finding> {
+    let lacks = |rule: &str| facts.denied.iter().flatten().any(|denied| denied == rule);
+    let wait = lacks("+wait").then(|| {
+        warning(What::Replicas, language.say(
+        "WAIT is refused: a failover may lose a claim, so that two tokens are fetched at once",
+        "WAIT 被拒绝：故障切换可能丢失认领，导致同时获取两个 token",
+    ))
+    });
+    let tracking = lacks("+client|tracking").then(|| warning(What::Tracking, language.say(
+        "CLIENT TRACKING is refused: a key that somebody deletes or overwrites is repaired within 10 minutes, not at once",
+        "CLIENT TRACKING 被拒绝：被删除或覆盖的键要在 10 分钟内才会修复，而不是立即修复",
+    )));
+    wait.into_iter().chain(tracking)
 }
 
 fn version(facts: &Facts, language: Language) -> Finding {
@@ -374,6 +407,8 @@ mod tests {
             What::Configuration,
             What::Redis,
             What::Acl,
+            What::Writes,
+            What::Tracking,
             What::Epoch,
             What::Eviction,
             What::Persistence,
