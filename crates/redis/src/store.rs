@@ -33,7 +33,7 @@ use crate::keys::Keys;
 use crate::link::{describe, settled};
 use crate::listen::Listener;
 use crate::nodes::Nodes;
-use crate::refusal::{answers_nobody, explain, is_out_of_memory};
+use crate::refusal::{answers_nobody, explain, is_demoted, is_out_of_memory};
 use crate::reply::{Reply, strange};
 use crate::scripts::{
     ABANDON, CLAIM, COMMIT, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
@@ -253,6 +253,8 @@ impl RedisStore {
                 self.waits_in_vain.is_news(false);
                 return (redis::from_redis_value(count).unwrap_or(0), required);
             }
+            // Its replicas have the claim no more than any other server will.
+            Some(Err(error)) if is_demoted(&error) => return (0, required),
             Some(Err(error)) => error,
         };
         if self.waits_in_vain.is_news(true) {
