@@ -5,6 +5,7 @@
 //! - `scripts`: the Lua sources; each applies one transition of the core crate atomically.
 //! - `reply`: what scripts and events say, in the core's types.
 //! - `settings`, `tls`, `place`: where Redis is, how to log in, how it is encrypted, and where a connection leads.
+//! - `sentinel`: which server is the primary, where Sentinels name it.
 //! - `link`: one connection, which is replaced when it breaks and never repairs itself behind a command's back.
 //! - `refusal`: what it means that Redis refuses, and what to do.
 //! - `episode`: what is said when it begins and when it ends.
@@ -33,6 +34,7 @@ mod place;
 mod refusal;
 mod reply;
 mod scripts;
+mod sentinel;
 mod settings;
 mod store;
 mod tls;
@@ -40,6 +42,7 @@ mod tls;
 pub use facts::Facts;
 pub use hindrance::Hindrance;
 pub use keys::Keys;
-pub use settings::{Access, Deployment, RedisAddress, RedisSettings};
+pub use sentinel::{SentinelFacts, Watched};
+pub use settings::{Access, Deployment, RedisAddress, RedisSettings, SentinelSettings};
 pub use store::{RedisStore, Replicas};
 pub use tls::{Tls, UselessFile};

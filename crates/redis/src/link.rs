@@ -19,7 +19,7 @@ use crate::refusal::{explain, is_demoted};
 use crate::scripts::Operation;
 
 /// Long enough for a handshake over a slow network, short enough to leave most of a lease.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Above the time-out of `WAIT`, so that a slow replica is an answer and not a broken connection.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 const RECONNECT_BASE: Duration = Duration::from_millis(100);
@@ -38,6 +38,8 @@ struct Slot {
     connection: Option<MultiplexedConnection>,
     /// Counts connections, so that a late failure of an old one does not drop the new one.
     serial: u64,
+    /// How often the place had been left when it was made.
+    moves: u64,
     failures: u32,
     not_before: Option<Instant>,
     last_error: String,
@@ -53,22 +55,26 @@ impl Link {
         Self { place, response_timeout, slot: Mutex::default() }
     }
 
-    /// A connection, and its number.
-    async fn connection(&self) -> Result<(MultiplexedConnection, u64), StoreError> {
+    /// A connection, its number, and how often the place had been left when it was made.
+    async fn connection(&self) -> Result<(MultiplexedConnection, u64, u64), StoreError> {
         let mut slot = self.slot.lock().await;
-        if let Some(connection) = &slot.connection {
-            return Ok((connection.clone(), slot.serial));
+        if let Some(connection) = &slot.connection
+            && slot.moves == self.place.moves()
+        {
+            return Ok((connection.clone(), slot.serial, slot.moves));
         }
+        slot.connection = None;
         // Whoever waited for the lock while a connection failed shares its outcome, instead of trying in turn.
         if slot.not_before.is_some_and(|instant| Instant::now() < instant) {
             return Err(StoreError::Unavailable(slot.last_error.clone()));
         }
         let config = timeouts().set_response_timeout(Some(self.response_timeout));
         match self.place.connect(&config).await {
-            Ok(connection) => {
+            Ok((connection, moves)) => {
                 let serial = slot.serial + 1;
-                *slot = Slot { connection: Some(connection.clone()), serial, ..Slot::default() };
-                Ok((connection, serial))
+                let kept = Some(connection.clone());
+                *slot = Slot { connection: kept, serial, moves, ..Slot::default() };
+                Ok((connection, serial, moves))
             }
             Err(why) => {
                 slot.not_before = Some(Instant::now() + reconnect_backoff(slot.failures));
@@ -93,7 +99,7 @@ impl Link {
         pipe: &mut Pipeline,
     ) -> Result<Vec<RedisResult<Value>>, StoreError> {
         let begun = Instant::now();
-        let (mut connection, serial) = self.connection().await?;
+        let (mut connection, serial, moves) = self.connection().await?;
         let sent: RedisResult<Vec<RedisResult<Value>>> =
             pipe.ignore_errors().query_async(&mut connection).await;
         let seconds = begun.elapsed().as_secs_f64();
@@ -105,7 +111,8 @@ impl Link {
         match sent {
             Ok(results) => {
                 if results.iter().any(|result| result.as_ref().is_err_and(is_demoted)) {
-                    self.forget(serial).await;
+                    // Not only this connection, but every one that leads there.
+                    self.place.leave(moves);
                 }
                 Ok(results)
             }

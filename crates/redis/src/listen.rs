@@ -27,6 +27,8 @@ pub(crate) struct Listener<'a> {
 
 struct Ear {
     connection: MultiplexedConnection,
+    /// How often the place had been left when it was made.
+    moves: u64,
     pushes: mpsc::Receiver<PushInfo>,
     overflown: Arc<AtomicBool>,
 }
@@ -67,7 +69,7 @@ impl Listener<'_> {
                 mpsc::error::TrySendError::Closed(_) => Err(()),
             })
         });
-        let mut connection = self.node.place.connect(&config).await?;
+        let (mut connection, moves) = self.node.place.connect(&config).await?;
         connection.subscribe(self.keys.events()).await.map_err(|error| describe(&error))?;
         let mut track = redis::cmd("CLIENT");
         track.arg(&["TRACKING", "ON", "BCAST", "PREFIX"]).arg(self.keys.units());
@@ -81,13 +83,17 @@ impl Listener<'_> {
                 "redis refuses CLIENT TRACKING: a key deleted by hand is noticed by the slow sweep only"
             );
         }
-        Ok(Ear { connection, pushes, overflown })
+        Ok(Ear { connection, moves, pushes, overflown })
     }
 
     async fn hear_all(&self, mut ear: Ear, hear: &(dyn Fn(Notice) + Send + Sync)) {
         let mut ping = tokio::time::interval(PING_EVERY);
+        let left = self.node.place.left(ear.moves);
+        tokio::pin!(left);
         loop {
             tokio::select! {
+                // A demoted primary says nothing of it to whoever only listens.
+                () = &mut left => return,
                 push = ear.pushes.recv() => match push {
                     None => return,
                     Some(push) if push.kind == PushKind::Disconnection => return,

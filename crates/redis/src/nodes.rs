@@ -9,6 +9,7 @@ use crate::link::settled;
 use crate::node::Node;
 use crate::place::Place;
 use crate::scripts::Operation;
+use crate::sentinel::Sentinels;
 use crate::settings::{Deployment, RedisSettings};
 
 /// The primaries of one Redis.
@@ -22,7 +23,8 @@ impl Nodes {
     pub(crate) fn new(settings: &RedisSettings) -> Self {
         let access = Arc::new(settings.access.clone());
         let place = match &settings.deployment {
-            Deployment::Server(address) => Place::Server(access, address.clone()),
+            Deployment::Server(address) => Place::server(access, address.clone()),
+            Deployment::Sentinel(settings) => Place::named(access, Sentinels::new(settings)),
         };
         Self { only: Arc::new(Node::new(place)) }
     }

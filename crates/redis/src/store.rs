@@ -32,12 +32,14 @@ use crate::inbox::Inbox;
 use crate::keys::Keys;
 use crate::link::{describe, settled};
 use crate::listen::Listener;
+use crate::node::Node;
 use crate::nodes::Nodes;
 use crate::refusal::{answers_nobody, explain, is_demoted, is_out_of_memory};
 use crate::reply::{Reply, strange};
 use crate::scripts::{
     ABANDON, CLAIM, COMMIT, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
 };
+use crate::sentinel::SentinelFacts;
 use crate::settings::RedisSettings;
 use crate::tls;
 
@@ -130,6 +132,14 @@ impl RedisStore {
         hindrance::ask(&mut pipe);
         let answers = self.nodes.send("hindrances", &self.keys.workers(), &mut pipe).await?;
         Ok(hindrance::read(answers.into_iter()))
+    }
+
+    /// What each Sentinel tells; none where there are none.
+    pub async fn sentinels(&self) -> Vec<SentinelFacts> {
+        match self.nodes.all().first().and_then(|node| node.place.sentinels()) {
+            Some(sentinels) => sentinels.facts().await,
+            None => Vec::new(),
+        }
     }
 
     /// The identities of the workers that live.
@@ -540,7 +550,11 @@ impl Store for RedisStore {
 
     async fn listen(&self, hear: &(dyn Fn(Notice) + Send + Sync)) {
         let nodes = self.nodes.all();
-        let listen = |node| Listener { node, keys: &self.keys }.run(hear);
+        let listen = async |node: Arc<Node>| {
+            let place = Arc::clone(&node.place);
+            let listener = Listener { node, keys: &self.keys };
+            tokio::join!(listener.run(hear), place.follow());
+        };
         futures_util::future::join_all(nodes.into_iter().map(listen)).await;
     }
 }
