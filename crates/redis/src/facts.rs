@@ -37,9 +37,10 @@ pub struct Facts {
 /// What the worker does in Redis: each command, whole, and the ACL rule that allows it.
 ///
 /// A command is never shortened: asked about one that is too short, Redis may read beyond its end, and crash.
-const NEEDS: [(&str, &str); 34] = [
+const NEEDS: [(&str, &str); 35] = [
     ("+evalsha", "EVALSHA 0000000000000000000000000000000000000000 0"),
     ("+info", "INFO server replication"),
+    (ROLE, "ROLE"),
     ("+time", "TIME"),
     ("+ping", "PING"),
     ("+multi", "MULTI"),
@@ -73,6 +74,8 @@ const NEEDS: [(&str, &str); 34] = [
     ("+publish", "PUBLISH $events event"),
     ("+subscribe", "SUBSCRIBE $events"),
 ];
+/// Needed only where Sentinels name the primary.
+pub(crate) const ROLE: &str = "+role";
 /// Stands for the rule that allows the keys, which bears their prefix.
 const KEYS: &str = "~";
 

@@ -122,6 +122,9 @@ impl RedisStore {
         }
         facts.now_ms = results.next().and_then(|time| settled(Some(time)).ok()).and_then(millis_of);
         facts.read_rights(results.next(), &self.keys);
+        if !self.has_sentinels() {
+            facts.denied.iter_mut().for_each(|denied| denied.retain(|rule| rule != facts::ROLE));
+        }
         facts.hindrances = self.hindrances().await?;
         Ok(facts)
     }
@@ -132,6 +135,10 @@ impl RedisStore {
         hindrance::ask(&mut pipe);
         let answers = self.nodes.send("hindrances", &self.keys.workers(), &mut pipe).await?;
         Ok(hindrance::read(answers.into_iter()))
+    }
+
+    fn has_sentinels(&self) -> bool {
+        self.nodes.all().iter().any(|node| node.place.sentinels().is_some())
     }
 
     /// What each Sentinel tells; none where there are none.
