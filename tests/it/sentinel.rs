@@ -153,3 +153,23 @@ async fn a_worker_finds_an_encrypted_primary_by_encrypted_sentinels() {
     let list: String = cluster.redis.command(&["CLIENT", "LIST"]).await;
     assert!(list.matches(&format!("laddr=127.0.0.1:{port} ")).count() >= 3, "{list}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_sentinels_name_is_not_worked_with() {
+    let mut sentinels = Sentinels::new();
+    let primary = RedisServer::start().await;
+    let url = Sentinels::url(&sentinels.ports());
+    let mut cluster = cluster().workers(1).env(URL, &url).prepare().await;
+    let port = primary.port().to_string();
+    let () = cluster.redis.command(&["REPLICAOF", "127.0.0.1", &port]).await;
+    sentinels.watch(cluster.redis.port(), 0, |_| String::new()).await;
+    cluster.start_worker(1);
+    until(&cluster, "the role is noticed", async || {
+        cluster.workers()[0].output().contains("the sentinels name it, but it is a replica")
+    })
+    .await;
+    assert!(!cluster.workers()[0].is_ready().await);
+    let () = cluster.redis.command(&["REPLICAOF", "NO", "ONE"]).await;
+    cluster.worker(1).wait_ready().await;
+    cluster.settle().await;
+}
