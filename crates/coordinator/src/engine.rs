@@ -35,6 +35,7 @@ use zhongkong_core::token::Fingerprint;
 use self::lane::{Lane, Task};
 use self::reading::Resync;
 use self::reports::{Reporter, Reports};
+use crate::epochs::Epochs;
 use crate::handle::{Asking, EVENTS, Handle, Health, ORDERS, Order, UnitEvent};
 use crate::pacer::Pacer;
 use crate::refresh::{Ended, Refresh};
@@ -80,6 +81,8 @@ pub struct Coordinator {
     beats: u64,
     /// Why Redis does not do what is asked, as the log says.
     trouble: Option<StoreError>,
+    /// What the log says of Redis that does not answer, while the rest does.
+    told_missing: Vec<String>,
     /// No request is sent any more.
     stopping: Arc<AtomicBool>,
 }
@@ -100,13 +103,16 @@ enum Input {
     Timer,
 }
 
+/// Units as they were read, in the order that was asked for.
+type Readings = Vec<Result<Reading, StoreError>>;
+
 /// What a task brought.
 #[derive(Debug)]
 enum Done {
     Refreshed(Box<Ended>),
     Kept(Unit, Asked<(KeepAnswer, Observed)>),
-    Read(Unit, Asked<Reading>),
-    ReadMany(Vec<Unit>, Asked<Reading>),
+    Read(Unit, Asked<Readings>),
+    ReadMany(Vec<Unit>, Asked<Readings>),
     Beaten(Result<Beat, StoreError>),
     Forced(Unit, Asked<Observed>, oneshot::Sender<Asking>),
     Probed(Unit, Option<Asked<(ReportAnswer, Observed)>>),
@@ -163,7 +169,7 @@ impl Coordinator {
             now: clock.now(),
             living: vec![identity.clone()],
             identity,
-            epoch: String::new(),
+            epochs: Epochs::default(),
         };
         let mut units = Units::default();
         units.reload(credentials, &world);
@@ -191,6 +197,7 @@ impl Coordinator {
             beating: false,
             beats: 0,
             trouble: None,
+            told_missing: Vec::new(),
             stopping: Arc::new(AtomicBool::new(false)),
         };
         (coordinator, Handle { orders: order_sender, health: health_receiver, events })
@@ -336,7 +343,7 @@ impl Coordinator {
                     settings: Arc::clone(&self.settings),
                     store,
                     clock,
-                    epoch: self.world.epoch.clone(),
+                    epoch: slot.epoch.to_string(),
                 };
                 self.tasks.spawn(probing.run());
             }

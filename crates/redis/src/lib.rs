@@ -39,5 +39,5 @@ mod store;
 pub use facts::Facts;
 pub use hindrance::Hindrance;
 pub use keys::Keys;
-pub use settings::{RedisAddress, RedisSettings};
+pub use settings::{Deployment, RedisAddress, RedisSettings};
 pub use store::{RedisStore, Replicas};

@@ -9,7 +9,7 @@ use crate::link::settled;
 use crate::node::Node;
 use crate::place::Place;
 use crate::scripts::Operation;
-use crate::settings::RedisSettings;
+use crate::settings::{Deployment, RedisSettings};
 
 /// The primaries of one Redis.
 #[derive(Debug)]
@@ -20,7 +20,9 @@ pub(crate) struct Nodes {
 impl Nodes {
     /// Those at `settings`. Nothing is connected yet.
     pub(crate) fn new(settings: &RedisSettings) -> Result<Self, StoreError> {
-        let place = Place::Server(settings.client(&settings.address)?);
+        let place = match &settings.deployment {
+            Deployment::Server(address) => Place::Server(settings.client(address)?),
+        };
         Ok(Self { only: Arc::new(Node::new(place)) })
     }
 

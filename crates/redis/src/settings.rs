@@ -19,13 +19,20 @@ pub enum RedisAddress {
     Unix(PathBuf),
 }
 
+/// What kind of Redis this is, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deployment {
+    /// One server, always the same.
+    Server(RedisAddress),
+}
+
 /// How to reach Redis.
 #[derive(Clone, Debug)]
 pub struct RedisSettings {
     /// Where it is.
-    pub address: RedisAddress,
+    pub deployment: Deployment,
     /// The database's number.
-    pub database: i64,
+    pub database: u16,
     /// The user, where one is named.
     pub username: Option<String>,
     /// The user's password.
@@ -46,7 +53,7 @@ impl RedisSettings {
 
     fn login(&self) -> RedisConnectionInfo {
         let mut login = RedisConnectionInfo::default()
-            .set_db(self.database)
+            .set_db(self.database.into())
             .set_protocol(ProtocolVersion::RESP3)
             .set_lib_name("zhongkong", env!("CARGO_PKG_VERSION"));
         if let Some(username) = &self.username {

@@ -442,7 +442,7 @@ impl Store for RedisStore {
         Ok((answer, reply.observed()?))
     }
 
-    async fn read(&self, units: &[Unit]) -> Result<Reading, StoreError> {
+    async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError> {
         let slot = units.first().map(|unit| self.keys.state(unit)).unwrap_or_default();
         let mut pipe = redis::pipe();
         pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
@@ -453,10 +453,13 @@ impl Store for RedisStore {
         let mut results = self.nodes.send("read", &slot, &mut pipe).await?.into_iter();
         let info = results.next().and_then(Result::ok);
         let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
-        let epoch = info.as_deref().and_then(facts::epoch).unwrap_or_default();
+        let epoch = Arc::from(info.as_deref().and_then(facts::epoch).unwrap_or_default());
         let now_ms = settled(results.next()).ok().and_then(millis_of).unwrap_or_default();
-        let read = units.iter().map(|_| state_and_key(&mut results)).collect();
-        Ok(Reading { epoch, now_ms, units: read })
+        let read = units.iter().map(|_| {
+            let (state, published) = state_and_key(&mut results)?;
+            Ok(Reading { state, published, now_ms, epoch: Arc::clone(&epoch) })
+        });
+        Ok(read.collect())
     }
 
     async fn token(&self, unit: &Unit) -> Result<Option<Published>, StoreError> {
@@ -528,8 +531,8 @@ impl Store for RedisStore {
         let mut living: Vec<String> =
             redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))?;
         living.sort();
-        let epoch = facts::epoch(&info).unwrap_or_default();
-        Ok(Beat { living, epoch })
+        let epochs = facts::epoch(&info).into_iter().collect();
+        Ok(Beat { living, epochs, missing: Vec::new() })
     }
 
     async fn leave(&self, worker: &Worker) -> Result<(), StoreError> {

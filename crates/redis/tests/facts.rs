@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
 
 use zhongkong_core::credential::Unit;
-use zhongkong_redis::{Facts, Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
+use zhongkong_redis::{Deployment, Facts, Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
 use zhongkong_testkit::RedisServer;
 
 /// What a user is told who may log in and do exactly `rules`.
@@ -11,7 +11,7 @@ async fn facts_of(server: &RedisServer, rules: &str) -> Facts {
     let words = ["ACL", "SETUSER", "worker", "reset", "on", ">password"];
     let () = server.command(&[&words[..], &rules.split(' ').collect::<Vec<_>>()].concat()).await;
     let settings = RedisSettings {
-        address: RedisAddress::Tcp("127.0.0.1".to_owned(), server.port()),
+        deployment: Deployment::Server(RedisAddress::Tcp("127.0.0.1".to_owned(), server.port())),
         database: 0,
         username: Some("worker".to_owned()),
         password: Some("password".into()),

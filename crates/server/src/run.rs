@@ -200,11 +200,12 @@ fn credentials(
 
 /// The keys that a reload does not change, and that are other ones now.
 fn changed_for_the_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
+    let place = |config: &Config| (config.redis.deployment.clone(), config.redis.database);
     let secret = |config: &Config| {
         config.redis.password.as_ref().map(|password| password.expose_secret().to_owned())
     };
     [
-        ("redis.url", old.redis.url != new.redis.url),
+        ("redis.url", place(old) != place(new)),
         ("redis.prefix", old.redis.prefix != new.redis.prefix),
         ("redis.username", old.redis.username != new.redis.username),
         ("redis.password", secret(old) != secret(new)),

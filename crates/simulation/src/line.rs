@@ -139,7 +139,7 @@ impl Store for Line {
         self.ask_of(unit, move |memory, unit| memory.report(unit, &request)).await
     }
 
-    async fn read(&self, units: &[Unit]) -> Result<Reading, StoreError> {
+    async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError> {
         let units = units.to_vec();
         self.ask(move |memory| memory.read(&units)).await
     }

@@ -1,6 +1,7 @@
 //! A Redis in memory: the same transitions as its scripts apply, a clock that can be stepped, data that can be lost.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
@@ -258,12 +259,14 @@ impl Memory {
 
 /// Reading, and workers that live.
 impl Memory {
-    pub(crate) fn read(&self, units: &[Unit]) -> Reading {
-        let cells = units.iter().map(|unit| {
-            let cell = self.data.units.get(unit).cloned().unwrap_or_default();
-            Ok((cell.state.without_token(), cell.reader.is_some()))
+    pub(crate) fn read(&self, units: &[Unit]) -> Vec<Result<Reading, StoreError>> {
+        let (epoch, now_ms) = (Arc::from(self.epoch()), self.now_ms());
+        let readings = units.iter().map(|unit| {
+            let Cell { state, reader } = self.data.units.get(unit).cloned().unwrap_or_default();
+            let (state, published) = (state.without_token(), reader.is_some());
+            Ok(Reading { state, published, now_ms, epoch: Arc::clone(&epoch) })
         });
-        Reading { epoch: self.epoch(), now_ms: self.now_ms(), units: cells.collect() }
+        readings.collect()
     }
 
     pub(crate) fn token(&self, unit: &Unit) -> Option<Published> {
@@ -291,7 +294,8 @@ impl Memory {
         let valid = now_ms.saturating_sub(BEAT_VALID_MS)..=now_ms + BEAT_VALID_MS;
         self.data.beats.insert(identity.to_owned(), now_ms);
         self.data.beats.retain(|_, at_ms| valid.contains(at_ms));
-        Beat { living: self.data.beats.keys().cloned().collect(), epoch: self.epoch() }
+        let living = self.data.beats.keys().cloned().collect();
+        Beat { living, epochs: [self.epoch()].into(), missing: Vec::new() }
     }
 
     pub(crate) fn leave(&mut self, identity: &str) {

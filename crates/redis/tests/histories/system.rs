@@ -142,10 +142,9 @@ impl System {
         assert!(history.spoilt || !fields.iter().any(|(_, v)| lossy(v)), "digits lost: {fields:?}");
         let units = std::slice::from_ref(&self.unit);
         let Stage { runtime, store, .. } = &*self.stage;
-        let mut reading = runtime.block_on(store.read(units)).unwrap();
-        let (read, published) = reading.units.remove(0).unwrap();
-        same(&self.named(read), &model.clone().without_token());
-        assert_eq!(published, history.reader.is_some());
+        let reading = runtime.block_on(store.read(units)).unwrap().remove(0).unwrap();
+        same(&self.named(reading.state), &model.clone().without_token());
+        assert_eq!(reading.published, history.reader.is_some());
         assert_eq!(reading.now_ms, history.now_ms());
     }
 

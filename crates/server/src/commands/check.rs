@@ -397,6 +397,8 @@ fn target(url: &Url) -> Option<(String, u16)> {
 
 #[cfg(test)]
 mod tests {
+    use zhongkong_redis::{Deployment, RedisAddress};
+
     use super::*;
 
     #[test]
@@ -422,7 +424,8 @@ mod tests {
         let denied = Some(rules.iter().map(ToString::to_string).collect());
         let facts = Facts { denied, ..Facts::default() };
         let config = RedisConfig {
-            url: Url::parse("redis://store").unwrap(),
+            deployment: Deployment::Server(RedisAddress::Tcp("store".to_owned(), 6379)),
+            database: 0,
             prefix: "zhongkong".to_owned(),
             username: Some("worker".to_owned()),
             password: None,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use zhongkong_core::credential::{CredentialId, Unit};
-use zhongkong_redis::Keys;
+use zhongkong_redis::{Deployment, Keys, RedisAddress};
 
 use crate::config::{Config, RedisConfig};
 use crate::language::Language;
@@ -103,14 +103,16 @@ fn entries(redis: &RedisConfig, id: CredentialId, language: Language) -> Vec<Ent
 }
 
 /// How `redis-cli` is called; a password is asked for, and never part of it.
-fn client(RedisConfig { url, username, password, .. }: &RedisConfig) -> String {
+fn client(config: &RedisConfig) -> String {
+    let RedisConfig { deployment, database, username, password, .. } = config;
+    let Deployment::Server(address) = deployment;
     let mut words = vec!["redis-cli".to_owned()];
-    if url.scheme() == "unix" {
-        words.extend(["-s".to_owned(), quoted(url.path())]);
-        let database = url.query_pairs().find(|(name, _)| name == "db");
-        words.extend(database.map(|(_, number)| format!("-n {number}")));
-    } else {
-        words.push(format!("-u {url}"));
+    match address {
+        RedisAddress::Tcp(host, port) => words.push(format!("-h {} -p {port}", quoted(host))),
+        RedisAddress::Unix(path) => words.push(format!("-s {}", quoted(&path.to_string_lossy()))),
+    }
+    if *database != 0 {
+        words.push(format!("-n {database}"));
     }
     words.extend(username.as_ref().map(|name| format!("--user {}", quoted(name))));
     words.extend(password.as_ref().map(|_| "--askpass".to_owned()));
@@ -119,7 +121,7 @@ fn client(RedisConfig { url, username, password, .. }: &RedisConfig) -> String {
 
 /// `text` as one word of a shell.
 fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._:-".contains(c);
     if text.chars().all(plain) {
         text.to_owned()
     } else {
@@ -130,14 +132,19 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use secrecy::SecretString;
-    use url::Url;
 
     use super::*;
     use crate::config::Replicas;
 
-    fn redis(url: &str, username: Option<&str>, password: Option<&str>) -> RedisConfig {
+    fn redis(
+        address: RedisAddress,
+        database: u16,
+        username: Option<&str>,
+        password: Option<&str>,
+    ) -> RedisConfig {
         RedisConfig {
-            url: Url::parse(url).unwrap(),
+            deployment: Deployment::Server(address),
+            database,
             prefix: "shop:zk".to_owned(),
             username: username.map(ToOwned::to_owned),
             password: password.map(SecretString::from),
@@ -147,10 +154,11 @@ mod tests {
 
     #[test]
     fn each_name_bears_the_prefix_and_has_a_line_for_a_shell() {
-        let redis = redis("redis://store:6380/2", Some("shop"), Some("s3cret"));
+        let redis =
+            redis(RedisAddress::Tcp("store".to_owned(), 6380), 2, Some("shop"), Some("s3cret"));
         let entries = entries(&redis, "wx1".parse().unwrap(), Language::English);
         let lines: Vec<&str> = entries.iter().map(|entry| entry.command.as_str()).collect();
-        let client = "redis-cli -u redis://store:6380/2 --user shop --askpass";
+        let client = "redis-cli -h store -p 6380 -n 2 --user shop --askpass";
         assert_eq!(
             lines,
             [
@@ -166,7 +174,8 @@ mod tests {
 
     #[test]
     fn a_socket_and_an_odd_name_are_what_a_shell_takes_them_for() {
-        let redis = redis("unix:///run/redis.sock?db=3", Some("the shop's"), None);
+        let redis =
+            redis(RedisAddress::Unix("/run/redis.sock".into()), 3, Some("the shop's"), None);
         assert_eq!(client(&redis), r"redis-cli -s /run/redis.sock -n 3 --user 'the shop'\''s'");
     }
 }

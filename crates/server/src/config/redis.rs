@@ -1,11 +1,13 @@
 //! The section `[redis]`: where the store is, and how to log in there.
 
-use secrecy::SecretString;
-use url::Url;
+mod location;
 
+use secrecy::SecretString;
+use zhongkong_redis::Deployment;
+
+use self::location::{Location, location};
 use super::secret::secret;
 use super::section::Section;
-use super::value::Raw;
 
 /// The longest prefix of keys, in characters.
 const PREFIX_MAX: usize = 64;
@@ -13,8 +15,10 @@ const PREFIX_MAX: usize = 64;
 /// The store.
 #[derive(Clone, Debug)]
 pub struct RedisConfig {
-    /// `redis://host:port/database` or `unix:///path?db=database`; user and password are taken out of it.
-    pub url: Url,
+    /// Where it is.
+    pub deployment: Deployment,
+    /// The database's number.
+    pub database: u16,
     /// What every key begins with.
     pub prefix: String,
     /// The user, if not the default one.
@@ -34,13 +38,6 @@ pub enum Replicas {
     Number(u32),
 }
 
-/// What a URL says.
-struct Location {
-    url: Url,
-    username: Option<String>,
-    password: Option<String>,
-}
-
 pub(super) fn read(section: &Section<'_>) -> Option<RedisConfig> {
     let location = section.read_or("url", "redis://127.0.0.1:6379/0", location);
     let username = section.read("username", |raw| match raw.text()? {
@@ -56,7 +53,8 @@ pub(super) fn read(section: &Section<'_>) -> Option<RedisConfig> {
         }
     });
 
-    let Location { url, username: url_username, password: url_password } = location?;
+    let Location { deployment, database, username: url_username, password: url_password } =
+        location?;
     for (key, twice) in [
         ("username", section.has("username") && url_username.is_some()),
         ("password", section.has("password") && url_password.is_some()),
@@ -72,7 +70,8 @@ pub(super) fn read(section: &Section<'_>) -> Option<RedisConfig> {
         );
     }
     Some(RedisConfig {
-        url,
+        deployment,
+        database,
         prefix: prefix?,
         username: username.or(url_username),
         password: password.or(url_password.map(SecretString::from)),
@@ -89,57 +88,11 @@ fn prefix(text: &str) -> Result<String, String> {
     Err(format!("must be 1 to {PREFIX_MAX} characters of A-Z a-z 0-9 : . _ -{braces}"))
 }
 
-/// The URL is never repeated in a message: it may hold a password.
-fn location(raw: Raw<'_>) -> Result<Location, String> {
-    let text = raw.text()?;
-    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
-    match scheme {
-        "redis" | "unix" => {}
-        "rediss" | "redis+sentinel" | "redis+cluster" => {
-            return Err(format!("{scheme}:// is not in this version; use redis:// or unix://"));
-        }
-        _ => return Err("must begin with redis:// or unix://".to_owned()),
-    }
-    let mut url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
-    if scheme == "unix" {
-        if url.has_host() || url.path().len() < 2 {
-            return Err("must hold an absolute path: unix:///run/redis.sock?db=0".to_owned());
-        }
-        // The two parameters that the client reads a login from.
-        if url.query_pairs().any(|(name, _)| name == "user" || name == "pass") {
-            return Err("user and pass belong into redis.username and redis.password".to_owned());
-        }
-        return Ok(Location { url, username: None, password: None });
-    }
-    let database = url.path().trim_start_matches('/');
-    if !url.has_host() || !(database.is_empty() || database.parse::<u16>().is_ok()) {
-        return Err("must be redis://host:port/database, the database a number".to_owned());
-    }
-    let username = Some(url.username()).filter(|name| !name.is_empty()).map(decoded).transpose()?;
-    let password = url.password().map(decoded).transpose()?;
-    let bare = url.set_username("").is_ok() && url.set_password(None).is_ok();
-    if !bare {
-        return Err("must hold a host".to_owned());
-    }
-    Ok(Location { url, username, password })
-}
-
-/// `text` without its percent-encoding.
-fn decoded(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let mut parts = text.split('%');
-    bytes.extend(parts.next().unwrap_or_default().bytes());
-    for part in parts {
-        let byte = part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(byte.ok_or("holds a % that is no percent-encoding; write it as %25")?);
-        bytes.extend(part.bytes().skip(2));
-    }
-    String::from_utf8(bytes).map_err(|_| "holds a percent-encoding that is not UTF-8".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret;
+
+    use zhongkong_redis::{Deployment, RedisAddress};
 
     use super::Replicas;
     use crate::config::testing::{ACCOUNT, load_with, loaded, refused, refused_with, warned};
@@ -148,7 +101,8 @@ mod tests {
     fn user_and_password_leave_the_url() {
         let toml = format!("redis.url = \"redis://zhong:a%40b%25c@store:6380/3\"\n{ACCOUNT}");
         let redis = loaded(&toml).config.redis;
-        assert_eq!(redis.url.as_str(), "redis://store:6380/3");
+        let address = RedisAddress::Tcp("store".to_owned(), 6380);
+        assert_eq!((redis.deployment, redis.database), (Deployment::Server(address), 3));
         assert_eq!(redis.username.as_deref(), Some("zhong"));
         assert_eq!(redis.password.unwrap().expose_secret(), "a@b%c");
         warned(&toml, &["zhongkong.toml:1: redis.url: a password in plain text"]);
@@ -158,7 +112,8 @@ mod tests {
     fn a_socket_and_a_number_of_replicas_are_understood() {
         let toml = "[redis]\nurl = \"unix:///run/redis.sock?db=2\"\nreplicas = 0";
         let redis = loaded(&format!("{toml}\n{ACCOUNT}")).config.redis;
-        assert_eq!(redis.url.path(), "/run/redis.sock");
+        let address = RedisAddress::Unix("/run/redis.sock".into());
+        assert_eq!((redis.deployment, redis.database), (Deployment::Server(address), 2));
         assert_eq!(redis.replicas, Replicas::Number(0));
     }
 
@@ -184,11 +139,19 @@ mod tests {
             ("redis+sentinel://:s3cret@h1:26379,h2:26379/mymaster", "is not in this version"),
             ("redis+cluster://h1:7000,h2:7001", "is not in this version"),
             ("http://h", "must begin with redis:// or unix://"),
-            ("redis://:s3cret@h:port", "is no URL"),
-            ("redis://", "redis://host:port/database"),
+            ("redis://:s3cret@h:port", "a port that is no number"),
+            ("redis://:s3cret@h:0", "a port that is no number"),
+            ("redis://:s3cret/x@h", "a port that is no number"),
+            ("redis://", "must hold a host"),
+            ("redis://:s3cret@::1", "write an IPv6 address as [::1]"),
             ("redis://h/mymaster", "the database a number"),
+            ("redis://h1,h2", "must be redis://host:port/database"),
+            ("redis://:s3cret#@h", "%23"),
             ("redis://:s3cret%@h", "%25"),
+            ("redis://:s3cret%FF@h", "not UTF-8"),
             ("unix://run/redis.sock", "absolute path"),
+            ("unix:///run/redis.sock?database=1", "?db=0"),
+            ("unix:///run/redis.sock?db=s3cret", "?db=0"),
             ("unix:///run/redis.sock?pass=s3cret", "redis.password"),
         ] {
             refused(&format!("[redis]\nurl = {url:?}"), &["zhongkong.toml:2: redis.url: ", part]);

@@ -1,0 +1,161 @@
+//! `redis.url`: one server, and how to log in there.
+//!
+//! Taken apart by hand, since other forms of it name several hosts, which the standard's URLs may not.
+
+use url::Host;
+use zhongkong_redis::{Deployment, RedisAddress};
+
+use crate::config::value::Raw;
+
+/// Redis' own port.
+const PORT: u16 = 6379;
+
+/// What the URL says.
+#[derive(Debug)]
+pub(super) struct Location {
+    pub(super) deployment: Deployment,
+    pub(super) database: u16,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
+}
+
+/// The parts of what follows `scheme://`.
+struct Parts<'a> {
+    username: Option<String>,
+    password: Option<String>,
+    /// Each with its port, if one is named.
+    hosts: Vec<(String, Option<u16>)>,
+    /// What follows the slash after them.
+    path: &'a str,
+}
+
+/// The URL is never repeated in a message: it may hold a password.
+pub(super) fn location(raw: Raw<'_>) -> Result<Location, String> {
+    let (scheme, rest) = raw.text()?.split_once("://").unwrap_or_default();
+    match scheme {
+        "redis" => server(rest),
+        "unix" => socket(rest),
+        "rediss" | "redis+sentinel" | "redis+cluster" => {
+            Err(format!("{scheme}:// is not in this version; use redis:// or unix://"))
+        }
+        _ => Err("must begin with redis:// or unix://".to_owned()),
+    }
+}
+
+fn server(rest: &str) -> Result<Location, String> {
+    let Parts { username, password, hosts, path } = Parts::of(rest)?;
+    let wanted = "must be redis://host:port/database, the database a number";
+    let database = database(path).ok_or(wanted)?;
+    let Ok([(host, port)]) = <[_; 1]>::try_from(hosts) else { return Err(wanted.to_owned()) };
+    let deployment = Deployment::Server(RedisAddress::Tcp(host, port.unwrap_or(PORT)));
+    Ok(Location { deployment, database, username, password })
+}
+
+fn socket(rest: &str) -> Result<Location, String> {
+    let wanted = "must hold an absolute path: unix:///run/redis.sock?db=0";
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // Other clients read a login from these.
+    if query.split('&').any(|pair| pair.starts_with("user=") || pair.starts_with("pass=")) {
+        return Err("user and pass belong into redis.username and redis.password".to_owned());
+    }
+    let number = query.strip_prefix("db=");
+    if !path.starts_with('/') || path.len() < 2 || (number.is_none() && !query.is_empty()) {
+        return Err(wanted.to_owned());
+    }
+    let database = database(number.unwrap_or_default()).ok_or(wanted)?;
+    let deployment = Deployment::Server(RedisAddress::Unix(decoded(path)?.into()));
+    Ok(Location { deployment, database, username: None, password: None })
+}
+
+impl<'a> Parts<'a> {
+    fn of(rest: &'a str) -> Result<Self, String> {
+        if rest.contains(['?', '#']) {
+            return Err(
+                "must end with the path; write a ? or # of a login as %3F or %23".to_owned()
+            );
+        }
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (username, password) = match login.split_once(':') {
+            Some((username, password)) => (username, Some(decoded(password)?)),
+            None => (login, None),
+        };
+        let username = Some(username).filter(|name| !name.is_empty()).map(decoded).transpose()?;
+        let hosts: Result<Vec<_>, String> = hosts.split(',').map(host).collect();
+        Ok(Self { username, password, hosts: hosts?, path })
+    }
+}
+
+/// A host, without the brackets of IPv6, and its port.
+fn host(text: &str) -> Result<(String, Option<u16>), String> {
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (text, None),
+    };
+    let port = port.map(|port| port.parse().ok().filter(|port| *port > 0));
+    let port = match port {
+        Some(None) => return Err("holds a port that is no number from 1 to 65535".to_owned()),
+        Some(port) => port,
+        None => None,
+    };
+    match Host::parse(name) {
+        Ok(Host::Domain(name)) => Ok((name, port)),
+        Ok(Host::Ipv4(address)) => Ok((address.to_string(), port)),
+        Ok(Host::Ipv6(address)) => Ok((address.to_string(), port)),
+        Err(_) => Err("must hold a host; write an IPv6 address as [::1]".to_owned()),
+    }
+}
+
+/// The number of a database; 0 where none is named.
+fn database(text: &str) -> Option<u16> {
+    if text.is_empty() { Some(0) } else { text.parse().ok() }
+}
+
+/// `text` without its percent-encoding.
+fn decoded(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let mut parts = text.split('%');
+    bytes.extend(parts.next().unwrap_or_default().bytes());
+    for part in parts {
+        let byte = part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(byte.ok_or("holds a % that is no percent-encoding; write it as %25")?);
+        bytes.extend(part.bytes().skip(2));
+    }
+    String::from_utf8(bytes).map_err(|_| "holds a percent-encoding that is not UTF-8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn understood(url: &str) -> (Deployment, u16) {
+        let location = location(Raw::Variable(url)).unwrap();
+        (location.deployment, location.database)
+    }
+
+    #[test]
+    fn a_server_is_a_host_and_a_port_or_a_socket() {
+        let tcp = |host: &str, port| Deployment::Server(RedisAddress::Tcp(host.to_owned(), port));
+        assert_eq!(understood("redis://store"), (tcp("store", 6379), 0));
+        assert_eq!(understood("redis://Store_1:6380/"), (tcp("store_1", 6380), 0));
+        assert_eq!(understood("redis://10.0.0.7/15"), (tcp("10.0.0.7", 6379), 15));
+        assert_eq!(understood("redis://u:p@[fd00::7]:6380/1"), (tcp("fd00::7", 6380), 1));
+        assert_eq!(understood("redis://[::1]"), (tcp("::1", 6379), 0));
+        let unix = |path: &str| Deployment::Server(RedisAddress::Unix(path.into()));
+        assert_eq!(understood("unix:///run/redis.sock"), (unix("/run/redis.sock"), 0));
+        assert_eq!(understood("unix:///a%20b?db=7"), (unix("/a b"), 7));
+    }
+
+    #[test]
+    fn a_login_is_decoded_and_its_last_at_sign_ends_it() {
+        let login = |url: &str| {
+            let location = location(Raw::Variable(url)).unwrap();
+            (location.username.unwrap_or_default(), location.password.unwrap_or_default())
+        };
+        let pair = |name: &str, password: &str| (name.to_owned(), password.to_owned());
+        assert_eq!(login("redis://zhong:a%40b%25c@store"), pair("zhong", "a@b%c"));
+        assert_eq!(login("redis://:a@b:c@store"), pair("", "a@b:c"));
+        assert_eq!(login("redis://zhong@store"), pair("zhong", ""));
+        assert_eq!(login("redis://%E4%B8%AD@store"), pair("中", ""));
+    }
+}
