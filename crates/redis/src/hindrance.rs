@@ -1,16 +1,18 @@
 //! What keeps Redis from taking writes, and workers from noticing lost ones, as it tells of itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redis::{Pipeline, RedisResult, Value};
 
 use crate::facts::{epoch, field};
 
-/// What is in the way. All but the first keep Redis from taking writes.
+/// What is in the way. All but the first two keep Redis from taking writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hindrance {
     /// `INFO` is refused, so the epoch rule is off: writes that a failover loses go unnoticed.
     NoEpoch,
+    /// It tells another run at each turn, as behind a proxy that sends each command to another server: likewise.
+    EpochFlaps,
     /// Its data is still being loaded.
     Loading,
     /// Its memory is full, and its policy evicts nothing. Tokens are refreshed all the same; readers' reports are refused.
@@ -34,13 +36,24 @@ pub(crate) fn ask(pipe: &mut Pipeline) {
     pipe.cmd("CONFIG").arg(&["GET", "stop-writes-on-bgsave-error", "min-replicas-to-write"]);
 }
 
-/// What stands in the way, by the answers to [`ask`].
-pub(crate) fn read(mut answers: impl Iterator<Item = RedisResult<Value>>) -> Vec<Hindrance> {
-    let mut next = || answers.next().and_then(Result::ok);
-    let info: Option<String> = next().and_then(|value| redis::from_redis_value(value).ok());
-    let config: Option<BTreeMap<String, String>> =
-        next().and_then(|value| redis::from_redis_value(value).ok());
-    hindrances(&info.unwrap_or_default(), &config.unwrap_or_default())
+/// What stands in the way, by some answers to [`ask`], one after the other.
+pub(crate) fn read(asked: Vec<Vec<RedisResult<Value>>>) -> Vec<Hindrance> {
+    let mut runs = BTreeSet::new();
+    let mut found = Vec::new();
+    for answers in asked {
+        let mut answers = answers.into_iter().map(Result::ok);
+        let mut next = || answers.next().flatten();
+        let info: Option<String> = next().and_then(|value| redis::from_redis_value(value).ok());
+        let config: Option<BTreeMap<String, String>> =
+            next().and_then(|value| redis::from_redis_value(value).ok());
+        let info = info.unwrap_or_default();
+        found = hindrances(&info, &config.unwrap_or_default());
+        runs.insert(field(&info, "run_id").map(ToOwned::to_owned));
+    }
+    if runs.len() > 1 {
+        found.insert(0, Hindrance::EpochFlaps);
+    }
+    found
 }
 
 fn hindrances(info: &str, config: &BTreeMap<String, String>) -> Vec<Hindrance> {

@@ -8,6 +8,7 @@
 //! - `link`: one connection, which is replaced when it breaks and never repairs itself behind a command's back.
 //! - `refusal`: what it means that Redis refuses, and what to do.
 //! - `episode`: what is said when it begins and when it ends.
+//! - `believed`: whether what a connection tells of the epoch can be believed.
 //! - `lanes`: connections for claims, each used by one at a time.
 //! - `node`, `nodes`: one primary's connections; all primaries, and which of them has a key.
 //! - `store`: the port that the core crate asks for.
@@ -17,6 +18,7 @@
 //! - `hindrance`: what keeps it from taking writes.
 //! - `fuzzing`, with the feature of that name: for the fuzzer.
 
+mod believed;
 mod episode;
 mod facts;
 #[cfg(feature = "fuzzing")]

@@ -9,7 +9,7 @@ use zhongkong_core::ports::StoreError;
 use crate::lanes::Lanes;
 use crate::link::Link;
 use crate::place::Place;
-use crate::scripts::Operation;
+use crate::scripts::{Call, Operation, UNBELIEVED};
 
 /// The longest that a call may wait in Redis for something to come.
 pub(crate) const BLOCK: Duration = Duration::from_secs(5);
@@ -43,8 +43,12 @@ impl Node {
         &self,
         operation: &Operation,
         waits: bool,
-        append: impl Fn(&mut Pipeline, bool),
+        append: impl Fn(&mut Pipeline, Call<'_>),
     ) -> Result<Vec<RedisResult<Value>>, StoreError> {
+        let append = |pipe: &mut Pipeline, call: Call<'_>| {
+            let epoch = if self.commands.flaps() { UNBELIEVED } else { call.epoch };
+            append(pipe, Call { epoch, ..call });
+        };
         if waits {
             self.claims.run(operation, append).await
         } else {

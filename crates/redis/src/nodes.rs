@@ -8,7 +8,7 @@ use zhongkong_core::ports::StoreError;
 use crate::link::settled;
 use crate::node::Node;
 use crate::place::Place;
-use crate::scripts::Operation;
+use crate::scripts::{Call, Operation};
 use crate::settings::{Deployment, RedisSettings};
 
 /// The primaries of one Redis.
@@ -29,6 +29,11 @@ impl Nodes {
     /// Every primary.
     pub(crate) fn all(&self) -> Vec<Arc<Node>> {
         vec![Arc::clone(&self.only)]
+    }
+
+    /// What the primary that has `key` told of its epoch, as far as it is believed; else empty.
+    pub(crate) fn believe(&self, _key: &str, epoch: Option<String>) -> String {
+        self.only.commands.believe(epoch)
     }
 
     /// Sends `pipe`, all of whose keys share the slot of `key`, to the primary that has it; each command's own result.
@@ -69,7 +74,7 @@ impl Nodes {
         operation: &Operation,
         _key: &str,
         waits: bool,
-        append: impl Fn(&mut Pipeline, bool),
+        append: impl Fn(&mut Pipeline, Call<'_>),
     ) -> Result<Vec<RedisResult<Value>>, StoreError> {
         self.only.run(operation, waits, append).await
     }

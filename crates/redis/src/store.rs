@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{RedisError, RedisResult, Value};
+use redis::{Pipeline, RedisError, RedisResult, Value};
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::clock::millis;
@@ -36,7 +36,7 @@ use crate::nodes::Nodes;
 use crate::refusal::{answers_nobody, explain, is_out_of_memory};
 use crate::reply::{Reply, strange};
 use crate::scripts::{
-    ABANDON, CLAIM, COMMIT, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
+    ABANDON, CLAIM, COMMIT, Call, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
 };
 use crate::settings::RedisSettings;
 
@@ -44,6 +44,8 @@ use crate::settings::RedisSettings;
 const WAIT_TIMEOUT_MS: u64 = 500;
 /// A worker that has not beaten for this long is dead: three of its beats.
 const BEAT_VALID_MS: u64 = 6_000;
+/// How often it is asked what is in the way: enough for a proxy to come to another server.
+const ASKED_FOR_HINDRANCES: usize = 3;
 /// Where memory is full, a command that may take more is refused unless a script that says so sends it.
 const BEAT_IN_FULL: &str =
     "#!lua flags=allow-oom\nreturn redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])";
@@ -128,10 +130,13 @@ impl RedisStore {
 
     /// What keeps Redis from taking writes now.
     pub async fn hindrances(&self) -> Result<Vec<Hindrance>, StoreError> {
-        let mut pipe = redis::pipe();
-        hindrance::ask(&mut pipe);
-        let answers = self.nodes.send("hindrances", &self.keys.workers(), &mut pipe).await?;
-        Ok(hindrance::read(answers.into_iter()))
+        let mut answers = Vec::with_capacity(ASKED_FOR_HINDRANCES);
+        for _ in 0..ASKED_FOR_HINDRANCES {
+            let mut pipe = redis::pipe();
+            hindrance::ask(&mut pipe);
+            answers.push(self.nodes.send("hindrances", &self.keys.workers(), &mut pipe).await?);
+        }
+        Ok(hindrance::read(answers))
     }
 
     /// The identities of the workers that live.
@@ -201,8 +206,8 @@ impl RedisStore {
         unit: &Unit,
         arguments: &[String],
     ) -> Result<Reply, StoreError> {
-        let append = |pipe: &mut redis::Pipeline, known: bool| {
-            operation.call(pipe, &self.keys, unit, arguments, known);
+        let append = |pipe: &mut Pipeline, call: Call<'_>| {
+            operation.call(pipe, &self.keys, unit, arguments, call.known);
         };
         let results = self.nodes.run(operation, &self.keys.state(unit), false, append).await?;
         Reply::new(settled(results.into_iter().next())?)
@@ -301,9 +306,9 @@ impl RedisStore {
 impl Store for RedisStore {
     async fn claim(&self, unit: &Unit, request: &ClaimRequest) -> Result<Claimed, StoreError> {
         let required = self.required().await?;
-        let arguments = claim_arguments(request);
-        let append = |pipe: &mut redis::Pipeline, known: bool| {
-            CLAIM.call(pipe, &self.keys, unit, &arguments, known);
+        let append = |pipe: &mut Pipeline, call: Call<'_>| {
+            let arguments = claim_arguments(request, call.epoch);
+            CLAIM.call(pipe, &self.keys, unit, &arguments, call.known);
             if required > 0 {
                 pipe.cmd("WAIT").arg(required).arg(WAIT_TIMEOUT_MS);
             }
@@ -453,7 +458,8 @@ impl Store for RedisStore {
         let mut results = self.nodes.send("read", &slot, &mut pipe).await?.into_iter();
         let info = results.next().and_then(Result::ok);
         let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
-        let epoch = Arc::from(info.as_deref().and_then(facts::epoch).unwrap_or_default());
+        let epoch = self.nodes.believe(&slot, info.as_deref().and_then(facts::epoch));
+        let epoch: Arc<str> = epoch.into();
         let now_ms = settled(results.next()).ok().and_then(millis_of).unwrap_or_default();
         let read = units.iter().map(|_| {
             let (state, published) = state_and_key(&mut results)?;
@@ -531,7 +537,8 @@ impl Store for RedisStore {
         let mut living: Vec<String> =
             redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))?;
         living.sort();
-        let epochs = facts::epoch(&info).into_iter().collect();
+        let epoch = self.nodes.believe(&self.keys.replicas(), facts::epoch(&info));
+        let epochs = Some(epoch).into_iter().filter(|epoch| !epoch.is_empty()).collect();
         Ok(Beat { living, epochs, missing: Vec::new() })
     }
 
@@ -548,7 +555,8 @@ impl Store for RedisStore {
     }
 }
 
-fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
+/// The arguments on a connection that told this of the epoch.
+fn claim_arguments(request: &ClaimRequest, told: &str) -> Vec<String> {
     let ClaimRequest { worker, nonce, viewer, rules, alive } = request;
     let honours = match rules.nature {
         Nature::Rotating { honours } => honours,
@@ -574,7 +582,7 @@ fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
         own.epoch.clone(),
         alive_fence,
         alive_for,
-        viewer.epoch.clone(),
+        if told.is_empty() { viewer.epoch.clone() } else { told.to_owned() },
     ]
 }
 

@@ -6,7 +6,7 @@
 -- ARGV[12] request timeout ms   [13] tokens that live at once; 0 = idempotent upstream
 -- ARGV[14] remembered fence     [15] own last fence [16] own last nonce  [17] own last epoch ('' = none)
 -- ARGV[18] fence of the token whose life the worker knows (0 = none)     [19] that life in ms
--- ARGV[20] epoch as the worker knows it, for where INFO is refused
+-- ARGV[20] epoch as the connection told it, for where INFO is refused to scripts; '-' where nothing is believed
 -- Returns {'claimed', fence, reason, raised doubts} | {'held', until, '', ''} | {'not_owed', look at, '', ''}
 -- | {'paused', '', '', ''} | {'newer', v, '', ''}, each followed by epoch, connected replicas, view.
 
@@ -18,13 +18,14 @@ local own_fence, own_nonce, own_epoch = tonumber(ARGV[15]), ARGV[16], ARGV[17]
 local idempotent = honours == 0
 
 -- The epoch is read here, so that nothing can come between it and the claim.
-local epoch, replicas = ARGV[20], 0
+local believed = ARGV[20] ~= '-'
+local epoch, replicas = believed and ARGV[20] or '', 0
 do
   local info = redis.pcall('INFO', 'server', 'replication')
   if type(info) == 'string' then
     local run_id = string.match(info, 'run_id:(%x+)')
     local second = string.match(info, 'master_replid2:(%x+)')
-    if run_id and second then epoch = run_id .. ':' .. second end
+    if run_id and second and believed then epoch = run_id .. ':' .. second end
     replicas = tonumber(string.match(info, 'connected_slaves:(%d+)')) or 0
   end
 end

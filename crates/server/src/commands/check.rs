@@ -201,7 +201,7 @@ fn hindrances(facts: &Facts, language: Language) -> impl Iterator<Item = Finding
     facts.hindrances.iter().map(move |hindrance| {
         let text = hindrance::in_words(*hindrance, language);
         match hindrance {
-            Hindrance::NoEpoch => warning(What::Epoch, text),
+            Hindrance::NoEpoch | Hindrance::EpochFlaps => warning(What::Epoch, text),
             _ => wrong(What::Writes, text),
         }
     })
