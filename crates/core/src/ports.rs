@@ -11,9 +11,10 @@ use crate::clock::Boot;
 use crate::commit::CommitRequest;
 use crate::credential::{Unit, Worker};
 use crate::keep::KeepAnswer;
+use crate::life::Alive;
 use crate::outlook::Rules;
 use crate::report::{Probed, ReportAnswer, ReportRequest};
-use crate::state::{Alive, State};
+use crate::state::State;
 use crate::token::{Fingerprint, Token};
 
 /// Where units' states, locks and tokens live. Every call may be repeated without harm (rule R11).

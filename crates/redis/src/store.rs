@@ -12,6 +12,7 @@ use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::force::{INVALIDATION_SPACING_MS, INVALIDATIONS_A_DAY, InvalidateAnswer};
 use zhongkong_core::keep::KeepAnswer;
+use zhongkong_core::life::{Alive, Known};
 use zhongkong_core::nature::Nature;
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
@@ -21,7 +22,7 @@ use zhongkong_core::report::{
     AFTER_MIDNIGHT_MS, Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX,
     STRAINED_SPACING_MAX_MS, alive_holds_ms,
 };
-use zhongkong_core::state::{Alive, OwnClaim, State};
+use zhongkong_core::state::{OwnClaim, State};
 use zhongkong_core::token::Token;
 
 use crate::facts::{self, Facts};
@@ -336,8 +337,7 @@ impl Store for RedisStore {
         unit: &Unit,
         alive: Option<Alive>,
     ) -> Result<(KeepAnswer, Observed), StoreError> {
-        let (fence, for_ms) = known_life(alive);
-        let mut reply = self.run(&KEEP, unit, &[fence, for_ms]).await?;
+        let mut reply = self.run(&KEEP, unit, &known_life(alive)).await?;
         let verdict = reply.text()?;
         let ttl = reply.text()?;
         let announce = reply.text()? == "1";
@@ -474,7 +474,7 @@ fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
     };
     let none = OwnClaim { fence: 0, nonce: String::new(), epoch: String::new() };
     let own = viewer.memory.own.as_ref().unwrap_or(&none);
-    let (alive_fence, alive_for) = known_life(*alive);
+    let [alive_fence, alive_for, at_most] = known_life(*alive);
     vec![
         worker.name.to_string(),
         worker.identity.clone(),
@@ -493,6 +493,7 @@ fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
         alive_fence,
         alive_for,
         viewer.epoch.clone(),
+        at_most,
     ]
 }
 
@@ -521,9 +522,11 @@ fn report_arguments(request: &ReportRequest) -> Vec<String> {
     ]
 }
 
-fn known_life(alive: Option<Alive>) -> (String, String) {
-    let alive = alive.unwrap_or(Alive { token_fence: 0, for_ms: 0 });
-    (alive.token_fence.to_string(), alive.for_ms.to_string())
+fn known_life(alive: Option<Alive>) -> [String; 3] {
+    let none = Alive { token_fence: 0, for_ms: 0, known: Known::Exactly };
+    let Alive { token_fence, for_ms, known } = alive.unwrap_or(none);
+    let at_most = String::from(if known == Known::AtMost { "1" } else { "" });
+    [token_fence.to_string(), for_ms.to_string(), at_most]
 }
 
 /// One unit of a reading: its state, and whether readers find a token.
