@@ -320,7 +320,7 @@ impl Coordinator {
         let Some(slot) = self.units.get_mut(&unit) else { return };
         lane.running += 1;
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-        let alive = slot.keeper.alive(self.world.now);
+        let life = slot.keeper.life();
         match task {
             Task::Refresh => {
                 let refresh = Refresh {
@@ -328,7 +328,7 @@ impl Coordinator {
                     credential: Arc::clone(&slot.credential),
                     rules: slot.rules,
                     viewer: slot.keeper.viewer(&slot.around(&self.world)),
-                    alive,
+                    life,
                     settings: Arc::clone(&self.settings),
                     store,
                     clock,
@@ -358,6 +358,7 @@ impl Coordinator {
                 let settings = Arc::clone(&self.settings);
                 self.tasks.spawn(async move {
                     settings.reach("before_keep").await;
+                    let alive = life.map(|life| life.alive(clock.now()));
                     let asked = Asked::the(clock, store.keep(&unit, alive)).await;
                     settings.reach("after_keep").await;
                     Done::Kept(unit, asked)
@@ -371,7 +372,7 @@ impl Coordinator {
         let Self { units, world, telemetry, .. } = self;
         let Some(slot) = units.get_mut(unit) else { return };
         let Sighting { source, at, epoch } = sighting;
-        slot.keeper.observe(observed, source, at, epoch);
+        slot.keeper.observe(observed, source, [at, world.now], epoch);
         slot.warn_newer();
         if let Some((state, now_ms)) = slot.keeper.view(world.now) {
             telemetry.seen(unit, state);

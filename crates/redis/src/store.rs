@@ -13,6 +13,7 @@ use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::force::{INVALIDATION_SPACING_MS, INVALIDATIONS_A_DAY, InvalidateAnswer};
 use zhongkong_core::keep::KeepAnswer;
+use zhongkong_core::life::{Alive, Known};
 use zhongkong_core::nature::Nature;
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
@@ -22,8 +23,8 @@ use zhongkong_core::report::{
     AFTER_MIDNIGHT_MS, Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX,
     STRAINED_SPACING_MAX_MS, alive_holds_ms,
 };
-use zhongkong_core::state::{Alive, OwnClaim, State};
-use zhongkong_core::token::Token;
+use zhongkong_core::state::{OwnClaim, State};
+use zhongkong_core::token::{TOKEN_MAX, Token};
 
 use crate::episode::Episode;
 use crate::facts::{self, Facts};
@@ -405,8 +406,7 @@ impl Store for RedisStore {
         unit: &Unit,
         alive: Option<Alive>,
     ) -> Result<(KeepAnswer, Observed), StoreError> {
-        let (fence, for_ms) = known_life(alive);
-        let mut reply = self.run(&KEEP, unit, &[fence, for_ms]).await?;
+        let mut reply = self.run(&KEEP, unit, &known_life(alive)).await?;
         let verdict = reply.text()?;
         let ttl = reply.text()?;
         let announce = reply.text()? == "1";
@@ -453,7 +453,8 @@ impl Store for RedisStore {
         pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
         for unit in units {
             pipe.cmd("HGETALL").arg(self.keys.state(unit));
-            pipe.cmd("EXISTS").arg(self.keys.reader(unit));
+            // What somebody wrote there is of any length; no token is as long as this.
+            pipe.cmd("GETRANGE").arg(self.keys.reader(unit)).arg(0).arg(TOKEN_MAX);
         }
         let mut results = self.nodes.send("read", &slot, &mut pipe).await?.into_iter();
         let info = results.next().and_then(Result::ok);
@@ -564,7 +565,7 @@ fn claim_arguments(request: &ClaimRequest, told: &str) -> Vec<String> {
     };
     let none = OwnClaim { fence: 0, nonce: String::new(), epoch: String::new() };
     let own = viewer.memory.own.as_ref().unwrap_or(&none);
-    let (alive_fence, alive_for) = known_life(*alive);
+    let [alive_fence, alive_for, at_most] = known_life(*alive);
     vec![
         worker.name.to_string(),
         worker.identity.clone(),
@@ -583,6 +584,7 @@ fn claim_arguments(request: &ClaimRequest, told: &str) -> Vec<String> {
         alive_fence,
         alive_for,
         if told.is_empty() { viewer.epoch.clone() } else { told.to_owned() },
+        at_most,
     ]
 }
 
@@ -611,12 +613,14 @@ fn report_arguments(request: &ReportRequest) -> Vec<String> {
     ]
 }
 
-fn known_life(alive: Option<Alive>) -> (String, String) {
-    let alive = alive.unwrap_or(Alive { token_fence: 0, for_ms: 0 });
-    (alive.token_fence.to_string(), alive.for_ms.to_string())
+fn known_life(alive: Option<Alive>) -> [String; 3] {
+    let none = Alive { token_fence: 0, for_ms: 0, known: Known::Exactly };
+    let Alive { token_fence, for_ms, known } = alive.unwrap_or(none);
+    let at_most = String::from(if known == Known::AtMost { "1" } else { "" });
+    [token_fence.to_string(), for_ms.to_string(), at_most]
 }
 
-/// One unit of a reading: its state, and whether readers find a token.
+/// One unit of a reading: its state, and whether readers find just its token.
 fn state_and_key(
     results: &mut impl Iterator<Item = RedisResult<Value>>,
 ) -> Result<(State, bool), StoreError> {
@@ -624,8 +628,12 @@ fn state_and_key(
     let fields: Vec<(String, String)> =
         redis::from_redis_value(state?).map_err(|_| strange("a state that is no hash of text"))?;
     let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let published = redis::from_redis_value(key?).unwrap_or(false);
-    Ok((State::from_fields(fields).without_token(), published))
+    let state = State::from_fields(fields);
+    // A key of another type answers with an error: readers find no token there either.
+    let found: Option<Vec<u8>> = key.ok().and_then(|value| redis::from_redis_value(value).ok());
+    let own = state.token.as_ref().map(|token| token.expose().as_bytes());
+    let published = own.is_some() && found.as_deref() == own;
+    Ok((state.without_token(), published))
 }
 
 /// The answer of `TIME`, in milliseconds.
