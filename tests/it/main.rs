@@ -12,6 +12,7 @@
 //! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
 //! - `cost`: what a refresh and an idle unit cost.
+//! - `acl`: the roles of Redis users that are shipped.
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `http`: the interface of a worker: scopes, tokens, bad requests.
@@ -21,6 +22,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
 
+mod acl;
 mod answers;
 mod architecture;
 mod commands;
