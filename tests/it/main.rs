@@ -11,6 +11,7 @@
 //! - `refusals`: the upstream refuses.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
+//! - `encryption`: Redis over TLS, and over a Unix socket.
 //! - `cost`: what a refresh and an idle unit cost.
 //! - `acl`: the roles of Redis users that are shipped.
 //! - `commands`: what the command line answers.
@@ -28,6 +29,7 @@ mod architecture;
 mod commands;
 mod cost;
 mod death;
+mod encryption;
 mod faults;
 mod http;
 mod life;

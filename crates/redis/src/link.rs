@@ -17,7 +17,7 @@ use zhongkong_core::ports::StoreError;
 use crate::believed::Epochs;
 use crate::facts;
 use crate::place::Place;
-use crate::refusal::{explain, is_forbidden};
+use crate::refusal::{explain, is_demoted, is_forbidden};
 use crate::scripts::{Call, Operation};
 
 /// Long enough for a handshake over a slow network, short enough to leave most of a lease.
@@ -222,13 +222,6 @@ pub(crate) fn timeouts() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT))
-}
-
-/// A primary that was demoted, or a server that is about to be another one: the next command belongs elsewhere.
-fn is_demoted(error: &RedisError) -> bool {
-    [ServerErrorKind::ReadOnly, ServerErrorKind::MasterDown]
-        .iter()
-        .any(|kind| error.kind() == (*kind).into())
 }
 
 /// One command's result: the server's own refusal is definite, since the command did not run.

@@ -41,6 +41,18 @@ pub(crate) fn answers_nobody(error: &RedisError) -> bool {
     ["BUSY", "LOADING", "MASTERDOWN"].iter().any(|code| error.code() == Some(code))
 }
 
+/// Whether it was demoted, or is about to follow another: what it was asked belongs elsewhere.
+pub(crate) fn is_demoted(error: &RedisError) -> bool {
+    let text = || error.to_string();
+    match error.code() {
+        Some("READONLY" | "MASTERDOWN") => true,
+        // Whoever waits while it happens; also a wait for a key that somebody deleted.
+        Some("UNBLOCKED") => text().contains("instance state"),
+        // `WAIT`, right after it happened.
+        _ => text().contains("replica instances"),
+    }
+}
+
 /// A refusal in words: what Redis says, what that means, and what to do.
 pub(crate) fn explain(error: &RedisError) -> String {
     let said = describe(error);
@@ -57,6 +69,20 @@ mod tests {
     fn refused(line: &str) -> RedisError {
         let value = parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
         value.extract_error().unwrap_err()
+    }
+
+    #[test]
+    fn a_demoted_primary_is_known_by_what_it_says() {
+        for line in [
+            "READONLY You can't write against a read only replica.",
+            "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+            "ERR WAIT cannot be used with replica instances. Please also note that",
+        ] {
+            assert!(is_demoted(&refused(line)), "{line}");
+        }
+        for line in ["UNBLOCKED the stream key no longer exists", "NOPERM no", "ERR unknown"] {
+            assert!(!is_demoted(&refused(line)), "{line}");
+        }
     }
 
     #[test]

@@ -34,12 +34,13 @@ use crate::keys::Keys;
 use crate::link::{describe, settled};
 use crate::listen::Listener;
 use crate::nodes::Nodes;
-use crate::refusal::{answers_nobody, explain, is_out_of_memory};
+use crate::refusal::{answers_nobody, explain, is_demoted, is_out_of_memory};
 use crate::reply::{Reply, strange};
 use crate::scripts::{
     ABANDON, CLAIM, COMMIT, Call, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
 };
 use crate::settings::RedisSettings;
+use crate::tls;
 
 /// Below the response time-out, so that too few acknowledgements are an answer.
 const WAIT_TIMEOUT_MS: u64 = 500;
@@ -77,13 +78,10 @@ pub struct RedisStore {
 
 impl RedisStore {
     /// A store at `settings`, with keys under `keys`. Nothing is connected yet.
-    pub fn new(
-        settings: &RedisSettings,
-        keys: Keys,
-        replicas: Replicas,
-    ) -> Result<Self, StoreError> {
-        let nodes = Arc::new(Nodes::new(settings)?);
-        Ok(Self {
+    pub fn new(settings: &RedisSettings, keys: Keys, replicas: Replicas) -> Self {
+        tls::choose_cryptography();
+        let nodes = Arc::new(Nodes::new(settings));
+        Self {
             replicas,
             highest: AtomicU32::new(0),
             highest_known: AtomicBool::new(false),
@@ -93,7 +91,7 @@ impl RedisStore {
             inbox: Inbox::new(Arc::clone(&nodes), keys.reports()),
             nodes,
             keys,
-        })
+        }
     }
 
     /// The names of keys and channels.
@@ -261,6 +259,8 @@ impl RedisStore {
                 self.waits_in_vain.is_news(false);
                 return (redis::from_redis_value(count).unwrap_or(0), required);
             }
+            // Its replicas have the claim no more than any other server will.
+            Some(Err(error)) if is_demoted(&error) => return (0, required),
             Some(Err(error)) => error,
         };
         if self.waits_in_vain.is_news(true) {

@@ -12,7 +12,7 @@ use zhongkong_core::outlook::{Rules, Viewer};
 use zhongkong_core::ports::Store;
 use zhongkong_core::state::Memory;
 use zhongkong_redis::{
-    Deployment, Hindrance, Keys, RedisAddress, RedisSettings, RedisStore, Replicas,
+    Access, Deployment, Hindrance, Keys, RedisAddress, RedisSettings, RedisStore, Replicas,
 };
 use zhongkong_testkit::RedisServer;
 
@@ -65,11 +65,9 @@ async fn balance(mut client: TcpStream, mut primary: TcpStream, mut replica: Tcp
 fn store(port: u16) -> RedisStore {
     let settings = RedisSettings {
         deployment: Deployment::Server(RedisAddress::Tcp("127.0.0.1".to_owned(), port)),
-        database: 0,
-        username: None,
-        password: None,
+        access: Access::default(),
     };
-    RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Number(0)).unwrap()
+    RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Number(0))
 }
 
 fn claim(worker: Worker) -> ClaimRequest {

@@ -2,7 +2,9 @@
 
 use zhongkong_core::credential::Unit;
 use zhongkong_core::ports::Store;
-use zhongkong_redis::{Deployment, Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
+use zhongkong_redis::{
+    Access, Deployment, Keys, RedisAddress, RedisSettings, RedisStore, Replicas,
+};
 use zhongkong_testkit::RedisServer;
 
 #[tokio::test]
@@ -10,11 +12,9 @@ async fn a_reading_says_whether_readers_find_just_the_token_of_the_state() {
     let server = RedisServer::start().await;
     let settings = RedisSettings {
         deployment: Deployment::Server(RedisAddress::Tcp("127.0.0.1".to_owned(), server.port())),
-        database: 0,
-        username: None,
-        password: None,
+        access: Access::default(),
     };
-    let store = RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto).unwrap();
+    let store = RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto);
     let unit = Unit::access_token("wx1".parse().unwrap());
     let (key, state) = ("zhongkong:{wx1}:access_token", "zhongkong:{wx1}:access_token:state");
     let () = server.command(&["HSET", state, "v", "1", "token", "T1"]).await;

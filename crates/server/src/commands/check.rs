@@ -164,7 +164,7 @@ fn configuration(loaded: &Loaded, language: Language) -> Vec<Finding> {
 }
 
 async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Finding>> {
-    let store = wiring::store(&config.redis)?;
+    let store = wiring::store(&config.redis);
     let id = config.credentials.first().map_or_else(|| "any".parse(), |c| Ok(c.id.clone()))?;
     let facts = match store.facts(&Unit::access_token(id)).await {
         Ok(facts) => facts,
@@ -227,7 +227,7 @@ fn unreachable(error: &str, config: &RedisConfig, language: Language) -> String 
 
 /// The user that the worker logs in as.
 fn user(config: &RedisConfig) -> &str {
-    config.username.as_deref().unwrap_or("default")
+    config.access.username.as_deref().unwrap_or("default")
 }
 
 /// What the worker's user lacks, as an administrator would grant it.
@@ -439,7 +439,7 @@ fn target(url: &Url) -> Option<(String, u16)> {
 
 #[cfg(test)]
 mod tests {
-    use zhongkong_redis::{Deployment, RedisAddress};
+    use zhongkong_redis::{Access, Deployment, RedisAddress};
 
     use super::*;
 
@@ -467,10 +467,8 @@ mod tests {
         let facts = Facts { denied, ..Facts::default() };
         let config = RedisConfig {
             deployment: Deployment::Server(RedisAddress::Tcp("store".to_owned(), 6379)),
-            database: 0,
+            access: Access { username: Some("worker".to_owned()), ..Access::default() },
             prefix: "zhongkong".to_owned(),
-            username: Some("worker".to_owned()),
-            password: None,
             replicas: Replicas::Auto,
         };
         acl(&facts, &config, language)
