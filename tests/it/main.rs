@@ -9,6 +9,7 @@
 //! - `refusals`: the upstream refuses.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
+//! - `encryption`: Redis over TLS, and over a Unix socket.
 //! - `cost`: what a refresh and an idle unit cost.
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
@@ -24,6 +25,7 @@ mod architecture;
 mod commands;
 mod cost;
 mod death;
+mod encryption;
 mod faults;
 mod http;
 mod life;

@@ -4,7 +4,7 @@
 //! - `keys`: every key name, and back from a key to its unit.
 //! - `scripts`: the Lua sources; each applies one transition of the core crate atomically.
 //! - `reply`: what scripts and events say, in the core's types.
-//! - `settings`, `place`: where Redis is, how to log in, and where a connection leads.
+//! - `settings`, `tls`, `place`: where Redis is, how to log in, how it is encrypted, and where a connection leads.
 //! - `link`: one connection, which is replaced when it breaks and never repairs itself behind a command's back.
 //! - `lanes`: connections for claims, each used by one at a time.
 //! - `node`, `nodes`: one primary's connections; all primaries, and which of them has a key.
@@ -29,8 +29,10 @@ mod reply;
 mod scripts;
 mod settings;
 mod store;
+mod tls;
 
 pub use facts::Facts;
 pub use keys::Keys;
-pub use settings::{Deployment, RedisAddress, RedisSettings};
+pub use settings::{Access, Deployment, RedisAddress, RedisSettings};
 pub use store::{RedisStore, Replicas};
+pub use tls::{Tls, UselessFile};

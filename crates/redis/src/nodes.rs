@@ -19,11 +19,12 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     /// Those at `settings`. Nothing is connected yet.
-    pub(crate) fn new(settings: &RedisSettings) -> Result<Self, StoreError> {
+    pub(crate) fn new(settings: &RedisSettings) -> Self {
+        let access = Arc::new(settings.access.clone());
         let place = match &settings.deployment {
-            Deployment::Server(address) => Place::Server(settings.client(address)?),
+            Deployment::Server(address) => Place::Server(access, address.clone()),
         };
-        Ok(Self { only: Arc::new(Node::new(place)) })
+        Self { only: Arc::new(Node::new(place)) }
     }
 
     /// Every primary.

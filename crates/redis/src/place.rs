@@ -1,15 +1,20 @@
 //! Where a connection leads: found out anew whenever one is made.
 
+use std::sync::Arc;
+
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError};
+use redis::{AsyncConnectionConfig, ErrorKind, RedisError};
+use tokio::task::spawn_blocking;
 
 use crate::link::describe;
+use crate::settings::{Access, RedisAddress};
+use crate::tls;
 
 /// What a connection leads to.
 #[derive(Debug)]
 pub(crate) enum Place {
     /// Always the same server.
-    Server(Client),
+    Server(Arc<Access>, RedisAddress),
 }
 
 impl Place {
@@ -19,27 +24,41 @@ impl Place {
         config: &AsyncConnectionConfig,
     ) -> Result<MultiplexedConnection, String> {
         match self {
-            Self::Server(client) => connect(client, config).await,
+            Self::Server(access, address) => connect(access, address, config).await,
         }
     }
 }
 
-async fn connect(
-    client: &Client,
+/// A new connection to one server; else why there is none.
+pub(crate) async fn connect(
+    access: &Arc<Access>,
+    address: &RedisAddress,
     config: &AsyncConnectionConfig,
 ) -> Result<MultiplexedConnection, String> {
+    let client = if access.tls.is_some() {
+        let (access, address) = (Arc::clone(access), address.clone());
+        // Files are read.
+        let client = spawn_blocking(move || access.client(&address)).await;
+        client.map_err(|error| error.to_string())?
+    } else {
+        access.client(address)
+    };
+    let client = client.map_err(|why| format!("{address}: {why}"))?;
     let connection = client.get_multiplexed_async_connection_with_config(config).await;
-    connection.map_err(|error| unreachable(client, &error))
+    connection.map_err(|error| unreachable(access, address, &error))
 }
 
-/// Why there is no connection: where to, and whether it is the login.
-fn unreachable(client: &Client, error: &RedisError) -> String {
-    let (address, why) = (client.get_connection_info().addr(), describe(error));
+/// Why there is no connection: where to, and whether it is the login or the encryption.
+fn unreachable(access: &Access, address: &RedisAddress, error: &RedisError) -> String {
+    let why = describe(error);
     let login = ["NOAUTH", "WRONGPASS"].iter().any(|code| why.contains(code))
         || error.kind() == ErrorKind::AuthenticationFailed;
     if login {
-        format!("{address} refuses the login: set redis.username and redis.password")
-    } else {
-        format!("{address}: {why}")
+        return format!("{address} refuses the login: set redis.username and redis.password");
     }
+    let encryption = match address {
+        RedisAddress::Tcp(host, _) => tls::explain(error, host, access.tls.as_ref()),
+        RedisAddress::Unix(_) => None,
+    };
+    format!("{address}: {}", encryption.unwrap_or(why))
 }

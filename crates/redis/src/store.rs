@@ -36,6 +36,7 @@ use crate::scripts::{
     ABANDON, CLAIM, COMMIT, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
 };
 use crate::settings::RedisSettings;
+use crate::tls;
 
 /// Below the response time-out, so that too few acknowledgements are an answer.
 const WAIT_TIMEOUT_MS: u64 = 500;
@@ -65,20 +66,17 @@ pub struct RedisStore {
 
 impl RedisStore {
     /// A store at `settings`, with keys under `keys`. Nothing is connected yet.
-    pub fn new(
-        settings: &RedisSettings,
-        keys: Keys,
-        replicas: Replicas,
-    ) -> Result<Self, StoreError> {
-        let nodes = Arc::new(Nodes::new(settings)?);
-        Ok(Self {
+    pub fn new(settings: &RedisSettings, keys: Keys, replicas: Replicas) -> Self {
+        tls::choose_cryptography();
+        let nodes = Arc::new(Nodes::new(settings));
+        Self {
             replicas,
             highest: AtomicU32::new(0),
             highest_known: AtomicBool::new(false),
             inbox: Inbox::new(Arc::clone(&nodes), keys.reports()),
             nodes,
             keys,
-        })
+        }
     }
 
     /// The names of keys and channels.

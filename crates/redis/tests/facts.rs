@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
 
 use zhongkong_core::credential::Unit;
-use zhongkong_redis::{Deployment, Facts, Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
+use zhongkong_redis::{
+    Access, Deployment, Facts, Keys, RedisAddress, RedisSettings, RedisStore, Replicas,
+};
 use zhongkong_testkit::RedisServer;
 
 /// What a user is told who may log in and do exactly `rules`.
@@ -12,11 +14,13 @@ async fn facts_of(server: &RedisServer, rules: &str) -> Facts {
     let () = server.command(&[&words[..], &rules.split(' ').collect::<Vec<_>>()].concat()).await;
     let settings = RedisSettings {
         deployment: Deployment::Server(RedisAddress::Tcp("127.0.0.1".to_owned(), server.port())),
-        database: 0,
-        username: Some("worker".to_owned()),
-        password: Some("password".into()),
+        access: Access {
+            username: Some("worker".to_owned()),
+            password: Some("password".into()),
+            ..Access::default()
+        },
     };
-    let store = RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto).unwrap();
+    let store = RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto);
     store.facts(&Unit::access_token("wx1".parse().unwrap())).await.unwrap()
 }
 

@@ -151,7 +151,7 @@ mod tests {
         let config = loaded(ACCOUNT).config;
         let address = RedisAddress::Tcp("127.0.0.1".to_owned(), 6379);
         assert_eq!(config.redis.deployment, Deployment::Server(address));
-        assert_eq!(config.redis.database, 0);
+        assert_eq!(config.redis.access.database, 0);
         assert_eq!(config.redis.prefix, "zhongkong");
         assert_eq!(config.redis.replicas, Replicas::Auto);
         assert_eq!(config.log.filter, "info");
@@ -178,10 +178,6 @@ mod tests {
 
     #[test]
     fn what_is_not_built_yet_says_so() {
-        refused(
-            "[redis]\nca = \"x\"",
-            &["zhongkong.toml:2: redis.ca: `ca` is not in this version"],
-        );
         let tickets = format!("{ACCOUNT}tickets = [\"jsapi\"]\n");
         refused(&tickets, &["credentials[0].tickets", "`tickets` is not in this version"]);
         refused(&format!("{ACCOUNT}publish = []"), &["`publish` is not in this version"]);

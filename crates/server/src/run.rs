@@ -54,7 +54,7 @@ pub(crate) async fn run(
         .context("metrics")?;
 
     let clock: Arc<dyn Clock> = Arc::new(BootClock);
-    let store = Arc::new(wiring::store(&config.redis)?);
+    let store = Arc::new(wiring::store(&config.redis));
     #[cfg(feature = "failpoints")]
     let failpoints = crate::failpoint::for_coordinator(&environment);
     #[cfg(not(feature = "failpoints"))]
@@ -200,15 +200,17 @@ fn credentials(
 
 /// The keys that a reload does not change, and that are other ones now.
 fn changed_for_the_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
-    let place = |config: &Config| (config.redis.deployment.clone(), config.redis.database);
+    let place = |config: &Config| (config.redis.deployment.clone(), config.redis.access.database);
+    let tls = |config: &Config| config.redis.access.tls.clone();
     let secret = |config: &Config| {
-        config.redis.password.as_ref().map(|password| password.expose_secret().to_owned())
+        config.redis.access.password.as_ref().map(|password| password.expose_secret().to_owned())
     };
     [
         ("redis.url", place(old) != place(new)),
         ("redis.prefix", old.redis.prefix != new.redis.prefix),
-        ("redis.username", old.redis.username != new.redis.username),
+        ("redis.username", old.redis.access.username != new.redis.access.username),
         ("redis.password", secret(old) != secret(new)),
+        ("redis.ca, redis.client_cert or redis.client_key", tls(old) != tls(new)),
         ("redis.replicas", old.redis.replicas != new.redis.replicas),
         ("log.level", old.log.filter != new.log.filter),
         ("log.format", old.log.format != new.log.format),

@@ -28,18 +28,14 @@ impl Chance for Dice {
 }
 
 /// The store. Nothing is connected yet.
-pub(crate) fn store(config: &RedisConfig) -> anyhow::Result<RedisStore> {
-    let settings = RedisSettings {
-        deployment: config.deployment.clone(),
-        database: config.database,
-        username: config.username.clone(),
-        password: config.password.clone(),
-    };
+pub(crate) fn store(config: &RedisConfig) -> RedisStore {
+    let settings =
+        RedisSettings { deployment: config.deployment.clone(), access: config.access.clone() };
     let replicas = match config.replicas {
         config::Replicas::Auto => Replicas::Auto,
         config::Replicas::Number(number) => Replicas::Number(number),
     };
-    Ok(RedisStore::new(&settings, Keys::new(config.prefix.clone()), replicas)?)
+    RedisStore::new(&settings, Keys::new(config.prefix.clone()), replicas)
 }
 
 /// The one way to all upstreams.

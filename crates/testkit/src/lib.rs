@@ -11,7 +11,8 @@
 //! - [`reader`]: a service that reads the key, and counts what it finds.
 //! - [`recorder`]: all that happens, as a history that can be checked.
 //! - [`proxy`], [`namespace`]: ways between the parts that can be cut, held and slowed.
-//! - [`server`], [`redis_clock`], [`subscription`]: a redis-server, the time it believes, and what is said on it.
+//! - [`server`], [`redis_clock`], [`authority`], [`subscription`]: a redis-server, the time it believes, its certificates,
+//!   and what is said on it.
 //! - [`http`], [`wait`], [`process`], [`ports`]: the tools below.
 
 #![expect(
@@ -20,6 +21,7 @@
     reason = "a broken fixture must stop the test at once"
 )]
 
+pub mod authority;
 pub mod builder;
 pub mod cluster;
 pub mod http;
@@ -38,6 +40,7 @@ pub mod worker;
 
 mod story;
 
+pub use authority::Authority;
 pub use builder::ClusterBuilder;
 pub use cluster::{APP_ID, Cluster, SECRET, Ways};
 pub use namespace::Namespace;

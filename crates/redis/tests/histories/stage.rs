@@ -9,7 +9,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Pipeline, RedisResult, Value};
 use tokio::runtime::Runtime;
 use zhongkong_core::ports::Store;
-use zhongkong_redis::{Deployment, Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
+use zhongkong_redis::{
+    Access, Deployment, Keys, RedisAddress, RedisSettings, RedisStore, Replicas,
+};
 use zhongkong_testkit::{RedisClock, RedisServer};
 
 /// A user who may do everything but ask what kind of Redis this is.
@@ -62,11 +64,13 @@ impl Stage {
                     "127.0.0.1".to_owned(),
                     server.port(),
                 )),
-                database: 0,
-                username: username.map(str::to_owned),
-                password: username.map(|_| "any".into()),
+                access: Access {
+                    username: username.map(str::to_owned),
+                    password: username.map(|_| "any".into()),
+                    ..Access::default()
+                },
             };
-            RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto).unwrap()
+            RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto)
         };
         let (store, blind) = (store(None), store(Some(BLIND)));
         let client = redis::Client::open(server.url()).unwrap();

@@ -156,7 +156,7 @@ fn configuration(loaded: &Loaded, language: Language) -> Vec<Finding> {
 }
 
 async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Finding>> {
-    let store = wiring::store(&config.redis)?;
+    let store = wiring::store(&config.redis);
     let id = config.credentials.first().map_or_else(|| "any".parse(), |c| Ok(c.id.clone()))?;
     let facts = match store.facts(&Unit::access_token(id)).await {
         Ok(facts) => facts,
@@ -204,7 +204,7 @@ fn acl(facts: &Facts, config: &RedisConfig, language: Language) -> Finding {
     if denied.is_empty() {
         return ok(What::Acl, language.say("the worker may do what it needs", "worker 权限齐全"));
     }
-    let user = config.username.as_deref().unwrap_or("default");
+    let user = config.access.username.as_deref().unwrap_or("default");
     let lacks = language.say(
         "the worker's user lacks rights; as an administrator, grant them, and check again",
         "worker 用户权限不足；请以管理员身份授权后再次检查",
@@ -364,7 +364,7 @@ fn target(url: &Url) -> Option<(String, u16)> {
 
 #[cfg(test)]
 mod tests {
-    use zhongkong_redis::{Deployment, RedisAddress};
+    use zhongkong_redis::{Access, Deployment, RedisAddress};
 
     use super::*;
 
@@ -390,10 +390,8 @@ mod tests {
         let facts = Facts { denied, ..Facts::default() };
         let config = RedisConfig {
             deployment: Deployment::Server(RedisAddress::Tcp("store".to_owned(), 6379)),
-            database: 0,
+            access: Access { username: Some("worker".to_owned()), ..Access::default() },
             prefix: "zhongkong".to_owned(),
-            username: Some("worker".to_owned()),
-            password: None,
             replicas: Replicas::Auto,
         };
         acl(&facts, &config, language)

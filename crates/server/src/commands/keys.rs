@@ -1,8 +1,10 @@
 //! `keys`: what readers may read in Redis of a credential, and where they report a rejected token.
 
+use std::path::Path;
+
 use serde::Serialize;
 use zhongkong_core::credential::{CredentialId, Unit};
-use zhongkong_redis::{Deployment, Keys, RedisAddress};
+use zhongkong_redis::{Access, Deployment, Keys, RedisAddress, Tls};
 
 use crate::config::{Config, RedisConfig};
 use crate::language::Language;
@@ -104,19 +106,30 @@ fn entries(redis: &RedisConfig, id: CredentialId, language: Language) -> Vec<Ent
 
 /// How `redis-cli` is called; a password is asked for, and never part of it.
 fn client(config: &RedisConfig) -> String {
-    let RedisConfig { deployment, database, username, password, .. } = config;
+    let RedisConfig { deployment, access, .. } = config;
+    let Access { database, username, password, tls } = access;
     let Deployment::Server(address) = deployment;
     let mut words = vec!["redis-cli".to_owned()];
     match address {
         RedisAddress::Tcp(host, port) => words.push(format!("-h {} -p {port}", quoted(host))),
-        RedisAddress::Unix(path) => words.push(format!("-s {}", quoted(&path.to_string_lossy()))),
+        RedisAddress::Unix(socket) => words.push(format!("-s {}", path(socket))),
     }
     if *database != 0 {
         words.push(format!("-n {database}"));
     }
+    if let Some(Tls { ca, own }) = tls {
+        words.push("--tls".to_owned());
+        words.extend(ca.as_deref().map(|ca| format!("--cacert {}", path(ca))));
+        let own = own.as_ref();
+        words.extend(own.map(|(cert, key)| format!("--cert {} --key {}", path(cert), path(key))));
+    }
     words.extend(username.as_ref().map(|name| format!("--user {}", quoted(name))));
     words.extend(password.as_ref().map(|_| "--askpass".to_owned()));
     words.join(" ")
+}
+
+fn path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
 }
 
 /// `text` as one word of a shell.
@@ -131,31 +144,29 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::SecretString;
-
     use super::*;
     use crate::config::Replicas;
 
-    fn redis(
-        address: RedisAddress,
-        database: u16,
-        username: Option<&str>,
-        password: Option<&str>,
-    ) -> RedisConfig {
+    fn redis(address: RedisAddress, access: Access) -> RedisConfig {
         RedisConfig {
             deployment: Deployment::Server(address),
-            database,
+            access,
             prefix: "shop:zk".to_owned(),
-            username: username.map(ToOwned::to_owned),
-            password: password.map(SecretString::from),
             replicas: Replicas::Auto,
         }
     }
 
     #[test]
     fn each_name_bears_the_prefix_and_has_a_line_for_a_shell() {
-        let redis =
-            redis(RedisAddress::Tcp("store".to_owned(), 6380), 2, Some("shop"), Some("s3cret"));
+        let redis = redis(
+            RedisAddress::Tcp("store".to_owned(), 6380),
+            Access {
+                database: 2,
+                username: Some("shop".to_owned()),
+                password: Some("s3cret".into()),
+                tls: None,
+            },
+        );
         let entries = entries(&redis, "wx1".parse().unwrap(), Language::English);
         let lines: Vec<&str> = entries.iter().map(|entry| entry.command.as_str()).collect();
         let client = "redis-cli -h store -p 6380 -n 2 --user shop --askpass";
@@ -174,8 +185,23 @@ mod tests {
 
     #[test]
     fn a_socket_and_an_odd_name_are_what_a_shell_takes_them_for() {
-        let redis =
-            redis(RedisAddress::Unix("/run/redis.sock".into()), 3, Some("the shop's"), None);
+        let username = Some("the shop's".to_owned());
+        let access = Access { database: 3, username, ..Access::default() };
+        let redis = redis(RedisAddress::Unix("/run/redis.sock".into()), access);
         assert_eq!(client(&redis), r"redis-cli -s /run/redis.sock -n 3 --user 'the shop'\''s'");
+    }
+
+    #[test]
+    fn an_encrypted_connection_names_its_files() {
+        let line = |tls| {
+            let access = Access { tls: Some(tls), ..Access::default() };
+            client(&redis(RedisAddress::Tcp("::1".to_owned(), 6380), access))
+        };
+        assert_eq!(line(Tls::default()), "redis-cli -h ::1 -p 6380 --tls");
+        let own = Some(("/tls/own.pem".into(), "/tls/own.key".into()));
+        assert_eq!(
+            line(Tls { ca: Some("/tls/our ca.pem".into()), own }),
+            "redis-cli -h ::1 -p 6380 --tls --cacert '/tls/our ca.pem' --cert /tls/own.pem --key /tls/own.key"
+        );
     }
 }

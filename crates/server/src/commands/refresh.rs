@@ -68,7 +68,7 @@ pub(crate) async fn refresh(
     options: Options,
     language: Language,
 ) -> anyhow::Result<Exit> {
-    let store = wiring::store(&config.redis)?;
+    let store = wiring::store(&config.redis);
     let target = match Target::find(&store, config, named, language).await {
         Ok(target) => target,
         Err(exit) => return Ok(exit),

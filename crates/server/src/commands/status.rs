@@ -25,7 +25,7 @@ pub(crate) async fn status(
     let configured: Vec<CredentialId> = config.credentials.iter().map(|c| c.id.clone()).collect();
     let ids = id.map_or_else(|| configured.clone(), |id| vec![id]);
     let units: Vec<Unit> = ids.into_iter().map(Unit::access_token).collect();
-    let store = wiring::store(&config.redis)?;
+    let store = wiring::store(&config.redis);
     let living = match store.living().await {
         Ok(living) => living,
         Err(error) => {

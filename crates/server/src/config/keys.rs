@@ -27,9 +27,8 @@ pub(super) const INCLUDED: Keys =
     Keys { name: "an included file", others: &["credentials"], ..NONE };
 pub(super) const REDIS: Keys = Keys {
     name: "redis",
-    scalars: &["url", "prefix", "username", "replicas"],
+    scalars: &["url", "prefix", "username", "replicas", "ca", "client_cert", "client_key"],
     secrets: &["password"],
-    later: &["ca", "client_cert", "client_key"],
     ..NONE
 };
 pub(super) const WORKER: Keys = Keys { name: "worker", scalars: &["name"], ..NONE };

@@ -3,7 +3,7 @@
 mod location;
 
 use secrecy::SecretString;
-use zhongkong_redis::Deployment;
+use zhongkong_redis::{Access, Deployment, Tls};
 
 use self::location::{Location, location};
 use super::secret::secret;
@@ -12,19 +12,18 @@ use super::section::Section;
 /// The longest prefix of keys, in characters.
 const PREFIX_MAX: usize = 64;
 
+/// The files of the encryption.
+const TLS_KEYS: [&str; 3] = ["ca", "client_cert", "client_key"];
+
 /// The store.
 #[derive(Clone, Debug)]
 pub struct RedisConfig {
     /// Where it is.
     pub deployment: Deployment,
-    /// The database's number.
-    pub database: u16,
+    /// How it lets a worker in; what the URL says of a login is here.
+    pub access: Access,
     /// What every key begins with.
     pub prefix: String,
-    /// The user, if not the default one.
-    pub username: Option<String>,
-    /// The password, if there is one.
-    pub password: Option<SecretString>,
     /// How many replicas must acknowledge a claim.
     pub replicas: Replicas,
 }
@@ -53,8 +52,14 @@ pub(super) fn read(section: &Section<'_>) -> Option<RedisConfig> {
         }
     });
 
-    let Location { deployment, database, username: url_username, password: url_password } =
-        location?;
+    let Location {
+        deployment,
+        database,
+        username: url_username,
+        password: url_password,
+        encrypted,
+    } = location?;
+    let tls = tls(section, encrypted);
     for (key, twice) in [
         ("username", section.has("username") && url_username.is_some()),
         ("password", section.has("password") && url_password.is_some()),
@@ -71,12 +76,46 @@ pub(super) fn read(section: &Section<'_>) -> Option<RedisConfig> {
     }
     Some(RedisConfig {
         deployment,
-        database,
+        access: Access {
+            database,
+            username: username.or(url_username),
+            password: password.or(url_password.map(SecretString::from)),
+            tls: encrypted.then_some(tls),
+        },
         prefix: prefix?,
-        username: username.or(url_username),
-        password: password.or(url_password.map(SecretString::from)),
         replicas: replicas.unwrap_or(Replicas::Auto),
     })
+}
+
+/// The files of the encryption, tried once so that a useless one is found at start.
+fn tls(section: &Section<'_>, encrypted: bool) -> Tls {
+    let [ca, certificate, key] = TLS_KEYS.map(|key| {
+        if !encrypted && section.has(key) {
+            section.problem(key, "is of use with rediss:// alone; change redis.url, or remove it");
+            return None;
+        }
+        section.read(key, |raw| match raw.text()? {
+            "" => Err("must not be empty".to_owned()),
+            file => Ok(section.directory_of(key).join(file)),
+        })
+    });
+    let own = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (Some(_), None) if !section.has("client_key") => {
+            section.problem("client_cert", "takes a client_key");
+            None
+        }
+        (None, Some(_)) if !section.has("client_cert") => {
+            section.problem("client_key", "takes a client_cert");
+            None
+        }
+        _ => None,
+    };
+    let tls = Tls { ca, own };
+    if let Err(error) = tls.check() {
+        section.problem(error.key, &error.to_string());
+    }
+    tls
 }
 
 fn prefix(text: &str) -> Result<String, String> {
@@ -92,7 +131,7 @@ fn prefix(text: &str) -> Result<String, String> {
 mod tests {
     use secrecy::ExposeSecret;
 
-    use zhongkong_redis::{Deployment, RedisAddress};
+    use zhongkong_redis::{Deployment, RedisAddress, Tls};
 
     use super::Replicas;
     use crate::config::testing::{ACCOUNT, load_with, loaded, refused, refused_with, warned};
@@ -102,9 +141,9 @@ mod tests {
         let toml = format!("redis.url = \"redis://zhong:a%40b%25c@store:6380/3\"\n{ACCOUNT}");
         let redis = loaded(&toml).config.redis;
         let address = RedisAddress::Tcp("store".to_owned(), 6380);
-        assert_eq!((redis.deployment, redis.database), (Deployment::Server(address), 3));
-        assert_eq!(redis.username.as_deref(), Some("zhong"));
-        assert_eq!(redis.password.unwrap().expose_secret(), "a@b%c");
+        assert_eq!((redis.deployment, redis.access.database), (Deployment::Server(address), 3));
+        assert_eq!(redis.access.username.as_deref(), Some("zhong"));
+        assert_eq!(redis.access.password.unwrap().expose_secret(), "a@b%c");
         warned(&toml, &["zhongkong.toml:1: redis.url: a password in plain text"]);
     }
 
@@ -113,7 +152,7 @@ mod tests {
         let toml = "[redis]\nurl = \"unix:///run/redis.sock?db=2\"\nreplicas = 0";
         let redis = loaded(&format!("{toml}\n{ACCOUNT}")).config.redis;
         let address = RedisAddress::Unix("/run/redis.sock".into());
-        assert_eq!((redis.deployment, redis.database), (Deployment::Server(address), 2));
+        assert_eq!((redis.deployment, redis.access.database), (Deployment::Server(address), 2));
         assert_eq!(redis.replicas, Replicas::Number(0));
     }
 
@@ -124,7 +163,7 @@ mod tests {
             ("ZHONGKONG__REDIS__PASSWORD__ENV", "WX_SECRET"),
         ] {
             let loaded = load_with(ACCOUNT, [(name, value)]).unwrap();
-            assert_eq!(loaded.config.redis.password.unwrap().expose_secret(), "s3cret");
+            assert_eq!(loaded.config.redis.access.password.unwrap().expose_secret(), "s3cret");
             assert_eq!(loaded.warnings, Vec::<String>::new());
         }
         let variable = ("ZHONGKONG__REDIS__PASSWORD__FILE", "/no/such/file");
@@ -135,10 +174,9 @@ mod tests {
     #[test]
     fn what_cannot_be_reached_is_refused() {
         for (url, part) in [
-            ("rediss://h", "rediss:// is not in this version"),
             ("redis+sentinel://:s3cret@h1:26379,h2:26379/mymaster", "is not in this version"),
             ("redis+cluster://h1:7000,h2:7001", "is not in this version"),
-            ("http://h", "must begin with redis:// or unix://"),
+            ("http://h", "must begin with redis://, rediss:// or unix://"),
             ("redis://:s3cret@h:port", "a port that is no number"),
             ("redis://:s3cret@h:0", "a port that is no number"),
             ("redis://:s3cret/x@h", "a port that is no number"),
@@ -155,6 +193,35 @@ mod tests {
             ("unix:///run/redis.sock?pass=s3cret", "redis.password"),
         ] {
             refused(&format!("[redis]\nurl = {url:?}"), &["zhongkong.toml:2: redis.url: ", part]);
+        }
+    }
+
+    #[test]
+    fn an_encrypted_connection_takes_files_which_are_tried() {
+        let redis = loaded(&format!("redis.url = \"rediss://store\"\n{ACCOUNT}")).config.redis;
+        assert_eq!(redis.access.tls, Some(Tls::default()));
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("s3cret.pem");
+        std::fs::write(&file, "-----BEGIN s3cret-----").unwrap();
+        let other = directory.path().join("empty.pem");
+        std::fs::write(&other, "").unwrap();
+        for (lines, key, part) in [
+            ("ca = \"no/such.pem\"".to_owned(), "ca", "no/such.pem cannot be read: "),
+            (format!("ca = {other:?}"), "ca", "holds no certificate in PEM form"),
+            ("ca = \"\"".to_owned(), "ca", "must not be empty"),
+            (format!("client_cert = {other:?}"), "client_cert", "takes a client_key"),
+            (format!("client_key = {other:?}"), "client_key", "takes a client_cert"),
+            (
+                format!("client_cert = {other:?}\nclient_key = {file:?}"),
+                "client_cert",
+                "holds no certificate",
+            ),
+        ] {
+            let toml = format!("[redis]\nurl = \"rediss://store\"\n{lines}");
+            refused(&toml.replace("s3cret", "key"), &[&format!("redis.{key}: "), part]);
+            let toml = format!("[redis]\nurl = \"redis://store\"\n{lines}");
+            let part = "is of use with rediss:// alone";
+            refused(&toml.replace("s3cret", "key"), &[&format!("redis.{key}: "), part]);
         }
     }
 

@@ -17,6 +17,7 @@ pub(super) struct Location {
     pub(super) database: u16,
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
+    pub(super) encrypted: bool,
 }
 
 /// The parts of what follows `scheme://`.
@@ -33,22 +34,23 @@ struct Parts<'a> {
 pub(super) fn location(raw: Raw<'_>) -> Result<Location, String> {
     let (scheme, rest) = raw.text()?.split_once("://").unwrap_or_default();
     match scheme {
-        "redis" => server(rest),
+        "redis" => server(rest, false),
+        "rediss" => server(rest, true),
         "unix" => socket(rest),
-        "rediss" | "redis+sentinel" | "redis+cluster" => {
-            Err(format!("{scheme}:// is not in this version; use redis:// or unix://"))
+        "redis+sentinel" | "redis+cluster" => {
+            Err(format!("{scheme}:// is not in this version; use redis://, rediss:// or unix://"))
         }
-        _ => Err("must begin with redis:// or unix://".to_owned()),
+        _ => Err("must begin with redis://, rediss:// or unix://".to_owned()),
     }
 }
 
-fn server(rest: &str) -> Result<Location, String> {
+fn server(rest: &str, encrypted: bool) -> Result<Location, String> {
     let Parts { username, password, hosts, path } = Parts::of(rest)?;
     let wanted = "must be redis://host:port/database, the database a number";
     let database = database(path).ok_or(wanted)?;
     let Ok([(host, port)]) = <[_; 1]>::try_from(hosts) else { return Err(wanted.to_owned()) };
     let deployment = Deployment::Server(RedisAddress::Tcp(host, port.unwrap_or(PORT)));
-    Ok(Location { deployment, database, username, password })
+    Ok(Location { deployment, database, username, password, encrypted })
 }
 
 fn socket(rest: &str) -> Result<Location, String> {
@@ -64,7 +66,7 @@ fn socket(rest: &str) -> Result<Location, String> {
     }
     let database = database(number.unwrap_or_default()).ok_or(wanted)?;
     let deployment = Deployment::Server(RedisAddress::Unix(decoded(path)?.into()));
-    Ok(Location { deployment, database, username: None, password: None })
+    Ok(Location { deployment, database, username: None, password: None, encrypted: false })
 }
 
 impl<'a> Parts<'a> {
