@@ -7,13 +7,16 @@
 //! - `settings`, `tls`, `place`: where Redis is, how to log in, how it is encrypted, and where a connection leads.
 //! - `link`: one connection, which is replaced when it breaks and never repairs itself behind a command's back.
 //! - `lanes`: connections for claims, each used by one at a time.
-//! - `node`, `nodes`: one primary's connections; all primaries, and which of them has a key.
+//! - `node`: one primary's connections.
+//! - `slots`, `redirect`, `cluster`: a Redis Cluster: who has which slot, and what a server says that lacks it.
+//! - `nodes`: all primaries, and which of them has a key.
 //! - `store`: the port that the core crate asks for.
 //! - `inbox`: the stream in which readers leave reports.
 //! - `listen`: events and key tracking on a connection of their own.
 //! - `facts`: what kind of Redis this is, for people.
 //! - `fuzzing`, with the feature of that name: for the fuzzer.
 
+mod cluster;
 mod facts;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -25,13 +28,15 @@ mod listen;
 mod node;
 mod nodes;
 mod place;
+mod redirect;
 mod reply;
 mod scripts;
 mod settings;
+mod slots;
 mod store;
 mod tls;
 
-pub use facts::Facts;
+pub use facts::{ClusterFacts, Facts, ShardFacts};
 pub use keys::Keys;
 pub use settings::{Access, Deployment, RedisAddress, RedisSettings};
 pub use store::{RedisStore, Replicas};

@@ -132,8 +132,8 @@ impl Link {
         let mut pipe = redis::pipe();
         append(&mut pipe, true);
         let results = self.send(operation.name, &mut pipe).await?;
-        let forgotten = results.first().is_some_and(|first| {
-            first.as_ref().is_err_and(|e| e.kind() == ServerErrorKind::NoScript.into())
+        let forgotten = results.iter().any(|result| {
+            result.as_ref().is_err_and(|e| e.kind() == ServerErrorKind::NoScript.into())
         });
         if !forgotten {
             return Ok(results);

@@ -1,10 +1,13 @@
 //! The port that the core crate asks for, on Redis.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
 use redis::{RedisResult, Value};
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
@@ -25,11 +28,12 @@ use zhongkong_core::report::{
 use zhongkong_core::state::{Alive, OwnClaim, State};
 use zhongkong_core::token::Token;
 
-use crate::facts::{self, Facts};
+use crate::facts::{self, ClusterFacts, Facts, ShardFacts};
 use crate::inbox::Inbox;
 use crate::keys::Keys;
 use crate::link::settled;
-use crate::listen::Listener;
+use crate::listen::listen;
+use crate::node::Node;
 use crate::nodes::Nodes;
 use crate::reply::{Reply, strange};
 use crate::scripts::{
@@ -43,10 +47,13 @@ const WAIT_TIMEOUT_MS: u64 = 500;
 /// A worker that has not beaten for this long is dead: three of its beats.
 const BEAT_VALID_MS: u64 = 6_000;
 
+/// Units read one by one at once: those whose slot is on its way.
+const ALONE_AT_ONCE: usize = 16;
+
 /// How many replicas must acknowledge a claim before its request is sent (rule R10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replicas {
-    /// The highest number that was ever seen connected.
+    /// The highest number that was ever seen connected; of a cluster, the highest that every primary had.
     Auto,
     /// This many.
     Number(u32),
@@ -91,7 +98,8 @@ impl RedisStore {
         let mut facts = Facts { required, ..Facts::default() };
         let mut pipe = redis::pipe();
         pipe.cmd("INFO").cmd("CONFIG").arg(&["GET", "save"]).cmd("TIME");
-        facts::ask_rights(&mut pipe, &self.keys, unit);
+        let in_cluster = self.nodes.cluster().is_some();
+        facts::ask_rights(&mut pipe, &self.keys, unit, in_cluster);
         let mut results =
             self.nodes.send("facts", &self.keys.state(unit), &mut pipe).await?.into_iter();
         if let Some(Ok(info)) = results.next() {
@@ -102,7 +110,18 @@ impl RedisStore {
         }
         facts.now_ms = results.next().and_then(|time| settled(Some(time)).ok()).and_then(millis_of);
         facts.read_rights(results.next(), &self.keys);
+        facts.cluster = self.cluster().await;
         Ok(facts)
+    }
+
+    /// What kind of cluster this is; none if it is no cluster.
+    pub async fn cluster(&self) -> Option<ClusterFacts> {
+        let cluster = self.nodes.cluster()?;
+        // What is known already is told where nothing new can be found out.
+        cluster.look().await.ok();
+        let nodes = self.nodes.primaries().borrow().clone();
+        let shards = join_all(nodes.iter().map(|node| ShardFacts::of(node))).await;
+        Some(ClusterFacts { shards, uncovered: cluster.uncovered() })
     }
 
     /// The identities of the workers that live.
@@ -190,25 +209,49 @@ impl RedisStore {
         Ok(self.highest.load(Ordering::Acquire))
     }
 
-    /// Looks which Redis this is, and how many replicas there are and were. Returns what it says of itself; empty where
-    /// that is refused.
+    /// Looks which Redis this is, and how many replicas there are and were.
     ///
     /// The highest number of replicas is kept in Redis until an operator deletes it: a stopped replica drops out of the
-    /// count of the connected ones, and must be missed all the same.
-    async fn look_around(&self) -> Result<String, StoreError> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("INFO").arg("server").arg("replication").cmd("GET").arg(self.keys.replicas());
-        let mut results =
-            self.nodes.send("replicas", &self.keys.replicas(), &mut pipe).await?.into_iter();
-        let info: Option<String> =
-            results.next().and_then(Result::ok).and_then(|v| redis::from_redis_value(v).ok());
-        let info = info.unwrap_or_default();
-        let connected = facts::connected_replicas(&info).unwrap_or(0);
-        let seen: Option<u32> = redis::from_redis_value(settled(results.next())?).unwrap_or(None);
-        self.highest.store(seen.unwrap_or(0), Ordering::Release);
+    /// count of the connected ones, and must be missed all the same. Of a cluster it is the highest that *every* primary
+    /// had at once: a primary that has more, for a while or for ever, makes no other one wait for as many.
+    async fn look_around(&self) -> Result<Around, StoreError> {
+        if let Some(cluster) = self.nodes.cluster() {
+            cluster.look_again().await?;
+        }
+        let nodes = self.nodes.primaries().borrow().clone();
+        let mut get = redis::cmd("GET");
+        get.arg(self.keys.replicas());
+        let key = self.keys.replicas();
+        let (infos, seen) = tokio::join!(
+            join_all(nodes.iter().map(|node| node.info())),
+            self.nodes.ask("replicas", &key, get)
+        );
+        let (mut around, mut connected) = (Around::default(), Vec::new());
+        for (node, info) in nodes.iter().zip(infos) {
+            match info {
+                Ok(info) => connected.push(facts::connected_replicas(&info).unwrap_or(0)),
+                Err(error) => around.missing.push(format!("{}: {error}", node.name)),
+            }
+            around.epochs.extend(node.last_epoch());
+        }
+        match seen {
+            Ok(seen) => {
+                let seen: Option<u32> = redis::from_redis_value(seen).unwrap_or(None);
+                self.highest.store(seen.unwrap_or(0), Ordering::Release);
+            }
+            // What a primary that is away remembers, the others' units do without.
+            Err(_) if self.nodes.cluster().is_some() => {}
+            Err(error) => return Err(error),
+        }
         self.highest_known.store(true, Ordering::Release);
-        self.remember(connected).await?;
-        Ok(info)
+        if let Some(cluster) = self.nodes.cluster() {
+            around
+                .missing
+                .extend(cluster.uncovered().map(|slots| format!("slots {slots}: no primary")));
+        }
+        let least = connected.into_iter().min().filter(|_| around.missing.is_empty());
+        self.remember(least.unwrap_or(0)).await?;
+        Ok(around)
     }
 
     /// Remembers a number of connected replicas above the highest so far.
@@ -221,6 +264,55 @@ impl RedisStore {
         }
         Ok(())
     }
+
+    /// The states of those `units` whose places are `places`, read together from `node`; none for one that it lacks.
+    async fn read_at(
+        &self,
+        node: &Node,
+        units: &[Unit],
+        places: &[usize],
+    ) -> Result<Vec<Option<Result<Reading, StoreError>>>, StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
+        for unit in places.iter().filter_map(|place| units.get(*place)) {
+            pipe.cmd("HGETALL").arg(self.keys.state(unit));
+            pipe.cmd("EXISTS").arg(self.keys.reader(unit));
+        }
+        let mut results = node.commands.send("read", &mut pipe).await?.into_iter();
+        let (epoch, now_ms) = epoch_and_time(&mut results);
+        let mut readings = Vec::with_capacity(places.len());
+        for unit in places.iter().filter_map(|place| units.get(*place)) {
+            let both: Vec<_> = results.by_ref().take(2).collect();
+            let key = self.keys.state(unit);
+            let reading = (!self.nodes.is_elsewhere(&key, node, &both)).then(|| {
+                let mut both = both.into_iter();
+                reading_of((both.next(), both.next()), now_ms, Arc::clone(&epoch))
+            });
+            readings.push(reading);
+        }
+        Ok(readings)
+    }
+
+    /// The state of a unit whose slot may be on its way.
+    async fn read_alone(&self, unit: &Unit) -> Result<Reading, StoreError> {
+        let key = self.keys.state(unit);
+        let mut pipe = redis::pipe();
+        pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME").cmd("HGETALL").arg(&key);
+        let mut results = self.nodes.send("read", &key, &mut pipe).await?.into_iter();
+        let (epoch, now_ms) = epoch_and_time(&mut results);
+        // The one key may be there already, and the other not.
+        let mut exists = redis::cmd("EXISTS");
+        exists.arg(self.keys.reader(unit));
+        let exists = self.nodes.ask("read", &key, exists).await?;
+        reading_of((results.next(), Some(Ok(exists))), now_ms, epoch)
+    }
+}
+
+/// What [`RedisStore::look_around`] found.
+#[derive(Debug, Default)]
+struct Around {
+    epochs: BTreeSet<String>,
+    missing: Vec<String>,
 }
 
 #[async_trait]
@@ -269,8 +361,11 @@ impl Store for RedisStore {
         if let ClaimAnswer::Claimed { fence, invalidate, .. } = &mut answer {
             *invalidate = observed.state.invalidating == *fence;
         }
-        // A number that could not be remembered is seen again at the next claim.
-        self.remember(connected).await.ok();
+        // One primary of a cluster does not speak for all. A number that could not be remembered is seen again at the next
+        // claim.
+        if self.nodes.cluster().is_none() {
+            self.remember(connected).await.ok();
+        }
         Ok(Claimed { answer, observed, epoch, acknowledged, required })
     }
 
@@ -373,23 +468,59 @@ impl Store for RedisStore {
     }
 
     async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError> {
-        let slot = units.first().map(|unit| self.keys.state(unit)).unwrap_or_default();
-        let mut pipe = redis::pipe();
-        pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
-        for unit in units {
-            pipe.cmd("HGETALL").arg(self.keys.state(unit));
-            pipe.cmd("EXISTS").arg(self.keys.reader(unit));
+        if units.is_empty() {
+            // Whoever has no units asks whether the store is there.
+            return self.now_ms("read").await.map(|_| Vec::new());
         }
-        let mut results = self.nodes.send("read", &slot, &mut pipe).await?.into_iter();
-        let info = results.next().and_then(Result::ok);
-        let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
-        let epoch = Arc::from(info.as_deref().and_then(facts::epoch).unwrap_or_default());
-        let now_ms = settled(results.next()).ok().and_then(millis_of).unwrap_or_default();
-        let read = units.iter().map(|_| {
-            let (state, published) = state_and_key(&mut results)?;
-            Ok(Reading { state, published, now_ms, epoch: Arc::clone(&epoch) })
-        });
-        Ok(read.collect())
+        if let Some(cluster) = self.nodes.cluster() {
+            cluster.look_again().await?;
+        }
+        let mut readings: Vec<Option<Result<Reading, StoreError>>> = vec![None; units.len()];
+        let mut left: Vec<usize> = (0..units.len()).collect();
+        // Once more together for those that turned out to be elsewhere.
+        for _ in 0..2 {
+            let mut groups: BTreeMap<String, (Arc<Node>, Vec<usize>)> = BTreeMap::new();
+            for place in std::mem::take(&mut left) {
+                match self.nodes.known_owner(&self.keys.state(&units[place])) {
+                    Some(node) => {
+                        let group = groups.entry(node.name.clone());
+                        group.or_insert_with(|| (node, Vec::new())).1.push(place);
+                    }
+                    None => left.push(place),
+                }
+            }
+            let read = groups.into_values().map(async |(node, places)| {
+                let read = self.read_at(&node, units, &places).await;
+                (places, read)
+            });
+            for (places, read) in join_all(read).await {
+                match (read, self.nodes.cluster()) {
+                    (Ok(read), _) => {
+                        for (place, reading) in places.into_iter().zip(read) {
+                            match reading {
+                                Some(reading) => readings[place] = Some(reading),
+                                None => left.push(place),
+                            }
+                        }
+                    }
+                    (Err(error), None) => return Err(error),
+                    (Err(error), Some(cluster)) => {
+                        cluster.suspect();
+                        for place in places {
+                            readings[place] = Some(Err(error.clone()));
+                        }
+                    }
+                }
+            }
+        }
+        let alone =
+            left.into_iter().map(async |place| (place, self.read_alone(&units[place]).await));
+        let mut alone = futures_util::stream::iter(alone).buffer_unordered(ALONE_AT_ONCE);
+        while let Some((place, reading)) = alone.next().await {
+            readings[place] = Some(reading);
+        }
+        let none = || Err(StoreError::Unavailable("no answer".to_owned()));
+        Ok(readings.into_iter().map(|reading| reading.unwrap_or_else(none)).collect())
     }
 
     async fn token(&self, unit: &Unit) -> Result<Option<Published>, StoreError> {
@@ -429,7 +560,10 @@ impl Store for RedisStore {
     }
 
     async fn beat(&self, worker: &Worker) -> Result<Beat, StoreError> {
-        let info = self.look_around().await?;
+        if let Some(cluster) = self.nodes.cluster() {
+            cluster.look().await?;
+        }
+        let Around { epochs, missing } = self.look_around().await?;
         let now_ms = self.now_ms("beat").await?;
         let workers = self.keys.workers();
         let mut pipe = redis::pipe();
@@ -448,8 +582,7 @@ impl Store for RedisStore {
         let mut identities: Vec<String> =
             settled_results.pop().and_then(|v| redis::from_redis_value(v).ok()).unwrap_or_default();
         identities.sort();
-        let epochs = facts::epoch(&info).into_iter().collect();
-        Ok(Beat { living: identities, epochs, missing: Vec::new() })
+        Ok(Beat { living: identities, epochs, missing })
     }
 
     async fn leave(&self, worker: &Worker) -> Result<(), StoreError> {
@@ -459,9 +592,7 @@ impl Store for RedisStore {
     }
 
     async fn listen(&self, hear: &(dyn Fn(Notice) + Send + Sync)) {
-        let nodes = self.nodes.all();
-        let listen = |node| Listener { node, keys: &self.keys }.run(hear);
-        futures_util::future::join_all(nodes.into_iter().map(listen)).await;
+        listen(&self.nodes, &self.keys, hear).await;
     }
 }
 
@@ -525,16 +656,28 @@ fn known_life(alive: Option<Alive>) -> (String, String) {
     (alive.token_fence.to_string(), alive.for_ms.to_string())
 }
 
-/// One unit of a reading: its state, and whether readers find a token.
-fn state_and_key(
-    results: &mut impl Iterator<Item = RedisResult<Value>>,
-) -> Result<(State, bool), StoreError> {
-    let (state, key) = (settled(results.next()), settled(results.next()));
+/// What `INFO` and `TIME` answered.
+fn epoch_and_time(results: &mut impl Iterator<Item = RedisResult<Value>>) -> (Arc<str>, u64) {
+    let info = results.next().and_then(Result::ok);
+    let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
+    let epoch = info.as_deref().and_then(facts::epoch).unwrap_or_default();
+    let now_ms = settled(results.next()).ok().and_then(millis_of).unwrap_or_default();
+    (epoch.into(), now_ms)
+}
+
+/// One unit: its state, and whether readers find a token.
+fn reading_of(
+    (state, key): (Option<RedisResult<Value>>, Option<RedisResult<Value>>),
+    now_ms: u64,
+    epoch: Arc<str>,
+) -> Result<Reading, StoreError> {
+    let (state, key) = (settled(state), settled(key));
     let fields: Vec<(String, String)> =
         redis::from_redis_value(state?).map_err(|_| strange("a state that is no hash of text"))?;
     let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let published = redis::from_redis_value(key?).unwrap_or(false);
-    Ok((State::from_fields(fields).without_token(), published))
+    let state = State::from_fields(fields).without_token();
+    Ok(Reading { state, published, now_ms, epoch })
 }
 
 /// The answer of `TIME`, in milliseconds.
