@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redis::{Pipeline, RedisResult, Value};
+use zhongkong_core::ports::StoreError;
 
 use crate::facts::{epoch, field};
+use crate::link::Link;
 
 /// What is in the way. All but the first two keep Redis from taking writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,18 +31,18 @@ pub enum Hindrance {
     },
 }
 
-/// Asks for what [`read`] reads. Where `CONFIG` is refused, its defaults are assumed.
-pub(crate) fn ask(pipe: &mut Pipeline) {
-    pipe.cmd("INFO").arg(&["server", "memory", "persistence", "replication"]);
-    pipe.cmd("CONFIG").arg(&["GET", "stop-writes-on-bgsave-error", "min-replicas-to-write"]);
-}
+/// How often a server is asked: enough for a proxy to come to another one.
+const ASKED: usize = 3;
 
-/// What stands in the way, by some answers to [`ask`], one after the other.
-pub(crate) fn read(asked: Vec<Vec<RedisResult<Value>>>) -> Vec<Hindrance> {
+/// What stands in the way of the server at the end of `link`. Where `CONFIG` is refused, its defaults are assumed.
+pub(crate) async fn of(link: &Link) -> Result<Vec<Hindrance>, StoreError> {
     let mut runs = BTreeSet::new();
     let mut found = Vec::new();
-    for answers in asked {
-        let mut answers = answers.into_iter().map(Result::ok);
+    for _ in 0..ASKED {
+        let mut pipe = redis::pipe();
+        pipe.cmd("INFO").arg(&["server", "memory", "persistence", "replication"]);
+        pipe.cmd("CONFIG").arg(&["GET", "stop-writes-on-bgsave-error", "min-replicas-to-write"]);
+        let mut answers = link.send("hindrances", &mut pipe).await?.into_iter().map(Result::ok);
         let mut next = || answers.next().flatten();
         let info: Option<String> = next().and_then(|value| redis::from_redis_value(value).ok());
         let config: Option<BTreeMap<String, String>> =
@@ -53,7 +54,7 @@ pub(crate) fn read(asked: Vec<Vec<RedisResult<Value>>>) -> Vec<Hindrance> {
     if runs.len() > 1 {
         found.insert(0, Hindrance::EpochFlaps);
     }
-    found
+    Ok(found)
 }
 
 fn hindrances(info: &str, config: &BTreeMap<String, String>) -> Vec<Hindrance> {

@@ -192,8 +192,8 @@ impl Link {
         append: impl Fn(&mut Pipeline, Call<'_>),
     ) -> Result<Vec<RedisResult<Value>>, StoreError> {
         let results = self.call(operation, &append, true).await?;
-        let forgotten = results.first().is_some_and(|first| {
-            first.as_ref().is_err_and(|e| e.kind() == ServerErrorKind::NoScript.into())
+        let forgotten = results.iter().any(|result| {
+            result.as_ref().is_err_and(|e| e.kind() == ServerErrorKind::NoScript.into())
         });
         if forgotten { self.call(operation, &append, false).await } else { Ok(results) }
     }

@@ -23,6 +23,8 @@ pub enum RedisAddress {
 pub enum Deployment {
     /// One server, always the same.
     Server(RedisAddress),
+    /// A Redis Cluster, some of whose servers are at these hosts and ports; it names the others.
+    Cluster(Vec<(String, u16)>),
 }
 
 /// How any one server lets a worker in.

@@ -13,6 +13,7 @@
 //! - [`proxy`], [`namespace`]: ways between the parts that can be cut, held and slowed.
 //! - [`server`], [`redis_clock`], [`authority`], [`subscription`]: a redis-server, the time it believes, its certificates,
 //!   and what is said on it.
+//! - [`redis_cluster`]: several of them that share the keys.
 //! - [`http`], [`wait`], [`process`], [`ports`]: the tools below.
 
 #![expect(
@@ -32,6 +33,7 @@ pub mod proxy;
 pub mod reader;
 pub mod recorder;
 pub mod redis_clock;
+pub mod redis_cluster;
 pub mod server;
 pub mod subscription;
 pub mod timings;
@@ -48,6 +50,7 @@ pub use proxy::{Proxy, Way};
 pub use reader::{BadRead, Counts, Finding, Reader};
 pub use recorder::Recorder;
 pub use redis_clock::RedisClock;
+pub use redis_cluster::RedisCluster;
 pub use server::RedisServer;
 pub use subscription::Subscription;
 pub use timings::Timings;

@@ -102,6 +102,11 @@ impl RedisServer {
         process::signal(self.child.as_ref().expect("it runs"), Signal::CONT);
     }
 
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.pid().is_some_and(process::is_stopped)
+    }
+
     /// Starts the server (again), and waits until it answers.
     pub async fn restart(&mut self) {
         self.kill().await;

@@ -108,11 +108,20 @@ fn entries(redis: &RedisConfig, id: CredentialId, language: Language) -> Vec<Ent
 fn client(config: &RedisConfig) -> String {
     let RedisConfig { deployment, access, .. } = config;
     let Access { database, username, password, tls } = access;
-    let Deployment::Server(address) = deployment;
     let mut words = vec!["redis-cli".to_owned()];
-    match address {
-        RedisAddress::Tcp(host, port) => words.push(format!("-h {} -p {port}", quoted(host))),
-        RedisAddress::Unix(socket) => words.push(format!("-s {}", path(socket))),
+    let mut tcp = |host: &str, port: u16| words.push(format!("-h {} -p {port}", quoted(host)));
+    match deployment {
+        Deployment::Server(RedisAddress::Tcp(host, port)) => tcp(host, *port),
+        Deployment::Server(RedisAddress::Unix(socket)) => {
+            words.push(format!("-s {}", path(socket)));
+        }
+        Deployment::Cluster(hosts) => {
+            // Any of them leads to the one that has the key.
+            if let Some((host, port)) = hosts.first() {
+                tcp(host, *port);
+            }
+            words.push("-c".to_owned());
+        }
     }
     if *database != 0 {
         words.push(format!("-n {database}"));

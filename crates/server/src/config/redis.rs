@@ -175,7 +175,7 @@ mod tests {
     fn what_cannot_be_reached_is_refused() {
         for (url, part) in [
             ("redis+sentinel://:s3cret@h1:26379,h2:26379/mymaster", "is not in this version"),
-            ("redis+cluster://h1:7000,h2:7001", "is not in this version"),
+            ("redis+cluster://h1:7000,h2:7001/1", "a cluster has but one"),
             ("http://h", "must begin with redis://, rediss:// or unix://"),
             ("redis://:s3cret@h:port", "a port that is no number"),
             ("redis://:s3cret@h:0", "a port that is no number"),
