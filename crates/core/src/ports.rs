@@ -182,7 +182,7 @@ pub struct Reading {
     pub epoch: String,
     /// The store's time, in milliseconds since 1970.
     pub now_ms: u64,
-    /// The states without their tokens, in the order that was asked for, and whether readers find a token.
+    /// The states without their tokens, in the order that was asked for, and whether readers find just that token.
     /// One that somebody spoilt by hand is an error of its own, and spoils no other.
     pub units: Vec<Result<(State, bool), StoreError>>,
 }

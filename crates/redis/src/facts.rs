@@ -53,7 +53,7 @@ const NEEDS: [(&str, &str); 34] = [
     ("+del", "DEL $lock"),
     ("+pttl", "PTTL $reader"),
     ("+type", "TYPE $reader"),
-    ("+exists", "EXISTS $reader"),
+    ("+getrange", "GETRANGE $reader 0 1"),
     ("+zadd", "ZADD $workers 1 identity"),
     ("+zrem", "ZREM $workers identity"),
     ("+zremrangebyscore", "ZREMRANGEBYSCORE $workers -inf 1"),

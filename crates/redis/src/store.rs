@@ -23,7 +23,7 @@ use zhongkong_core::report::{
     STRAINED_SPACING_MAX_MS, alive_holds_ms,
 };
 use zhongkong_core::state::{OwnClaim, State};
-use zhongkong_core::token::Token;
+use zhongkong_core::token::{TOKEN_MAX, Token};
 
 use crate::facts::{self, Facts};
 use crate::inbox::Inbox;
@@ -383,7 +383,8 @@ impl Store for RedisStore {
         pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
         for unit in units {
             pipe.cmd("HGETALL").arg(self.keys.state(unit));
-            pipe.cmd("EXISTS").arg(self.keys.reader(unit));
+            // What somebody wrote there is of any length; no token is as long as this.
+            pipe.cmd("GETRANGE").arg(self.keys.reader(unit)).arg(0).arg(TOKEN_MAX);
         }
         let mut results = self.commands.send("read", &mut pipe).await?.into_iter();
         let info = results.next().and_then(Result::ok);
@@ -529,7 +530,7 @@ fn known_life(alive: Option<Alive>) -> [String; 3] {
     [token_fence.to_string(), for_ms.to_string(), at_most]
 }
 
-/// One unit of a reading: its state, and whether readers find a token.
+/// One unit of a reading: its state, and whether readers find just its token.
 fn state_and_key(
     results: &mut impl Iterator<Item = RedisResult<Value>>,
 ) -> Result<(State, bool), StoreError> {
@@ -537,8 +538,12 @@ fn state_and_key(
     let fields: Vec<(String, String)> =
         redis::from_redis_value(state?).map_err(|_| strange("a state that is no hash of text"))?;
     let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let published = redis::from_redis_value(key?).unwrap_or(false);
-    Ok((State::from_fields(fields).without_token(), published))
+    let state = State::from_fields(fields);
+    // A key of another type answers with an error: readers find no token there either.
+    let found: Option<Vec<u8>> = key.ok().and_then(|value| redis::from_redis_value(value).ok());
+    let own = state.token.as_ref().map(|token| token.expose().as_bytes());
+    let published = own.is_some() && found.as_deref() == own;
+    Ok((state.without_token(), published))
 }
 
 /// The answer of `TIME`, in milliseconds.

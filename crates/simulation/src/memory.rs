@@ -292,7 +292,10 @@ impl Memory {
     pub(crate) fn read(&self, units: &[Unit]) -> Reading {
         let cells = units.iter().map(|unit| {
             let cell = self.data.units.get(unit).cloned().unwrap_or_default();
-            Ok((cell.state.without_token(), cell.reader.is_some()))
+            let found = cell.reader.as_ref().map(|reader| reader.value.as_str());
+            let own = cell.state.token.as_ref().map(Token::expose);
+            let published = own.is_some() && found == own;
+            Ok((cell.state.without_token(), published))
         });
         Reading { epoch: self.epoch(), now_ms: self.now_ms(), units: cells.collect() }
     }

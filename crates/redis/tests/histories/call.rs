@@ -238,7 +238,7 @@ impl History {
     }
 
     /// What the reader's key holds, as a keep sees it.
-    fn reader_key(&self) -> ReaderKey {
+    pub(crate) fn reader_key(&self) -> ReaderKey {
         let Some(key) = &self.reader else { return ReaderKey::Absent };
         let own = self.model.token.as_ref().map(Token::expose);
         if own.is_none() || key.text.as_deref() != own {

@@ -7,6 +7,7 @@ use proptest_state_machine::StateMachineTest;
 use zhongkong_core::claim::ClaimRequest;
 use zhongkong_core::commit::CommitAnswer;
 use zhongkong_core::credential::Unit;
+use zhongkong_core::keep::ReaderKey;
 use zhongkong_core::ports::{Committed, Observed, Store, StoreError};
 use zhongkong_core::report::ReportRequest;
 use zhongkong_core::state::State;
@@ -145,7 +146,7 @@ impl System {
         let mut reading = runtime.block_on(store.read(units)).unwrap();
         let (read, published) = reading.units.remove(0).unwrap();
         same(&self.named(read), &model.clone().without_token());
-        assert_eq!(published, history.reader.is_some());
+        assert_eq!(published, matches!(history.reader_key(), ReaderKey::Current { .. }));
         assert_eq!(reading.now_ms, history.now_ms());
     }
 
