@@ -207,7 +207,7 @@ impl History {
         let repeated = self.model.exists() && self.model.nonce == request.nonce;
         let (now_ms, found_ms) = (self.now_ms(), self.model.expires_at_ms);
         let answer = self.model.claim(self.now_us, &request);
-        if let Some(ttl_ms) = self.model.moved_ttl_ms(found_ms, now_ms)
+        if let Some(ttl_ms) = self.model.cut_ttl_ms(found_ms, now_ms)
             && matches!(self.reader_key(), ReaderKey::Current { .. })
         {
             let token = self.model.token.as_ref().map_or("", Token::expose);
