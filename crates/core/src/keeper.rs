@@ -247,7 +247,7 @@ impl Keeper {
         }
     }
 
-    /// The reader's key was found missing although the state has a good token.
+    /// Readers were found without the good token that the state has.
     pub fn unpublished(&mut self, around: &Surroundings<'_>) {
         self.keep_from = Some(around.now + place(around.rank, STEP));
     }

@@ -92,7 +92,7 @@ impl State {
             return;
         };
         let expires_at_ms = now_ms.saturating_add(alive.for_ms);
-        let shorter = expires_at_ms + CLOCK_SLACK_MS < self.expires_at_ms;
+        let shorter = expires_at_ms.saturating_add(CLOCK_SLACK_MS) < self.expires_at_ms;
         let longer = alive.known == Known::Exactly
             && expires_at_ms > self.expires_at_ms.saturating_add(LONGER_SLACK_MS);
         if !shorter && !longer {
