@@ -57,8 +57,8 @@ pub enum ClaimAnswer {
 }
 
 impl State {
-    /// Applies a claim at the store's time `time_us` (microseconds). If that moves the end of the token's life, the reader's key
-    /// follows: see [`Self::moved_ttl_ms`].
+    /// Applies a claim at the store's time `time_us` (microseconds). If that cuts the token's life, the reader's key follows:
+    /// see [`Self::cut_ttl_ms`].
     pub fn claim(&mut self, time_us: u64, request: &ClaimRequest) -> ClaimAnswer {
         let now_ms = time_us / 1_000;
         let ClaimRequest { worker, nonce, viewer, rules, alive } = request;

@@ -10,7 +10,7 @@ use crate::life::{Known, Life, left};
 use crate::outlook::{Outlook, Reason, Rules, Viewer};
 use crate::ports::{Observed, TouchedKey};
 use crate::recollection::Recollection;
-use crate::state::{Memory, OwnClaim, State, VERSION};
+use crate::state::{CLOCK_SLACK_MS, Memory, OwnClaim, State, VERSION};
 
 /// The place in a unit's order costs this much: the first worker begins, the next follows if nobody has.
 pub const STEP: Duration = Duration::from_millis(150);
@@ -33,6 +33,8 @@ pub struct Keeper {
     seen: Option<Seen>,
     recollection: Recollection,
     life: Option<Life>,
+    /// The store's clock was seen to go back, and may show the token's life longer than it is.
+    went_back: bool,
     work: Option<Work>,
     /// The view is to be read again, from this instant.
     read_from: Option<Boot>,
@@ -64,6 +66,8 @@ struct Seen {
     state: State,
     now_ms: u64,
     at: Boot,
+    /// That was then, and not before.
+    timely: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -169,13 +173,18 @@ impl Keeper {
         let before =
             self.seen.as_ref().filter(|seen| source == Source::Told && seen.now_ms <= now_ms);
         let at = before.map_or(at, |seen| at.min(seen.boot_of(now_ms)));
-        self.life = self.learn(&state, now_ms, source, [at, heard_at]);
+        let timely = source != Source::Told
+            || self.seen.as_ref().is_some_and(|seen| seen.is_followed_by(now_ms, heard_at));
+        let stepped = |seen: &Seen| seen.is_ahead_of(now_ms, source, at);
+        self.went_back |= self.seen.as_ref().is_some_and(stepped);
+        self.life = self.learn(&state, now_ms, (source, timely), [at, heard_at]);
+        self.went_back &= self.life.is_some_and(|life| life.is_exceeded_by(&state, now_ms, at));
         if self.seen.as_ref().is_some_and(|seen| seen.state.generation != state.generation) {
             self.probe_at = None;
         }
         self.read_from = None;
         self.not_before = None;
-        self.seen = Some(Seen { state, now_ms, at });
+        self.seen = Some(Seen { state, now_ms, at, timely });
     }
 
     /// When the token of `state` dies, as far as this worker knows once it has seen that state.
@@ -183,16 +192,25 @@ impl Keeper {
         &self,
         state: &State,
         now_ms: u64,
-        source: Source,
+        (source, timely): (Source, bool),
         [at, heard_at]: [Boot; 2],
     ) -> Option<Life> {
         let token_fence = state.token_fence;
         let exactly = |dies_at| Some(Life { token_fence, dies_at, known: Known::Exactly });
-        let known = self.life.filter(|life| life.token_fence == token_fence);
+        // A witness has made the life longer, and knows better than whoever only read of it.
+        let was_raised = |seen: &Seen| {
+            seen.state.token_fence == token_fence && seen.state.expires_at_ms < state.expires_at_ms
+        };
+        let raised = self.seen.as_ref().is_some_and(was_raised);
+        let known = self.life.filter(|life| {
+            life.token_fence == token_fence && !(raised && life.known == Known::AtMost)
+        });
         match source {
             Source::Committed { sent_at, life } => exactly(sent_at + life),
             _ if known.is_some_and(|life| life.known == Known::Exactly) => known,
-            Source::Told if self.is_told_of_the_commit(state) => exactly(at + left(state, now_ms)),
+            Source::Told if timely && self.is_told_of_the_commit(state) => {
+                exactly(at + left(state, now_ms))
+            }
             Source::Told | Source::Read => Life::read(known, state, now_ms, heard_at),
         }
     }
@@ -229,7 +247,7 @@ impl Keeper {
         }
     }
 
-    /// The reader's key was found missing although the state has a good token.
+    /// Readers were found without the good token that the state has.
     pub fn unpublished(&mut self, around: &Surroundings<'_>) {
         self.keep_from = Some(around.now + place(around.rank, STEP));
     }
@@ -261,7 +279,8 @@ impl Keeper {
 
     /// The action under way ended, and the store answered.
     pub fn done(&mut self) {
-        self.work = None;
+        // Said once: who knows it to live longer may say so after that.
+        self.went_back &= self.work.take() != Some(Work::Keep);
         self.not_before = None;
     }
 
@@ -378,11 +397,10 @@ impl Keeper {
         self.seen.as_ref().map_or(now, |seen| seen.boot_of(at_ms))
     }
 
-    /// From when the store is told that the token lives less long than its state shows, if this worker knows that.
+    /// From when the store is told that the token lives less long than its state shows, if its clock went back.
     fn mend_from(&self, around: &Surroundings<'_>) -> Option<Boot> {
-        let Seen { state, now_ms, at } = self.seen.as_ref()?;
-        let exceeded = self.life?.is_exceeded_by(state, *now_ms, *at);
-        (exceeded && state.v <= VERSION).then(|| *at + place(around.rank, STEP))
+        let seen = self.seen.as_ref().filter(|seen| self.went_back && seen.state.v <= VERSION)?;
+        Some(seen.at + place(around.rank, STEP))
     }
 
     fn sweep_at(&self, around: &Surroundings<'_>) -> Option<Boot> {
@@ -420,6 +438,20 @@ impl Seen {
     /// When the store's clock showed `now_ms`, if it has gone on evenly since this was seen.
     fn boot_of(&self, now_ms: u64) -> Boot {
         self.at + Duration::from_millis(now_ms.saturating_sub(self.now_ms))
+    }
+
+    /// Whether something was heard as it happened that the store tells of `now_ms`. Of a worker that was paused, and of a store
+    /// whose clock was stepped, nobody knows when it happened, nor what is told next, until the worker has asked.
+    fn is_followed_by(&self, now_ms: u64, heard_at: Boot) -> bool {
+        let apart_ms = self.store_now_ms(heard_at).abs_diff(now_ms);
+        self.timely && Duration::from_millis(apart_ms) < OVERTAKING
+    }
+
+    /// Whether the store's clock has gone back since, if it shows `now_ms` and did not before `at`.
+    fn is_ahead_of(&self, now_ms: u64, source: Source, at: Boot) -> bool {
+        // What is told may be heard long after it happened.
+        let told_late = source == Source::Told && now_ms >= self.now_ms;
+        !told_late && now_ms + CLOCK_SLACK_MS < self.store_now_ms(at)
     }
 
     /// Whether this was seen of a later moment than `state`: answers and events come over different connections.
@@ -583,9 +615,16 @@ mod tests {
         assert_eq!(first.life().map(|life| life.known), Some(Known::AtMost));
         let next = State { fence: 8, token_fence: 8, expires_at_ms: NOW_MS + 900_000, ..settled() };
         let told = Observed { state: next, now_ms: NOW_MS + 1_000 };
-        first.observe(told, Source::Told, [START + s(1); 2], None);
+        let mut paused = first.clone();
+        first.observe(told.clone(), Source::Told, [START + s(1); 2], None);
         let alive = first.life().unwrap().alive(START + s(100));
         assert_eq!(alive, Alive { token_fence: 8, for_ms: 800_000, known: Known::Exactly });
+        // Of what was told at 1 s and heard at 100 s nobody knows when it was, nor of what was told right after it.
+        let claimed = Observed { state: State { intent: true, ..settled() }, now_ms: NOW_MS + 900 };
+        paused.observe(claimed, Source::Told, [START + s(100); 2], None);
+        paused.observe(told, Source::Told, [START + s(100); 2], None);
+        let life = paused.life().unwrap();
+        assert_eq!((life.known, life.dies_at), (Known::AtMost, START + s(999)));
     }
 
     #[test]
@@ -603,6 +642,28 @@ mod tests {
         assert_eq!(second.next(&around(s(61), 1)), Action::Keep);
         let alive = second.life().unwrap().alive(START + s(61));
         assert_eq!(alive, Alive { token_fence: 7, for_ms: 639_000, known: Known::AtMost });
+    }
+
+    #[test]
+    fn a_life_that_a_witness_made_longer_is_not_cut_again_by_who_only_read_of_it() {
+        let mut second = keeper(settled());
+        let longer = State { expires_at_ms: NOW_MS + 2_700_000, ..settled() };
+        let read = Observed { state: longer, now_ms: NOW_MS + 10_000 };
+        second.observe(read, Source::Read, [START + s(10); 2], None);
+        assert!(matches!(second.next(&around(s(11), 1)), Action::Rest(_)));
+        assert_eq!(second.life().map(|life| life.dies_at), Some(START + s(2_700)));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_is_answered_once_whatever_the_others_say() {
+        let mut first = keeper(settled());
+        let read = |now_ms| Observed { state: settled(), now_ms };
+        first.observe(read(NOW_MS + 40_000), Source::Read, [START + s(60); 2], None);
+        assert_eq!(first.next(&around(s(60), 0)), Action::Keep);
+        first.done();
+        // Nobody followed.
+        first.observe(read(NOW_MS + 41_000), Source::Read, [START + s(61); 2], None);
+        assert!(matches!(first.next(&around(s(61), 0)), Action::Rest(_)));
     }
 
     #[test]
@@ -644,8 +705,7 @@ mod tests {
         let told = Observed { state: next, now_ms: NOW_MS + 100_000 };
         // Told at 100 s, heard an hour later: the token has not lived on meanwhile.
         paused.observe(told, Source::Told, [START + s(3_700); 2], None);
-        let life = paused.life().unwrap();
-        assert_eq!((life.known, life.dies_at), (Known::Exactly, START + s(900)));
+        assert_eq!(paused.life().map(|life| life.known), Some(Known::AtMost));
         let due = Action::Refresh { reason: Reason::Missing };
         assert_eq!(paused.next(&around(s(3_700), 0)), due);
     }

@@ -5,6 +5,12 @@ use std::time::Duration;
 use crate::clock::{Boot, millis};
 use crate::state::{CLOCK_SLACK_MS, State};
 
+/// How much longer a life must be than the store believes before it is made longer, in milliseconds.
+///
+/// What a worker says is left has become less when it arrives, and clocks run at rates that differ a little. A step forward
+/// that is smaller than this brings a refresh forward by as much.
+pub const LONGER_SLACK_MS: u64 = 9_000;
+
 /// How a worker knows of a token's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
@@ -48,7 +54,8 @@ impl Life {
     ///
     /// It counts from `heard_at`, when the answer had come: however long that took, no less is claimed than is true.
     /// A later reading can only bring the end nearer. One that was made while the store's clock was ahead brings it too near,
-    /// once the clock is put right: that costs one fetch before its time, whose commit ends what was known.
+    /// once the clock is put right: that costs one fetch before its time, whose commit ends what was known. Readers lose by it
+    /// only if no fetch succeeds until then.
     pub(crate) fn read(
         known: Option<Self>,
         state: &State,
@@ -85,10 +92,10 @@ impl State {
             return;
         };
         let expires_at_ms = now_ms.saturating_add(alive.for_ms);
-        let longer = expires_at_ms > self.expires_at_ms;
-        if expires_at_ms.abs_diff(self.expires_at_ms) <= CLOCK_SLACK_MS
-            || longer && alive.known == Known::AtMost
-        {
+        let shorter = expires_at_ms.saturating_add(CLOCK_SLACK_MS) < self.expires_at_ms;
+        let longer = alive.known == Known::Exactly
+            && expires_at_ms > self.expires_at_ms.saturating_add(LONGER_SLACK_MS);
+        if !shorter && !longer {
             return;
         }
         let life_ms = self.expires_at_ms.saturating_sub(self.issued_at_ms);
@@ -98,10 +105,10 @@ impl State {
         self.refresh_at_ms = expires_at_ms.saturating_sub(ahead_ms);
     }
 
-    /// How long the reader's key is to live, if it holds the token and a claim has moved the end of that token's life, which
-    /// was at `found_ms` before; 0 if it is to go. The key ends by the store's clock, and would miss the step otherwise.
-    pub const fn moved_ttl_ms(&self, found_ms: u64, now_ms: u64) -> Option<u64> {
-        if self.expires_at_ms == found_ms {
+    /// How long the reader's key is to live, if it holds the token and a claim has brought the end of that token's life nearer,
+    /// which was at `found_ms` before; 0 if it is to go. The key ends by the store's clock, and would outlive the token.
+    pub const fn cut_ttl_ms(&self, found_ms: u64, now_ms: u64) -> Option<u64> {
+        if self.expires_at_ms >= found_ms {
             return None;
         }
         Some(self.expires_at_ms.saturating_sub(now_ms))
@@ -161,10 +168,25 @@ mod tests {
     }
 
     #[test]
-    fn the_readers_key_follows_an_end_that_moved() {
+    fn a_life_is_made_longer_only_by_more_than_a_command_may_take() {
+        let follows = |for_ms| {
+            let mut state = with_seconds_left(100);
+            let alive = Alive { token_fence: 7, for_ms, known: Known::Exactly };
+            state.follow_boot_clock(NOW_MS, Some(alive));
+            state.expires_at_ms - NOW_MS
+        };
+        assert_eq!(follows(100_000 + LONGER_SLACK_MS), 100_000);
+        assert_eq!(follows(100_001 + LONGER_SLACK_MS), 100_001 + LONGER_SLACK_MS);
+        assert_eq!(follows(100_000 - CLOCK_SLACK_MS), 100_000);
+        assert_eq!(follows(99_999 - CLOCK_SLACK_MS), 99_999 - CLOCK_SLACK_MS);
+    }
+
+    #[test]
+    fn the_readers_key_follows_an_end_that_came_nearer() {
         let state = with_seconds_left(10);
-        assert_eq!(state.moved_ttl_ms(state.expires_at_ms, NOW_MS), None);
-        assert_eq!(state.moved_ttl_ms(NOW_MS + 70_000, NOW_MS), Some(10_000));
-        assert_eq!(state.moved_ttl_ms(NOW_MS + 70_000, NOW_MS + 20_000), Some(0));
+        assert_eq!(state.cut_ttl_ms(state.expires_at_ms, NOW_MS), None);
+        assert_eq!(state.cut_ttl_ms(NOW_MS + 70_000, NOW_MS), Some(10_000));
+        assert_eq!(state.cut_ttl_ms(NOW_MS + 70_000, NOW_MS + 20_000), Some(0));
+        assert_eq!(state.cut_ttl_ms(NOW_MS + 5_000, NOW_MS), None, "a keep publishes it again");
     }
 }

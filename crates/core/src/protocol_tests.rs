@@ -405,7 +405,7 @@ fn a_clock_that_went_back_leaves_a_token_its_life_if_the_worker_read_it_before()
     let answer = story.state.claim(story.now_ms * 1_000, &request);
     assert!(matches!(answer, ClaimAnswer::Claimed { reason: Reason::Due, .. }), "{answer:?}");
     let found_ms = story.now_ms + ttl_ms;
-    assert_eq!(story.state.moved_ttl_ms(found_ms, story.now_ms), Some(ahead_ms));
+    assert_eq!(story.state.cut_ttl_ms(found_ms, story.now_ms), Some(ahead_ms));
 }
 
 #[test]

@@ -179,7 +179,7 @@ impl Memory {
         let (doubts, found_ms) = (state.doubt.clone(), state.expires_at_ms);
         let answer = state.claim(time_us, &request);
         let made = (state.fence, &state.nonce) != (before.0, &before.1);
-        if let Some(ttl_ms) = state.moved_ttl_ms(found_ms, time_us / 1_000) {
+        if let Some(ttl_ms) = state.cut_ttl_ms(found_ms, time_us / 1_000) {
             self.let_the_key_follow(unit, ttl_ms);
         }
         self.forget_what_a_lock_would_not_know(unit);

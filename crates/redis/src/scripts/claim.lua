@@ -124,10 +124,10 @@ local function forget_future_instants()
   set('refresh_at_ms', math.min(num('refresh_at_ms'), now))
 end
 
--- The reader's key ends by the clock of Redis, which was stepped where the end of the token's life has moved.
+-- The reader's key ends by the clock of Redis, and would outlive a token whose life was cut.
 local function save_and_let_the_key_follow(found_ms)
   save()
-  if num('expires_at_ms') == found_ms or not is_published() then return end
+  if num('expires_at_ms') >= found_ms or not is_published() then return end
   local left = num('expires_at_ms') - now
   if left > 0 then
     redis.call('SET', KEYS[3], s.token, 'PX', int(left))

@@ -5,7 +5,7 @@
 -- ARGV[1] channel of events   ARGV[2] credential id   ARGV[3] kind
 -- Every script returns {verdict, detail ..., view}; a view is JSON: the time and the state without its token.
 
-local VERSION, SLACK = 1, 1000
+local VERSION, SLACK, LONGER_SLACK = 1, 1000, 9000
 local REFUSALS_MAX, REFUSAL_SHOWN = 16, 86400000
 local SCOPES = {worker = true, configuration = true, account = true, transient = true}
 local STATUSES = {
@@ -231,8 +231,9 @@ end
 local function follow_boot_clock(alive_fence, alive_for, at_most)
   if alive_fence == 0 or alive_fence ~= num('token_fence') then return end
   local expires = now + alive_for
-  local longer = expires > num('expires_at_ms')
-  if math.abs(expires - num('expires_at_ms')) <= SLACK or (longer and at_most) then return end
+  local shorter = expires + SLACK < num('expires_at_ms')
+  local longer = not at_most and expires > num('expires_at_ms') + LONGER_SLACK
+  if not shorter and not longer then return end
   local life = math.max(0, num('expires_at_ms') - num('issued_at_ms'))
   local ahead = math.max(0, num('expires_at_ms') - num('refresh_at_ms'))
   set('expires_at_ms', expires)

@@ -207,7 +207,7 @@ impl History {
         let repeated = self.model.exists() && self.model.nonce == request.nonce;
         let (now_ms, found_ms) = (self.now_ms(), self.model.expires_at_ms);
         let answer = self.model.claim(self.now_us, &request);
-        if let Some(ttl_ms) = self.model.moved_ttl_ms(found_ms, now_ms)
+        if let Some(ttl_ms) = self.model.cut_ttl_ms(found_ms, now_ms)
             && matches!(self.reader_key(), ReaderKey::Current { .. })
         {
             let token = self.model.token.as_ref().map_or("", Token::expose);
@@ -238,7 +238,7 @@ impl History {
     }
 
     /// What the reader's key holds, as a keep sees it.
-    fn reader_key(&self) -> ReaderKey {
+    pub(crate) fn reader_key(&self) -> ReaderKey {
         let Some(key) = &self.reader else { return ReaderKey::Absent };
         let own = self.model.token.as_ref().map(Token::expose);
         if own.is_none() || key.text.as_deref() != own {

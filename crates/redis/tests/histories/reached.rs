@@ -154,7 +154,7 @@ fn followed(
     let moved = after.model.expires_at_ms != old_ms;
     let follows = moved && before.reader != after.reader;
     match alive.known {
-        Known::Exactly => see(follows && knows_ms > old_ms, "a witness makes a life longer"),
+        Known::Exactly => see(moved && knows_ms > old_ms, "a witness makes a life longer"),
         Known::AtMost => {
             see(follows && knows_ms < old_ms, "a worker that read a token makes its life shorter");
             let longer = knows_ms > old_ms + CLOCK_SLACK_MS;
