@@ -18,6 +18,8 @@ pub struct Facts {
     pub replicas: Option<u32>,
     /// Replicas that have to acknowledge a claim.
     pub required: u32,
+    /// Whether it would take writes without any replica: `min-replicas-to-write` is 0.
+    pub isolated_writes: Option<bool>,
     /// `maxmemory-policy`: anything but `noeviction` may delete a state.
     pub eviction: Option<String>,
     /// Whether an append-only file is kept.
@@ -184,6 +186,9 @@ impl Facts {
         self.version = version.or_else(|| field(info, "redis_version").map(ToOwned::to_owned));
         self.role = field(info, "role").map(ToOwned::to_owned);
         self.replicas = connected_replicas(info);
+        // Counted only where some are needed.
+        self.isolated_writes =
+            self.role.is_some().then_some(field(info, "min_slaves_good_slaves").is_none());
         self.eviction = field(info, "maxmemory_policy").map(ToOwned::to_owned);
         self.append_only = field(info, "aof_enabled").map(|flag| flag == "1");
     }

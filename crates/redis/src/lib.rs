@@ -5,6 +5,7 @@
 //! - `scripts`: the Lua sources; each applies one transition of the core crate atomically.
 //! - `reply`: what scripts and events say, in the core's types.
 //! - `settings`, `tls`, `place`: where Redis is, how to log in, how it is encrypted, and where a connection leads.
+//! - `sentinel`: which server is the primary, where Sentinels name it.
 //! - `link`: one connection, which is replaced when it breaks and never repairs itself behind a command's back.
 //! - `refusal`: what it means that Redis refuses, and what to do.
 //! - `episode`: what is said when it begins and when it ends.
@@ -39,6 +40,7 @@ mod redirect;
 mod refusal;
 mod reply;
 mod scripts;
+mod sentinel;
 mod settings;
 mod slots;
 mod store;
@@ -47,6 +49,7 @@ mod tls;
 pub use facts::{ClusterFacts, Facts, ShardFacts};
 pub use hindrance::Hindrance;
 pub use keys::Keys;
-pub use settings::{Access, Deployment, RedisAddress, RedisSettings};
+pub use sentinel::{SentinelFacts, Watched};
+pub use settings::{Access, Deployment, RedisAddress, RedisSettings, SentinelSettings};
 pub use store::{RedisStore, Replicas};
 pub use tls::{Tls, UselessFile};

@@ -16,12 +16,12 @@ use zhongkong_core::ports::StoreError;
 
 use crate::believed::Epochs;
 use crate::facts;
-use crate::place::Place;
+use crate::place::{Made, Place};
 use crate::refusal::{explain, is_demoted, is_forbidden};
 use crate::scripts::{Call, Operation};
 
 /// Long enough for a handshake over a slow network, short enough to leave most of a lease.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Above the time-out of `WAIT`, so that a slow replica is an answer and not a broken connection.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 const RECONNECT_BASE: Duration = Duration::from_millis(100);
@@ -53,6 +53,8 @@ struct Line {
     connection: MultiplexedConnection,
     /// Its number, so that a late failure of an old connection does not drop the new one.
     serial: u64,
+    /// How often the place had been left when it was made.
+    moves: u64,
     /// What it told of the epoch when it was made; empty where it told nothing, or is not asked.
     epoch: Arc<str>,
 }
@@ -84,17 +86,20 @@ impl Link {
     /// The connection.
     async fn line(&self) -> Result<Line, StoreError> {
         let mut slot = self.slot.lock().await;
-        if let Some(line) = &slot.line {
+        if let Some(line) = &slot.line
+            && line.moves == self.place.moves()
+        {
             return Ok(line.clone());
         }
+        slot.line = None;
         // Whoever waited for the lock while a connection failed shares its outcome, instead of trying in turn.
         if slot.not_before.is_some_and(|instant| Instant::now() < instant) {
             return Err(StoreError::Unavailable(slot.last_error.clone()));
         }
         match self.connect().await {
-            Ok((connection, epoch)) => {
+            Ok(((connection, moves), epoch)) => {
                 let serial = slot.serial + 1;
-                let line = Line { connection, serial, epoch: epoch.into() };
+                let line = Line { connection, serial, moves, epoch: epoch.into() };
                 *slot = Slot { line: Some(line.clone()), serial, ..Slot::default() };
                 Ok(line)
             }
@@ -108,12 +113,12 @@ impl Link {
     }
 
     /// A new connection, and what it tells of the epoch before anything else is sent on it; else why there is none.
-    async fn connect(&self) -> Result<(MultiplexedConnection, String), String> {
+    async fn connect(&self) -> Result<(Made, String), String> {
         let response_timeout = self.patience.unwrap_or(RESPONSE_TIMEOUT);
         let config = timeouts().set_response_timeout(Some(response_timeout));
-        let mut connection = self.place.connect(&config).await?;
+        let (mut connection, moves) = self.place.connect(&config).await?;
         if self.patience.is_some() {
-            return Ok((connection, String::new()));
+            return Ok(((connection, moves), String::new()));
         }
         let mut ask = redis::cmd("INFO");
         ask.arg(&["server", "replication"]);
@@ -126,7 +131,7 @@ impl Link {
         };
         let mut epochs = self.epochs();
         epochs.begin();
-        Ok((connection, epochs.hear(epoch)))
+        Ok(((connection, moves), epochs.hear(epoch)))
     }
 
     async fn forget(&self, serial: u64) {
@@ -154,7 +159,7 @@ impl Link {
         name: &'static str,
         pipe: &mut Pipeline,
     ) -> Result<Vec<RedisResult<Value>>, StoreError> {
-        let Line { mut connection, serial, .. } = line;
+        let Line { mut connection, serial, moves, .. } = line;
         let sent: RedisResult<Vec<RedisResult<Value>>> =
             pipe.ignore_errors().query_async(&mut connection).await;
         let seconds = begun.elapsed().as_secs_f64();
@@ -166,7 +171,8 @@ impl Link {
         match sent {
             Ok(results) => {
                 if results.iter().any(|result| result.as_ref().is_err_and(is_demoted)) {
-                    self.forget(serial).await;
+                    // Not only this connection, but every one that leads there.
+                    self.place.leave(moves);
                 }
                 Ok(results)
             }

@@ -12,6 +12,7 @@ use crate::node::Node;
 use crate::place::Place;
 use crate::redirect::{Redirect, answers, asking};
 use crate::scripts::{Call, Operation};
+use crate::sentinel::Sentinels;
 use crate::settings::{Deployment, RedisSettings};
 use crate::slots::slot_of;
 
@@ -29,7 +30,8 @@ impl Nodes {
     pub(crate) fn new(settings: &RedisSettings) -> Self {
         let access = Arc::new(settings.access.clone());
         let place = match &settings.deployment {
-            Deployment::Server(address) => Place::Server(access, address.clone()),
+            Deployment::Server(address) => Place::server(access, address.clone()),
+            Deployment::Sentinel(settings) => Place::named(access, Sentinels::new(settings)),
             Deployment::Cluster(seeds) => {
                 return Self::Cluster(Box::new(Cluster::new(access, seeds)));
             }

@@ -43,6 +43,7 @@ use crate::reply::{Reply, strange};
 use crate::scripts::{
     ABANDON, CLAIM, COMMIT, Call, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
 };
+use crate::sentinel::SentinelFacts;
 use crate::settings::RedisSettings;
 use crate::tls;
 
@@ -161,6 +162,17 @@ impl RedisStore {
         let nodes = self.nodes.primaries().borrow().clone();
         let shards = join_all(nodes.iter().map(|node| ShardFacts::of(node))).await;
         Some(ClusterFacts { shards, uncovered: cluster.uncovered() })
+    }
+
+    /// What each Sentinel tells; none where there are none.
+    pub async fn sentinels(&self) -> Vec<SentinelFacts> {
+        match &*self.nodes {
+            Nodes::Only(_, only) => match only.place.sentinels() {
+                Some(sentinels) => sentinels.facts().await,
+                None => Vec::new(),
+            },
+            Nodes::Cluster(_) => Vec::new(),
+        }
     }
 
     /// The identities of the workers that live.

@@ -7,7 +7,6 @@ use proptest_state_machine::StateMachineTest;
 use zhongkong_core::claim::ClaimRequest;
 use zhongkong_core::commit::CommitAnswer;
 use zhongkong_core::credential::Unit;
-use zhongkong_core::keep::ReaderKey;
 use zhongkong_core::ports::{Committed, Observed, Store, StoreError};
 use zhongkong_core::report::ReportRequest;
 use zhongkong_core::state::State;

@@ -1,5 +1,7 @@
 //! `check`: configuration, Redis, clock and the way to the upstream; one line each, and what to do about it.
 
+mod sentinel;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ const ROLES: &str = "deploy/redis/users.acl";
 #[serde(rename_all = "snake_case")]
 enum What {
     Configuration,
+    Sentinels,
     Redis,
     Acl,
     Writes,
@@ -118,6 +121,7 @@ impl What {
     const fn name(self, language: Language) -> &'static str {
         match self {
             Self::Configuration => language.say("configuration", "配置"),
+            Self::Sentinels => language.say("sentinels", "哨兵"),
             Self::Redis => language.say("redis", "Redis"),
             Self::Acl => language.say("acl", "权限"),
             Self::Writes => language.say("writes", "写入"),
@@ -166,16 +170,19 @@ fn configuration(loaded: &Loaded, language: Language) -> Vec<Finding> {
 async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Finding>> {
     let store = wiring::store(&config.redis);
     let id = config.credentials.first().map_or_else(|| "any".parse(), |c| Ok(c.id.clone()))?;
+    let sentinels = store.sentinels().await;
+    let mut findings = sentinel::findings(&sentinels, language);
     let facts = match store.facts(&Unit::access_token(id)).await {
         Ok(facts) => facts,
         Err(error) => {
             let error = error.to_string();
             let advice = unreachable(&error, &config.redis, language);
             let semicolon = language.semicolon();
-            return Ok(vec![wrong(What::Redis, format!("{error}{semicolon}{advice}"))]);
+            findings.push(wrong(What::Redis, format!("{error}{semicolon}{advice}")));
+            return Ok(findings);
         }
     };
-    let mut findings = vec![version(&facts, language)];
+    findings.push(version(&facts, language));
     findings.extend(hindrances(&facts, language));
     if facts.hindrances.contains(&Hindrance::Loading) {
         // It answers hardly anything else.
@@ -193,6 +200,14 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
     }
     findings.push(persistence(&facts, language));
     findings.push(replicas(&facts, &config.redis, language));
+    if !sentinels.is_empty() && facts.isolated_writes == Some(true) {
+        findings.push(warning(What::Replicas, language.say(
+            "min-replicas-to-write is 0: a primary that is cut off from its replicas takes writes that a failover loses; \
+             set min-replicas-to-write 1 and min-replicas-max-lag 10",
+            "min-replicas-to-write 为 0：与从节点失联的主节点仍接受写入，故障切换后会丢失；\
+             请设置 min-replicas-to-write 1 与 min-replicas-max-lag 10",
+        )));
+    }
     findings.extend(facts.now_ms.map(|now_ms| clock(now_ms, language)));
     Ok(findings)
 }
@@ -447,6 +462,7 @@ mod tests {
     fn the_names_in_json_are_those_of_the_english_lines() {
         for what in [
             What::Configuration,
+            What::Sentinels,
             What::Redis,
             What::Acl,
             What::Writes,
