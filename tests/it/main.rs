@@ -14,6 +14,7 @@
 //! - `encryption`: Redis over TLS, and over a Unix socket.
 //! - `sentinel`: what `check` and `keys` tell of Sentinels, their logins and encryption; failovers are in `faults`.
 //! - `cost`: what a refresh and an idle unit cost.
+//! - `acl`: the roles of Redis users that are shipped.
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `http`: the interface of a worker: scopes, tokens, bad requests.
@@ -23,6 +24,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
 
+mod acl;
 mod answers;
 mod architecture;
 mod commands;

@@ -5,6 +5,7 @@ use zhongkong_core::credential::Unit;
 
 use crate::hindrance::Hindrance;
 use crate::keys::Keys;
+use crate::node::Node;
 
 /// What `check` and `status` tell of Redis. What could not be learnt is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,15 +33,66 @@ pub struct Facts {
     pub denied: Option<Vec<String>>,
     /// What keeps it from taking writes now, and workers from noticing lost ones.
     pub hindrances: Vec<Hindrance>,
+    /// The cluster that it is a part of.
+    pub cluster: Option<ClusterFacts>,
+}
+
+/// What `check` and `status` tell of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterFacts {
+    /// Each primary, and what it says.
+    pub shards: Vec<ShardFacts>,
+    /// Slots that no primary has, as ranges.
+    pub uncovered: Option<String>,
+}
+
+/// A primary of a cluster. What could not be learnt is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardFacts {
+    /// `host:port`.
+    pub address: String,
+    /// Why it does not answer.
+    pub error: Option<String>,
+    /// `ok` or `fail`, as it says of the whole cluster.
+    pub state: Option<String>,
+    /// Replicas connected now.
+    pub replicas: Option<u32>,
+    /// A slot's move was begun and not ended, as the server writes it: `[93->-id]`.
+    pub moving: Vec<String>,
+}
+
+impl ShardFacts {
+    pub(crate) async fn of(node: &Node) -> Self {
+        let mut shard = Self { address: node.name.clone(), ..Self::default() };
+        let mut pipe = redis::pipe();
+        pipe.cmd("INFO").arg("replication");
+        pipe.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("NODES");
+        let results = match node.commands.send("facts", &mut pipe).await {
+            Ok(results) => results,
+            Err(error) => {
+                shard.error = Some(error.to_string());
+                return shard;
+            }
+        };
+        let texts = results.into_iter().map(|r| redis::from_redis_value::<String>(r.ok()?).ok());
+        let mut texts = texts.map(Option::unwrap_or_default);
+        let mut next = || texts.next().unwrap_or_default();
+        shard.replicas = connected_replicas(&next());
+        shard.state = field(&next(), "cluster_state").map(ToOwned::to_owned);
+        let nodes = next();
+        let myself = nodes.lines().find(|line| line.contains("myself")).unwrap_or_default();
+        let moving = myself.split(' ').filter(|word| word.starts_with('['));
+        shard.moving = moving.map(ToOwned::to_owned).collect();
+        shard
+    }
 }
 
 /// What the worker does in Redis: each command, whole, and the ACL rule that allows it.
 ///
 /// A command is never shortened: asked about one that is too short, Redis may read beyond its end, and crash.
-const NEEDS: [(&str, &str); 35] = [
+const NEEDS: [(&str, &str); 34] = [
     ("+evalsha", "EVALSHA 0000000000000000000000000000000000000000 0"),
     ("+info", "INFO server replication"),
-    (ROLE, "ROLE"),
     ("+time", "TIME"),
     ("+ping", "PING"),
     ("+multi", "MULTI"),
@@ -57,7 +109,7 @@ const NEEDS: [(&str, &str); 35] = [
     ("+del", "DEL $lock"),
     ("+pttl", "PTTL $reader"),
     ("+type", "TYPE $reader"),
-    ("+exists", "EXISTS $reader"),
+    ("+getrange", "GETRANGE $reader 0 1"),
     ("+zadd", "ZADD $workers 1 identity"),
     ("+zrem", "ZREM $workers identity"),
     ("+zremrangebyscore", "ZREMRANGEBYSCORE $workers -inf 1"),
@@ -74,8 +126,9 @@ const NEEDS: [(&str, &str); 35] = [
     ("+publish", "PUBLISH $events event"),
     ("+subscribe", "SUBSCRIBE $events"),
 ];
-/// Needed only where Sentinels name the primary.
-pub(crate) const ROLE: &str = "+role";
+/// What it does in a cluster beyond that.
+const CLUSTER_NEEDS: [(&str, &str); 2] =
+    [("+cluster|slots", "CLUSTER SLOTS"), ("+asking", "ASKING")];
 /// Stands for the rule that allows the keys, which bears their prefix.
 const KEYS: &str = "~";
 
@@ -90,7 +143,7 @@ end
 return redis.acl_check_cmd and denied or redis.error_reply('ERR it cannot be asked')";
 
 /// Appends the question what the worker's user may not do about `unit`; it changes nothing.
-pub(crate) fn ask_rights(pipe: &mut Pipeline, keys: &Keys, unit: &Unit) {
+pub(crate) fn ask_rights(pipe: &mut Pipeline, keys: &Keys, unit: &Unit, in_cluster: bool) {
     let word = |word: &str| match word {
         "$state" => keys.state(unit),
         "$lock" => keys.lock(unit),
@@ -102,8 +155,12 @@ pub(crate) fn ask_rights(pipe: &mut Pipeline, keys: &Keys, unit: &Unit) {
         word => word.to_owned(),
     };
     let commands: Vec<Vec<String>> =
-        NEEDS.iter().map(|(_, command)| command.split(' ').map(word).collect()).collect();
+        needs(in_cluster).map(|(_, command)| command.split(' ').map(word).collect()).collect();
     pipe.cmd("EVAL").arg(ASK).arg(0).arg(serde_json::json!(commands).to_string());
+}
+
+fn needs(in_cluster: bool) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    NEEDS.iter().chain(CLUSTER_NEEDS.iter().filter(move |_| in_cluster))
 }
 
 /// One field of the text that `INFO` returns.
@@ -158,7 +215,7 @@ impl Facts {
 
 /// The rules that grant what is denied in these places of [`NEEDS`], counted from 1.
 fn lacking(places: &[usize], keys: &Keys) -> Vec<String> {
-    let denied = || places.iter().filter_map(|place| NEEDS.get(place.checked_sub(1)?));
+    let denied = || places.iter().filter_map(|place| needs(true).nth(place.checked_sub(1)?));
     let all_denied = |rules: &[&str]| {
         rules.iter().all(|rule| denied().any(|(denied_rule, _)| denied_rule == rule))
     };

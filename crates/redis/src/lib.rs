@@ -9,8 +9,11 @@
 //! - `link`: one connection, which is replaced when it breaks and never repairs itself behind a command's back.
 //! - `refusal`: what it means that Redis refuses, and what to do.
 //! - `episode`: what is said when it begins and when it ends.
+//! - `believed`: whether what a connection tells of the epoch can be believed.
 //! - `lanes`: connections for claims, each used by one at a time.
-//! - `node`, `nodes`: one primary's connections; all primaries, and which of them has a key.
+//! - `node`: one primary's connections.
+//! - `slots`, `redirect`, `cluster`: a Redis Cluster: who has which slot, and what a server says that lacks it.
+//! - `nodes`: all primaries, and which of them has a key.
 //! - `store`: the port that the core crate asks for.
 //! - `inbox`: the stream in which readers leave reports.
 //! - `listen`: events and key tracking on a connection of their own.
@@ -18,6 +21,8 @@
 //! - `hindrance`: what keeps it from taking writes.
 //! - `fuzzing`, with the feature of that name: for the fuzzer.
 
+mod believed;
+mod cluster;
 mod episode;
 mod facts;
 #[cfg(feature = "fuzzing")]
@@ -31,15 +36,17 @@ mod listen;
 mod node;
 mod nodes;
 mod place;
+mod redirect;
 mod refusal;
 mod reply;
 mod scripts;
 mod sentinel;
 mod settings;
+mod slots;
 mod store;
 mod tls;
 
-pub use facts::Facts;
+pub use facts::{ClusterFacts, Facts, ShardFacts};
 pub use hindrance::Hindrance;
 pub use keys::Keys;
 pub use sentinel::{SentinelFacts, Watched};

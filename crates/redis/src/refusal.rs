@@ -31,6 +31,11 @@ pub(crate) fn is_out_of_memory(error: &RedisError) -> bool {
     error.code() == Some("OOM")
 }
 
+/// Whether Redis does not have the command, or not for this user.
+pub(crate) fn is_forbidden(error: &RedisError) -> bool {
+    ["NOPERM", "ERR"].iter().any(|code| error.code() == Some(code))
+}
+
 /// Whether Redis refuses everything, whoever asks.
 pub(crate) fn answers_nobody(error: &RedisError) -> bool {
     ["BUSY", "LOADING", "MASTERDOWN"].iter().any(|code| error.code() == Some(code))

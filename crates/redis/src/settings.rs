@@ -25,6 +25,8 @@ pub enum Deployment {
     Server(RedisAddress),
     /// The primary that Sentinels name.
     Sentinel(SentinelSettings),
+    /// A Redis Cluster, some of whose servers are at these hosts and ports; it names the others.
+    Cluster(Vec<(String, u16)>),
 }
 
 /// Sentinels, and the primary that they watch.

@@ -1,11 +1,14 @@
 //! The port that the core crate asks for, on Redis.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{RedisError, RedisResult, Value};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::clock::millis;
@@ -13,6 +16,7 @@ use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::force::{INVALIDATION_SPACING_MS, INVALIDATIONS_A_DAY, InvalidateAnswer};
 use zhongkong_core::keep::KeepAnswer;
+use zhongkong_core::life::{Alive, Known};
 use zhongkong_core::nature::Nature;
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
@@ -22,22 +26,22 @@ use zhongkong_core::report::{
     AFTER_MIDNIGHT_MS, Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX,
     STRAINED_SPACING_MAX_MS, alive_holds_ms,
 };
-use zhongkong_core::state::{Alive, OwnClaim, State};
-use zhongkong_core::token::Token;
+use zhongkong_core::state::{OwnClaim, State};
+use zhongkong_core::token::{TOKEN_MAX, Token};
 
 use crate::episode::Episode;
-use crate::facts::{self, Facts};
+use crate::facts::{self, ClusterFacts, Facts, ShardFacts};
 use crate::hindrance::{self, Hindrance};
 use crate::inbox::Inbox;
 use crate::keys::Keys;
 use crate::link::{describe, settled};
-use crate::listen::Listener;
+use crate::listen::listen;
 use crate::node::Node;
 use crate::nodes::Nodes;
 use crate::refusal::{answers_nobody, explain, is_demoted, is_out_of_memory};
 use crate::reply::{Reply, strange};
 use crate::scripts::{
-    ABANDON, CLAIM, COMMIT, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
+    ABANDON, CLAIM, COMMIT, Call, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
 };
 use crate::sentinel::SentinelFacts;
 use crate::settings::RedisSettings;
@@ -51,10 +55,13 @@ const BEAT_VALID_MS: u64 = 6_000;
 const BEAT_IN_FULL: &str =
     "#!lua flags=allow-oom\nreturn redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])";
 
+/// Units read one by one at once: those whose slot is on its way.
+const ALONE_AT_ONCE: usize = 16;
+
 /// How many replicas must acknowledge a claim before its request is sent (rule R10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replicas {
-    /// The highest number that was ever seen connected.
+    /// The highest number that was ever seen connected; of a cluster, the highest that every primary had.
     Auto,
     /// This many.
     Number(u32),
@@ -105,7 +112,8 @@ impl RedisStore {
         let mut facts = Facts { required, ..Facts::default() };
         let mut pipe = redis::pipe();
         pipe.cmd("INFO").cmd("CONFIG").arg(&["GET", "save"]).cmd("TIME");
-        facts::ask_rights(&mut pipe, &self.keys, unit);
+        let in_cluster = self.nodes.cluster().is_some();
+        facts::ask_rights(&mut pipe, &self.keys, unit, in_cluster);
         let mut results =
             self.nodes.send("facts", &self.keys.state(unit), &mut pipe).await?.into_iter();
         let info = results.next();
@@ -122,28 +130,43 @@ impl RedisStore {
         }
         facts.now_ms = results.next().and_then(|time| settled(Some(time)).ok()).and_then(millis_of);
         facts.read_rights(results.next(), &self.keys);
-        if !self.has_sentinels() {
-            facts.denied.iter_mut().for_each(|denied| denied.retain(|rule| rule != facts::ROLE));
-        }
         facts.hindrances = self.hindrances().await?;
+        facts.cluster = self.cluster().await;
         Ok(facts)
     }
 
-    /// What keeps Redis from taking writes now.
+    /// What keeps Redis from taking writes now, or one of its primaries.
     pub async fn hindrances(&self) -> Result<Vec<Hindrance>, StoreError> {
-        let mut pipe = redis::pipe();
-        hindrance::ask(&mut pipe);
-        let answers = self.nodes.send("hindrances", &self.keys.workers(), &mut pipe).await?;
-        Ok(hindrance::read(answers.into_iter()))
+        if let Some(cluster) = self.nodes.cluster() {
+            cluster.look_again().await?;
+        }
+        let nodes = self.nodes.primaries().borrow().clone();
+        let mut found = Vec::new();
+        for asked in join_all(nodes.iter().map(|node| hindrance::of(&node.commands))).await {
+            match asked {
+                Ok(hindrances) => found.extend(hindrances),
+                // A primary that is away is told as such.
+                Err(_) if self.nodes.cluster().is_some() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        found.dedup();
+        Ok(found)
     }
 
-    fn has_sentinels(&self) -> bool {
-        self.nodes.all().iter().any(|node| node.place.sentinels().is_some())
+    /// What kind of cluster this is; none if it is no cluster.
+    pub async fn cluster(&self) -> Option<ClusterFacts> {
+        let cluster = self.nodes.cluster()?;
+        // What is known already is told where nothing new can be found out.
+        cluster.look().await.ok();
+        let nodes = self.nodes.primaries().borrow().clone();
+        let shards = join_all(nodes.iter().map(|node| ShardFacts::of(node))).await;
+        Some(ClusterFacts { shards, uncovered: cluster.uncovered() })
     }
 
     /// What each Sentinel tells; none where there are none.
     pub async fn sentinels(&self) -> Vec<SentinelFacts> {
-        match self.nodes.all().first().and_then(|node| node.place.sentinels()) {
+        match self.nodes.sentinels() {
             Some(sentinels) => sentinels.facts().await,
             None => Vec::new(),
         }
@@ -216,8 +239,8 @@ impl RedisStore {
         unit: &Unit,
         arguments: &[String],
     ) -> Result<Reply, StoreError> {
-        let append = |pipe: &mut redis::Pipeline, known: bool| {
-            operation.call(pipe, &self.keys, unit, arguments, known);
+        let append = |pipe: &mut Pipeline, call: Call<'_>| {
+            operation.call(pipe, &self.keys, unit, arguments, call.known);
         };
         let results = self.nodes.run(operation, &self.keys.state(unit), false, append).await?;
         Reply::new(settled(results.into_iter().next())?)
@@ -234,32 +257,59 @@ impl RedisStore {
         Ok(self.highest.load(Ordering::Acquire))
     }
 
-    /// Looks which Redis this is, and how many replicas there are and were. Returns what it says of itself; empty where
-    /// that is refused.
+    /// Looks which Redis this is, and how many replicas there are and were.
     ///
     /// The highest number of replicas is kept in Redis until an operator deletes it: a stopped replica drops out of the
-    /// count of the connected ones, and must be missed all the same.
-    async fn look_around(&self) -> Result<String, StoreError> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("INFO").arg("server").arg("replication").cmd("GET").arg(self.keys.replicas());
-        let mut results =
-            self.nodes.send("replicas", &self.keys.replicas(), &mut pipe).await?.into_iter();
-        let info: Option<String> =
-            results.next().and_then(Result::ok).and_then(|v| redis::from_redis_value(v).ok());
-        let info = info.unwrap_or_default();
-        let connected = facts::connected_replicas(&info).unwrap_or(0);
-        let seen: Option<u32> = redis::from_redis_value(settled(results.next())?).unwrap_or(None);
-        if self.blind.is_news(info.is_empty()) && info.is_empty() {
+    /// count of the connected ones, and must be missed all the same. Of a cluster it is the highest that *every* primary
+    /// had at once: a primary that has more, for a while or for ever, makes no other one wait for as many.
+    async fn look_around(&self) -> Result<Around, StoreError> {
+        if let Some(cluster) = self.nodes.cluster() {
+            cluster.look_again().await?;
+        }
+        let nodes = self.nodes.primaries().borrow().clone();
+        let mut get = redis::cmd("GET");
+        get.arg(self.keys.replicas());
+        let key = self.keys.replicas();
+        let (infos, seen) = tokio::join!(
+            join_all(nodes.iter().map(|node| node.info())),
+            self.nodes.ask("replicas", &key, get)
+        );
+        let (mut around, mut connected, mut blind) = (Around::default(), Vec::new(), false);
+        for (node, info) in nodes.iter().zip(infos) {
+            match info {
+                Ok(info) => {
+                    blind |= info.is_empty();
+                    connected.push(facts::connected_replicas(&info).unwrap_or(0));
+                }
+                Err(error) => around.missing.push(format!("{}: {error}", node.name)),
+            }
+            around.epochs.extend(node.last_epoch());
+        }
+        match seen {
+            Ok(seen) => {
+                let seen: Option<u32> = redis::from_redis_value(seen).unwrap_or(None);
+                self.highest.store(seen.unwrap_or(0), Ordering::Release);
+            }
+            // What a primary that is away remembers, the others' units do without.
+            Err(_) if self.nodes.cluster().is_some() => {}
+            Err(error) => return Err(error),
+        }
+        if self.blind.is_news(blind) && blind {
             tracing::warn!(
                 "redis refuses INFO, as some managed ones do: the epoch rule is off, so that writes which a failover \
                  loses go unnoticed, and replicas are not waited for. Allow INFO to the worker's user if you can"
             );
         }
-        self.highest.store(seen.unwrap_or(0), Ordering::Release);
         self.highest_known.store(true, Ordering::Release);
+        if let Some(cluster) = self.nodes.cluster() {
+            around
+                .missing
+                .extend(cluster.uncovered().map(|slots| format!("slots {slots}: no primary")));
+        }
+        let least = connected.into_iter().min().filter(|_| around.missing.is_empty());
         // A number that could not be kept is seen again at the next beat.
-        self.remember(connected).await.ok();
-        Ok(info)
+        self.remember(least.unwrap_or(0)).await.ok();
+        Ok(around)
     }
 
     /// Replicas that acknowledged a claim, and those that had to.
@@ -312,15 +362,75 @@ impl RedisStore {
         }
         Ok(())
     }
+
+    /// The states of those `units` whose places are `places`, read together from `node`; none for one that it lacks.
+    async fn read_at(
+        &self,
+        node: &Node,
+        units: &[Unit],
+        places: &[usize],
+    ) -> Result<Vec<Option<Result<Reading, StoreError>>>, StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
+        for unit in places.iter().filter_map(|place| units.get(*place)) {
+            pipe.cmd("HGETALL").arg(self.keys.state(unit));
+            pipe.add_command(self.own_text(unit));
+        }
+        let mut results = node.commands.send("read", &mut pipe).await?.into_iter();
+        let (epoch, now_ms) = epoch_and_time(&mut results);
+        let epoch: Arc<str> = node.commands.believe(epoch).into();
+        let mut readings = Vec::with_capacity(places.len());
+        for unit in places.iter().filter_map(|place| units.get(*place)) {
+            let both: Vec<_> = results.by_ref().take(2).collect();
+            let key = self.keys.state(unit);
+            let reading = (!self.nodes.is_elsewhere(&key, node, &both)).then(|| {
+                let mut both = both.into_iter().map(|result| settled(Some(result)));
+                let mut next = || both.next().unwrap_or_else(|| settled(None));
+                reading_of((next(), next().ok()), now_ms, Arc::clone(&epoch))
+            });
+            readings.push(reading);
+        }
+        Ok(readings)
+    }
+
+    /// The state of a unit whose slot may be on its way.
+    async fn read_alone(&self, unit: &Unit) -> Result<Reading, StoreError> {
+        let key = self.keys.state(unit);
+        let mut pipe = redis::pipe();
+        pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME").cmd("HGETALL").arg(&key);
+        let mut results = self.nodes.send("read", &key, &mut pipe).await?.into_iter();
+        let (epoch, now_ms) = epoch_and_time(&mut results);
+        // The one key may be there already, and the other not.
+        let found = match self.nodes.ask("read", &key, self.own_text(unit)).await {
+            Err(StoreError::Refused(_)) => None,
+            found => Some(found?),
+        };
+        let epoch = epoch.unwrap_or_default().into();
+        reading_of((settled(results.next()), found), now_ms, epoch)
+    }
+
+    /// Asks for what readers find. What somebody wrote there is of any length; no token is as long as this.
+    fn own_text(&self, unit: &Unit) -> Cmd {
+        let mut get = redis::cmd("GETRANGE");
+        get.arg(self.keys.reader(unit)).arg(0).arg(TOKEN_MAX);
+        get
+    }
+}
+
+/// What [`RedisStore::look_around`] found.
+#[derive(Debug, Default)]
+struct Around {
+    epochs: BTreeSet<String>,
+    missing: Vec<String>,
 }
 
 #[async_trait]
 impl Store for RedisStore {
     async fn claim(&self, unit: &Unit, request: &ClaimRequest) -> Result<Claimed, StoreError> {
         let required = self.required().await?;
-        let arguments = claim_arguments(request);
-        let append = |pipe: &mut redis::Pipeline, known: bool| {
-            CLAIM.call(pipe, &self.keys, unit, &arguments, known);
+        let append = |pipe: &mut Pipeline, call: Call<'_>| {
+            let arguments = claim_arguments(request, call.epoch);
+            CLAIM.call(pipe, &self.keys, unit, &arguments, call.known);
             if required > 0 {
                 pipe.cmd("WAIT").arg(required).arg(WAIT_TIMEOUT_MS);
             }
@@ -356,8 +466,11 @@ impl Store for RedisStore {
         if let ClaimAnswer::Claimed { fence, invalidate, .. } = &mut answer {
             *invalidate = observed.state.invalidating == *fence;
         }
-        // A number that could not be remembered is seen again at the next claim.
-        self.remember(connected).await.ok();
+        // One primary of a cluster does not speak for all. A number that could not be remembered is seen again at the next
+        // claim.
+        if self.nodes.cluster().is_none() {
+            self.remember(connected).await.ok();
+        }
         Ok(Claimed { answer, observed, epoch, acknowledged, required })
     }
 
@@ -417,8 +530,7 @@ impl Store for RedisStore {
         unit: &Unit,
         alive: Option<Alive>,
     ) -> Result<(KeepAnswer, Observed), StoreError> {
-        let (fence, for_ms) = known_life(alive);
-        let mut reply = self.run(&KEEP, unit, &[fence, for_ms]).await?;
+        let mut reply = self.run(&KEEP, unit, &known_life(alive)).await?;
         let verdict = reply.text()?;
         let ttl = reply.text()?;
         let announce = reply.text()? == "1";
@@ -459,21 +571,60 @@ impl Store for RedisStore {
         Ok((answer, reply.observed()?))
     }
 
-    async fn read(&self, units: &[Unit]) -> Result<Reading, StoreError> {
-        let slot = units.first().map(|unit| self.keys.state(unit)).unwrap_or_default();
-        let mut pipe = redis::pipe();
-        pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
-        for unit in units {
-            pipe.cmd("HGETALL").arg(self.keys.state(unit));
-            pipe.cmd("EXISTS").arg(self.keys.reader(unit));
+    async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError> {
+        if units.is_empty() {
+            // Whoever has no units asks whether the store is there.
+            return self.now_ms("read").await.map(|_| Vec::new());
         }
-        let mut results = self.nodes.send("read", &slot, &mut pipe).await?.into_iter();
-        let info = results.next().and_then(Result::ok);
-        let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
-        let epoch = info.as_deref().and_then(facts::epoch).unwrap_or_default();
-        let now_ms = settled(results.next()).ok().and_then(millis_of).unwrap_or_default();
-        let read = units.iter().map(|_| state_and_key(&mut results)).collect();
-        Ok(Reading { epoch, now_ms, units: read })
+        if let Some(cluster) = self.nodes.cluster() {
+            cluster.look_again().await?;
+        }
+        let mut readings: Vec<Option<Result<Reading, StoreError>>> = vec![None; units.len()];
+        let mut left: Vec<usize> = (0..units.len()).collect();
+        // Once more together for those that turned out to be elsewhere.
+        for _ in 0..2 {
+            let mut groups: BTreeMap<String, (Arc<Node>, Vec<usize>)> = BTreeMap::new();
+            for place in std::mem::take(&mut left) {
+                match self.nodes.known_owner(&self.keys.state(&units[place])) {
+                    Some(node) => {
+                        let group = groups.entry(node.name.clone());
+                        group.or_insert_with(|| (node, Vec::new())).1.push(place);
+                    }
+                    None => left.push(place),
+                }
+            }
+            let read = groups.into_values().map(async |(node, places)| {
+                let read = self.read_at(&node, units, &places).await;
+                (places, read)
+            });
+            for (places, read) in join_all(read).await {
+                match (read, self.nodes.cluster()) {
+                    (Ok(read), _) => {
+                        for (place, reading) in places.into_iter().zip(read) {
+                            match reading {
+                                Some(reading) => readings[place] = Some(reading),
+                                None => left.push(place),
+                            }
+                        }
+                    }
+                    (Err(error), None) => return Err(error),
+                    (Err(error), Some(cluster)) => {
+                        cluster.suspect();
+                        for place in places {
+                            readings[place] = Some(Err(error.clone()));
+                        }
+                    }
+                }
+            }
+        }
+        let alone =
+            left.into_iter().map(async |place| (place, self.read_alone(&units[place]).await));
+        let mut alone = futures_util::stream::iter(alone).buffer_unordered(ALONE_AT_ONCE);
+        while let Some((place, reading)) = alone.next().await {
+            readings[place] = Some(reading);
+        }
+        let none = || Err(StoreError::Unavailable("no answer".to_owned()));
+        Ok(readings.into_iter().map(|reading| reading.unwrap_or_else(none)).collect())
     }
 
     async fn token(&self, unit: &Unit) -> Result<Option<Published>, StoreError> {
@@ -513,7 +664,10 @@ impl Store for RedisStore {
     }
 
     async fn beat(&self, worker: &Worker) -> Result<Beat, StoreError> {
-        let info = self.look_around().await?;
+        if let Some(cluster) = self.nodes.cluster() {
+            cluster.look().await?;
+        }
+        let Around { epochs, missing } = self.look_around().await?;
         let now_ms = self.now_ms("beat").await?;
         let workers = self.keys.workers();
         let mut pipe = redis::pipe();
@@ -545,8 +699,7 @@ impl Store for RedisStore {
         let mut living: Vec<String> =
             redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))?;
         living.sort();
-        let epoch = facts::epoch(&info).unwrap_or_default();
-        Ok(Beat { living, epoch })
+        Ok(Beat { living, epochs, missing })
     }
 
     async fn leave(&self, worker: &Worker) -> Result<(), StoreError> {
@@ -556,17 +709,12 @@ impl Store for RedisStore {
     }
 
     async fn listen(&self, hear: &(dyn Fn(Notice) + Send + Sync)) {
-        let nodes = self.nodes.all();
-        let listen = async |node: Arc<Node>| {
-            let place = Arc::clone(&node.place);
-            let listener = Listener { node, keys: &self.keys };
-            tokio::join!(listener.run(hear), place.follow());
-        };
-        futures_util::future::join_all(nodes.into_iter().map(listen)).await;
+        listen(&self.nodes, &self.keys, hear).await;
     }
 }
 
-fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
+/// The arguments on a connection that told this of the epoch.
+fn claim_arguments(request: &ClaimRequest, told: &str) -> Vec<String> {
     let ClaimRequest { worker, nonce, viewer, rules, alive } = request;
     let honours = match rules.nature {
         Nature::Rotating { honours } => honours,
@@ -574,7 +722,7 @@ fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
     };
     let none = OwnClaim { fence: 0, nonce: String::new(), epoch: String::new() };
     let own = viewer.memory.own.as_ref().unwrap_or(&none);
-    let (alive_fence, alive_for) = known_life(*alive);
+    let [alive_fence, alive_for, at_most] = known_life(*alive);
     vec![
         worker.name.to_string(),
         worker.identity.clone(),
@@ -592,7 +740,8 @@ fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
         own.epoch.clone(),
         alive_fence,
         alive_for,
-        viewer.epoch.clone(),
+        if told.is_empty() { viewer.epoch.clone() } else { told.to_owned() },
+        at_most,
     ]
 }
 
@@ -621,21 +770,36 @@ fn report_arguments(request: &ReportRequest) -> Vec<String> {
     ]
 }
 
-fn known_life(alive: Option<Alive>) -> (String, String) {
-    let alive = alive.unwrap_or(Alive { token_fence: 0, for_ms: 0 });
-    (alive.token_fence.to_string(), alive.for_ms.to_string())
+fn known_life(alive: Option<Alive>) -> [String; 3] {
+    let none = Alive { token_fence: 0, for_ms: 0, known: Known::Exactly };
+    let Alive { token_fence, for_ms, known } = alive.unwrap_or(none);
+    let at_most = String::from(if known == Known::AtMost { "1" } else { "" });
+    [token_fence.to_string(), for_ms.to_string(), at_most]
 }
 
-/// One unit of a reading: its state, and whether readers find a token.
-fn state_and_key(
-    results: &mut impl Iterator<Item = RedisResult<Value>>,
-) -> Result<(State, bool), StoreError> {
-    let (state, key) = (settled(results.next()), settled(results.next()));
+/// What `INFO` and `TIME` answered.
+fn epoch_and_time(results: &mut impl Iterator<Item = RedisResult<Value>>) -> (Option<String>, u64) {
+    let info = results.next().and_then(Result::ok);
+    let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
+    let now_ms = settled(results.next()).ok().and_then(millis_of).unwrap_or_default();
+    (info.as_deref().and_then(facts::epoch), now_ms)
+}
+
+/// One unit: its state, and whether readers find just its token. A key of another type answers with an error: readers find
+/// no token there either.
+fn reading_of(
+    (state, key): (Result<Value, StoreError>, Option<Value>),
+    now_ms: u64,
+    epoch: Arc<str>,
+) -> Result<Reading, StoreError> {
     let fields: Vec<(String, String)> =
         redis::from_redis_value(state?).map_err(|_| strange("a state that is no hash of text"))?;
     let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let published = redis::from_redis_value(key?).unwrap_or(false);
-    Ok((State::from_fields(fields).without_token(), published))
+    let state = State::from_fields(fields);
+    let found: Option<Vec<u8>> = key.and_then(|value| redis::from_redis_value(value).ok());
+    let own = state.token.as_ref().map(|token| token.expose().as_bytes());
+    let published = own.is_some() && found.as_deref() == own;
+    Ok(Reading { state: state.without_token(), published, now_ms, epoch })
 }
 
 /// The answer of `TIME`, in milliseconds.

@@ -211,7 +211,7 @@ fn place(config: &Config) -> (Deployment, u16) {
 fn watch(config: &Config) -> Access {
     match &config.redis.deployment {
         Deployment::Sentinel(SentinelSettings { access, .. }) => access.clone(),
-        Deployment::Server(_) => Access::default(),
+        Deployment::Server(_) | Deployment::Cluster(_) => Access::default(),
     }
 }
 

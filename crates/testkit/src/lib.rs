@@ -14,6 +14,7 @@
 //! - [`sentinel`]: Sentinels, which make another redis-server the primary.
 //! - [`server`], [`redis_clock`], [`authority`], [`subscription`]: a redis-server, the time it believes, its certificates,
 //!   and what is said on it.
+//! - [`redis_cluster`]: several of them that share the keys.
 //! - [`http`], [`wait`], [`process`], [`ports`]: the tools below.
 
 #![expect(
@@ -33,6 +34,7 @@ pub mod proxy;
 pub mod reader;
 pub mod recorder;
 pub mod redis_clock;
+pub mod redis_cluster;
 pub mod sentinel;
 pub mod server;
 pub mod subscription;
@@ -50,6 +52,7 @@ pub use proxy::{Proxy, Way};
 pub use reader::{BadRead, Counts, Finding, Reader};
 pub use recorder::Recorder;
 pub use redis_clock::RedisClock;
+pub use redis_cluster::RedisCluster;
 pub use sentinel::Sentinels;
 pub use server::RedisServer;
 pub use subscription::Subscription;

@@ -26,10 +26,12 @@ impl Coordinator {
     pub(super) fn beaten(&mut self, beaten: Result<Beat, StoreError>) {
         self.beating = false;
         match beaten {
-            Ok(Beat { living, epoch }) => {
-                self.enter(&epoch);
+            Ok(Beat { living, epochs, missing }) => {
+                let news = self.world.epochs.hear_all(&epochs);
+                self.reread(news);
                 let away = self.trouble.is_some();
                 self.store_is(true);
+                self.tell_missing(missing);
                 metrics::gauge!("zhongkong_workers").set(living.len() as f64);
                 let changed = living != self.world.living;
                 if changed {
@@ -67,6 +69,22 @@ impl Coordinator {
             _ => {}
         }
         self.trouble = Some(error.clone());
+    }
+
+    /// Says what of Redis does not answer, once for as long as it is the same.
+    fn tell_missing(&mut self, missing: Vec<String>) {
+        if missing == self.told_missing {
+            return;
+        }
+        if missing.is_empty() {
+            tracing::info!("all of redis answers again");
+        } else {
+            tracing::warn!(
+                missing = missing.join("; "),
+                "a part of redis does not answer: no refresh of the units there; all others are refreshed as ever"
+            );
+        }
+        self.told_missing = missing;
     }
 
     /// Whether Redis answers, and does what is asked.

@@ -108,7 +108,9 @@ impl Stage {
 
     /// The server's epoch as it is now.
     pub(crate) fn epoch(&self) -> String {
-        self.runtime.block_on(self.store.read(&[])).unwrap().epoch
+        let unit = zhongkong_core::credential::Unit::access_token("any".parse().unwrap());
+        let mut readings = self.runtime.block_on(self.store.read(&[unit])).unwrap();
+        readings.pop().unwrap().unwrap().epoch.to_string()
     }
 
     /// What was said on the channel since the last time.

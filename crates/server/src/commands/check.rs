@@ -24,6 +24,9 @@ const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 /// Rights without which a worker works, and says what it then cannot notice.
 const DISPENSABLE: [&str; 3] = ["+info", "+wait", "+client|tracking"];
 
+/// Where there is a role with all that a worker needs.
+const ROLES: &str = "deploy/redis/users.acl";
+
 /// What is looked at; programs may rely on the names in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -172,10 +175,8 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
     let facts = match store.facts(&Unit::access_token(id)).await {
         Ok(facts) => facts,
         Err(error) => {
-            let advice = language.say(
-                "see that Redis runs there, and that [redis] in the configuration is right",
-                "请确认 Redis 已在该地址运行，且配置中的 [redis] 正确",
-            );
+            let error = error.to_string();
+            let advice = unreachable(&error, &config.redis, language);
             let semicolon = language.semicolon();
             findings.push(wrong(What::Redis, format!("{error}{semicolon}{advice}")));
             return Ok(findings);
@@ -216,10 +217,32 @@ fn hindrances(facts: &Facts, language: Language) -> impl Iterator<Item = Finding
     facts.hindrances.iter().map(move |hindrance| {
         let text = hindrance::in_words(*hindrance, language);
         match hindrance {
-            Hindrance::NoEpoch => warning(What::Epoch, text),
+            Hindrance::NoEpoch | Hindrance::EpochFlaps => warning(What::Epoch, text),
             _ => wrong(What::Writes, text),
         }
     })
+}
+
+/// What to do about a Redis to which there is no connection.
+fn unreachable(error: &str, config: &RedisConfig, language: Language) -> String {
+    // Any other right can be asked for on a connection; this one is part of making it.
+    if error.contains("no permissions") && error.contains("'select'") {
+        let lacks = language.say(
+            "another database than 0 takes a right of its own; as an administrator, grant it",
+            "使用 0 以外的数据库需要单独授权；请以管理员身份授权",
+        );
+        return format!("{lacks}{}ACL SETUSER {} +select", language.colon(), user(config));
+    }
+    let advice = language.say(
+        "see that Redis runs there, and that [redis] in the configuration is right",
+        "请确认 Redis 已在该地址运行，且配置中的 [redis] 正确",
+    );
+    advice.to_owned()
+}
+
+/// The user that the worker logs in as.
+fn user(config: &RedisConfig) -> &str {
+    config.access.username.as_deref().unwrap_or("default")
 }
 
 /// What the worker's user lacks, as an administrator would grant it.
@@ -236,12 +259,26 @@ fn acl(facts: &Facts, config: &RedisConfig, language: Language) -> Finding {
     if denied.is_empty() {
         return ok(What::Acl, language.say("the worker may do what it needs", "worker 权限齐全"));
     }
-    let user = config.access.username.as_deref().unwrap_or("default");
-    let lacks = language.say(
-        "the worker's user lacks rights; as an administrator, grant them, and check again",
-        "worker 用户权限不足；请以管理员身份授权后再次检查",
-    );
-    let text = format!("{lacks}{}ACL SETUSER {user} {}", language.colon(), denied.join(" "));
+    let user = user(config);
+    let mut text = match language {
+        Language::English => format!(
+            "the user {user} lacks rights that a worker needs; log in as the role worker of {ROLES}, \
+             or as an administrator grant them, and check again"
+        ),
+        Language::Chinese => format!(
+            "用户 {user} 缺少 worker 所需的权限；请以 {ROLES} 中的 worker 角色登录，或以管理员身份授权后再次检查"
+        ),
+    };
+    if denied.iter().any(|rule| rule == "+eval") {
+        // Redis answers such a question to scripts alone.
+        text.push_str(
+            language.say(
+                ", since it alone lets the others be asked for",
+                "（此权限也用于查询其余权限）",
+            ),
+        );
+    }
+    let text = format!("{text}{}ACL SETUSER {user} {}", language.colon(), denied.join(" "));
     if denied.iter().all(|rule| DISPENSABLE.contains(&rule.as_str())) {
         warning(What::Acl, text)
     } else {
@@ -307,9 +344,14 @@ fn version(facts: &Facts, language: Language) -> Finding {
 
 fn persistence(facts: &Facts, language: Language) -> Finding {
     match (facts.append_only, facts.snapshots) {
-        (None, _) | (Some(false), None) => warning(What::Persistence, language.say(
-            "unknown; allow INFO and CONFIG GET to the worker's user, or see to it that appendonly is yes",
-            "未知；请允许 worker 用户执行 INFO 与 CONFIG GET，或自行确认已设置 appendonly yes",
+        (None, _) => warning(What::Persistence, language.say(
+            "unknown, since INFO is refused; allow it to the worker's user, or see to it that appendonly is yes",
+            "INFO 被拒绝，无法得知；请允许 worker 用户执行 INFO，或自行确认已设置 appendonly yes",
+        )),
+        // Not advised is CONFIG GET: it shows passwords.
+        (Some(false), None) => warning(What::Persistence, language.say(
+            "no append-only file, and CONFIG GET is refused, which tells of snapshots; set appendonly yes, or see to it that there are snapshots",
+            "未启用 AOF；CONFIG GET 被拒绝，无法得知是否有 RDB。请设置 appendonly yes，或自行确认有 RDB 快照",
         )),
         (Some(true), _) => ok(What::Persistence, "appendonly"),
         (Some(false), Some(false)) => warning(What::Persistence, language.say(

@@ -112,6 +112,11 @@ fn client(config: &RedisConfig) -> String {
     words.push(match deployment {
         Deployment::Server(address) => to(address),
         Deployment::Sentinel(sentinels) => format!("$({})", ask(sentinels)),
+        // Any of them leads to the one that has the key.
+        Deployment::Cluster(hosts) => {
+            let any = hosts.first().map(|(host, port)| to(&RedisAddress::Tcp(host.clone(), *port)));
+            format!("{} -c", any.unwrap_or_default())
+        }
     });
     if *database != 0 {
         words.push(format!("-n {database}"));

@@ -3,7 +3,7 @@
 use comfy_table::{ContentArrangement, Table};
 use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::outlook::Rules;
-use zhongkong_core::ports::Store;
+use zhongkong_core::ports::{Reading, Store};
 
 use super::target::anybody;
 use crate::config::Config;
@@ -40,13 +40,13 @@ pub(crate) async fn status(
     let mut reports = Vec::with_capacity(units.len());
     let mut exit = Exit::Done;
     for chunk in units.chunks(READ_AT_ONCE) {
-        let reading = match store.read(chunk).await {
-            Ok(reading) => reading,
+        let readings = match store.read(chunk).await {
+            Ok(readings) => readings,
             Err(error) => return Ok(complain_of_redis(&error, language)),
         };
-        for (unit, read) in chunk.iter().zip(&reading.units) {
-            let (state, _) = match read {
-                Ok(read) => read,
+        for (unit, read) in chunk.iter().zip(readings) {
+            let Reading { state, now_ms, epoch, .. } = match read {
+                Ok(reading) => reading,
                 Err(error) => {
                     complain(&format!("{unit}: its state cannot be read: {error}"));
                     exit = Exit::Failed;
@@ -59,13 +59,12 @@ pub(crate) async fn status(
             }
             let credential = config.credentials.iter().find(|c| c.id == unit.id);
             let provider = credential.map(|credential| credential.provider.name());
-            let now_ms = reading.now_ms;
             let shown = state.clone().without_refusals_of_the_dead(now_ms, &living);
             let mut report = UnitReport::new(unit, provider, &shown, now_ms, language);
             if let Some(credential) = credential {
                 let rules = Rules::new(credential.provider.nature(), &credential.timing);
-                let outlook = state.outlook(reading.now_ms, &anybody(&reading.epoch), &rules);
-                report.refresh_in = next_refresh(&outlook, reading.now_ms);
+                let outlook = state.outlook(now_ms, &anybody(&epoch), &rules);
+                report.refresh_in = next_refresh(&outlook, now_ms);
             }
             // Whom the refusal concerns may be everybody there is.
             let retry_in = report.error.as_ref().map_or(0, |error| error.retry_in);

@@ -204,7 +204,7 @@ mod tests {
             ("redis+sentinel://h1,h2/mymaster/s3cret", "the database a number"),
             ("redis+sentinel://h1,:s3cret/mymaster", "a port that is no number"),
             ("redis+sentinel://h1,,h2/mymaster", "must hold a host"),
-            ("redis+cluster://h1:7000,h2:7001", "is not in this version"),
+            ("redis+cluster://h1:7000,h2:7001/1", "a cluster has but one"),
             ("http://h", "must begin with redis://, rediss://, unix://, redis+sentinel:// or"),
             ("redis://:s3cret@h:port", "a port that is no number"),
             ("redis://:s3cret@h:0", "a port that is no number"),

@@ -13,7 +13,8 @@ const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 /// The most Sentinels that are asked.
 const SENTINELS_MAX: usize = 16;
-const SCHEMES: &str = "redis://, rediss://, unix://, redis+sentinel:// or rediss+sentinel://";
+const SCHEMES: &str =
+    "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// (over TLS: rediss+…)";
 
 /// What the URL says.
 #[derive(Debug)]
@@ -42,11 +43,10 @@ pub(super) fn location(raw: Raw<'_>) -> Result<Location, String> {
         "redis" => server(rest, false),
         "rediss" => server(rest, true),
         "unix" => socket(rest),
+        "redis+cluster" => cluster(rest, false),
+        "rediss+cluster" => cluster(rest, true),
         "redis+sentinel" => sentinel(rest, false),
         "rediss+sentinel" => sentinel(rest, true),
-        "redis+cluster" | "rediss+cluster" => {
-            Err(format!("{scheme}:// is not in this version; use {SCHEMES}"))
-        }
         _ => Err(format!("must begin with {SCHEMES}")),
     }
 }
@@ -58,6 +58,24 @@ fn server(rest: &str, encrypted: bool) -> Result<Location, String> {
     let Ok([(host, port)]) = <[_; 1]>::try_from(hosts) else { return Err(wanted.to_owned()) };
     let deployment = Deployment::Server(RedisAddress::Tcp(host, port.unwrap_or(PORT)));
     Ok(Location { deployment, database, username, password, encrypted })
+}
+
+fn cluster(rest: &str, encrypted: bool) -> Result<Location, String> {
+    let Parts { username, password, hosts, path } = Parts::of(rest)?;
+    if database(path) != Some(0) {
+        return Err(
+            "must be redis+cluster://host:port,host:port without a database: a cluster has but one"
+                .to_owned(),
+        );
+    }
+    let hosts = hosts.into_iter().map(|(host, port)| (host, port.unwrap_or(PORT))).collect();
+    Ok(Location {
+        deployment: Deployment::Cluster(hosts),
+        database: 0,
+        username,
+        password,
+        encrypted,
+    })
 }
 
 /// The login is that of the primary.
@@ -166,13 +184,20 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_a_host_and_a_port_or_a_socket() {
+    fn a_server_is_a_host_and_a_port_or_a_socket_and_a_cluster_several_hosts() {
         let tcp = |host: &str, port| Deployment::Server(RedisAddress::Tcp(host.to_owned(), port));
         assert_eq!(understood("redis://store"), (tcp("store", 6379), 0));
         assert_eq!(understood("redis://Store_1:6380/"), (tcp("store_1", 6380), 0));
         assert_eq!(understood("redis://10.0.0.7/15"), (tcp("10.0.0.7", 6379), 15));
         assert_eq!(understood("redis://u:p@[fd00::7]:6380/1"), (tcp("fd00::7", 6380), 1));
         assert_eq!(understood("redis://[::1]"), (tcp("::1", 6379), 0));
+        let at = |host: &str, port| (host.to_owned(), port);
+        let hosts = vec![at("h1", 7000), at("fd00::7", 6379)];
+        assert_eq!(
+            understood("redis+cluster://u:p@h1:7000,[fd00::7]"),
+            (Deployment::Cluster(hosts), 0)
+        );
+        assert!(location(Raw::Variable("rediss+cluster://h1/0")).unwrap().encrypted);
         let unix = |path: &str| Deployment::Server(RedisAddress::Unix(path.into()));
         assert_eq!(understood("unix:///run/redis.sock"), (unix("/run/redis.sock"), 0));
         assert_eq!(understood("unix:///a%20b?db=7"), (unix("/a b"), 7));
