@@ -21,7 +21,7 @@ async fn a_redis_that_is_killed_and_restarted_empty_is_filled_again() {
     assert_eq!(cluster.token().await, None);
     settled_again(&cluster).await;
     // One fetch for the missing token, and one that settles the doubt of a cold start.
-    assert_eq!(cluster.simulator.calls(APP_ID), calls + 2);
+    assert_eq!(cluster.simulator.calls(APP_ID), calls + 2, "{}", cluster.tails());
     assert_eq!(cluster.simulator.max_overlap(APP_ID), 1);
     for worker in cluster.workers_mut() {
         assert!(worker.is_running() && worker.is_ready().await);
