@@ -88,6 +88,7 @@ impl ShardFacts {
 }
 
 /// What the worker does in Redis: each command, whole, and the ACL rule that allows it.
+/// The role `worker` of `deploy/redis/users.acl` may do the same.
 ///
 /// A command is never shortened: asked about one that is too short, Redis may read beyond its end, and crash.
 const NEEDS: [(&str, &str); 34] = [
