@@ -15,6 +15,7 @@
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `http`: the interface of a worker: scopes, tokens, bad requests.
+//! - `metrics`: what Prometheus scrapes.
 //! - `secrecy`: no secret and no token leaves.
 //! - `readers`: the code of the readers' guide, in each of its languages.
 //! - `architecture`: the shape of the tree.
@@ -30,6 +31,7 @@ mod faults;
 mod http;
 mod life;
 mod managed;
+mod metrics;
 mod pressure;
 mod readers;
 mod refusals;
