@@ -16,10 +16,13 @@ pub(super) fn shipped(file: &str) -> PathBuf {
     super::root().join("deploy").join(file)
 }
 
-/// Runs promtool, which comes with Prometheus.
-pub(super) async fn promtool(arguments: &[&str]) -> Output {
-    let output = command("promtool").args(arguments).current_dir(shipped("prometheus")).output();
-    output.await.unwrap()
+/// Runs promtool, which comes with Prometheus, and panics with what it said if it found anything wrong.
+pub(super) async fn promtool(arguments: &[&str], input: impl Into<Stdio>) {
+    let mut command = command("promtool");
+    command.args(arguments).current_dir(shipped("prometheus")).stdin(input);
+    let Output { status, stdout, stderr } = command.output().await.unwrap();
+    let said = String::from_utf8_lossy(&stdout) + String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{arguments:?}: {status}: {said}");
 }
 
 /// A Prometheus of one's own, ended on drop.
