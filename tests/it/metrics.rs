@@ -152,6 +152,29 @@ fn each_alert_has_a_case_in_which_it_fires_and_a_section_that_says_what_to_do() 
 }
 
 #[test]
+fn each_panel_that_a_section_looks_at_is_on_the_board() {
+    let titles: BTreeSet<String> = board().into_iter().map(|(title, _)| title).collect();
+    for (page, word, open, close) in
+        [("docs/alerts.md", "panel", '"', '"'), ("docs/alerts.zh-CN.md", "面板", '“', '”')]
+    {
+        let page = std::fs::read_to_string(root().join(page)).unwrap();
+        let lines = page.lines().filter(|line| line.contains(word));
+        let named: BTreeSet<&str> = lines
+            .flat_map(|line| {
+                let (_, rest) = line.split_once(word).unwrap();
+                rest.split(open).skip(1).step_by(if open == close { 2 } else { 1 })
+            })
+            .map(|quoted| quoted.split(close).next().unwrap())
+            .collect();
+        assert!(named.len() > 5, "{named:?}");
+        for title in named {
+            // A section may leave out what a title says of its unit or its extent.
+            assert!(titles.iter().any(|known| known.starts_with(title)), "no panel: {title}");
+        }
+    }
+}
+
+#[test]
 fn the_rules_know_each_code_that_one_worker_alone_may_be_refused_with() {
     let rules = rules();
     for code in 1..100_000 {
