@@ -15,7 +15,7 @@ use zhongkong_simulator::{FaultKind, Pool, Scope};
 use zhongkong_testkit::{APP_ID, Cluster, PATIENCE, wait_until};
 
 use self::prometheus::{Prometheus, promtool, shipped};
-use crate::setup::{cluster, force, refresh_at, settled_again, until};
+use crate::setup::{cluster, first_worker, force, refresh_at, settled_again, until, until_refused};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -66,7 +66,8 @@ async fn much_happens(cluster: &Cluster) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_prometheus_gets_data_for_every_panel_and_fires_and_ends_an_alert() {
-    let cluster = cluster().workers(3).own_callers().start().await;
+    // So long that a worker which is refused once is not refused again while that is waited for.
+    let cluster = cluster().workers(3).own_callers().life(PATIENCE * 10).start().await;
     cluster.settle().await;
     let prometheus = Prometheus::start(&cluster).await;
     // The rises of counters are what is asked for, so their first values come first.
@@ -75,12 +76,22 @@ async fn a_real_prometheus_gets_data_for_every_panel_and_fires_and_ends_an_alert
     })
     .await;
     much_happens(&cluster).await;
-    let not_allowed = ("ZhongkongIpNotAllowed".to_owned(), "critical".to_owned());
-    assert!(!prometheus.firing().await.contains(&not_allowed));
+    // One worker alone is refused: the others refresh, and the status says nothing of it.
+    let not_allowed = |severity: &str| ("ZhongkongIpNotAllowed".to_owned(), severity.to_owned());
+    assert!(!prometheus.firing().await.contains(&not_allowed("warning")));
+    let first = first_worker(&cluster).await;
+    let others = (1..=3).filter(|n| n - 1 != first).map(|n| cluster.caller_of(n)).collect();
+    cluster.simulator.set_whitelist(APP_ID, Some(others)).unwrap();
+    until_refused(&cluster).await;
+    wait_until("one worker's refusal is told of", PATIENCE, async || {
+        let firing = prometheus.firing().await;
+        firing.contains(&not_allowed("warning")) && !firing.contains(&not_allowed("critical"))
+    })
+    .await;
     cluster.simulator.set_whitelist(APP_ID, Some(Vec::new())).unwrap();
     force(&cluster).await;
-    wait_until("the alert fires", PATIENCE, async || {
-        prometheus.firing().await.contains(&not_allowed)
+    wait_until("nobody is allowed", PATIENCE, async || {
+        prometheus.firing().await.contains(&not_allowed("critical"))
     })
     .await;
 
@@ -110,7 +121,7 @@ async fn a_real_prometheus_gets_data_for_every_panel_and_fires_and_ends_an_alert
 
     cluster.simulator.set_whitelist(APP_ID, None).unwrap();
     wait_until("the alert is over", PATIENCE, async || {
-        !prometheus.firing().await.contains(&not_allowed)
+        !prometheus.firing().await.contains(&not_allowed("critical"))
     })
     .await;
 }
