@@ -17,6 +17,7 @@
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `http`: the interface of a worker: scopes, tokens, bad requests.
+//! - `metrics`: what Prometheus scrapes, the rules and the board that read it, and what to do about an alert.
 //! - `secrecy`: no secret and no token leaves.
 //! - `readers`: the code of the readers' guide, in each of its languages.
 //! - `architecture`: the shape of the tree.
@@ -34,6 +35,7 @@ mod faults;
 mod http;
 mod life;
 mod managed;
+mod metrics;
 mod pressure;
 mod readers;
 mod refusals;

@@ -172,7 +172,7 @@ impl Coordinator {
             epochs: Epochs::default(),
         };
         let mut units = Units::default();
-        units.reload(credentials, &world);
+        drop(units.reload(credentials, &world));
         let probes = (settings.max_concurrent / 8).max(1);
         let refreshes = Lane::new(settings.max_concurrent.saturating_sub(2 * probes).max(1));
         let (events, _) = broadcast::channel(EVENTS);

@@ -21,6 +21,11 @@ impl Coordinator {
             return;
         }
         self.beating = true;
+        let Self { units, world, telemetry, .. } = &*self;
+        telemetry.seen_together(units.iter().filter_map(|slot| {
+            let (state, _) = slot.keeper.view(world.now)?;
+            Some((slot.unit.kind, state))
+        }));
         let (store, worker) = (Arc::clone(&self.store), self.settings.worker.clone());
         self.tasks.spawn(async move { Done::Beaten(store.beat(&worker).await) });
     }
