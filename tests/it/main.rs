@@ -12,6 +12,7 @@
 //! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
 //! - `encryption`: Redis over TLS, and over a Unix socket.
+//! - `sentinel`: what `check` and `keys` tell of Sentinels, their logins and encryption; failovers are in `faults`.
 //! - `cost`: what a refresh and an idle unit cost.
 //! - `acl`: the roles of Redis users that are shipped.
 //! - `commands`: what the command line answers.
@@ -42,5 +43,6 @@ mod refusals;
 mod reports;
 mod schedule;
 mod secrecy;
+mod sentinel;
 mod setup;
 mod store;

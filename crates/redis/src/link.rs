@@ -239,8 +239,10 @@ pub(crate) fn settled(result: Option<RedisResult<Value>>) -> Result<Value, Store
     }
 }
 
-/// An error's text, on one line.
+/// An error's text, on one line, and without the arguments that a server repeats of a command that it does not know: of a
+/// login, one of them is the password.
 pub(crate) fn describe(error: &RedisError) -> String {
     let text = error.to_string();
-    text.lines().next().unwrap_or_default().trim().to_owned()
+    let line = text.lines().next().unwrap_or_default();
+    line.split(", with args").next().unwrap_or_default().trim().to_owned()
 }

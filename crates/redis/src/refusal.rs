@@ -72,6 +72,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_server_repeats_of_a_login_is_not_told() {
+        let line =
+            "ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' 's3cret' ";
+        let told = explain(&refused(line));
+        assert!(told.contains("unknown command 'HELLO'") && !told.contains("s3cret"), "{told}");
+    }
+
+    #[test]
     fn a_demoted_primary_is_known_by_what_it_says() {
         for line in [
             "READONLY You can't write against a read only replica.",

@@ -36,6 +36,15 @@ struct Answer {
     primary: RedisAddress,
 }
 
+/// Answers as they come.
+#[derive(Debug, Default)]
+struct Poll {
+    asked: usize,
+    answers: usize,
+    /// The most recent.
+    best: Option<Answer>,
+}
+
 /// The primary.
 #[derive(Debug)]
 pub(crate) struct Named {
@@ -90,27 +99,18 @@ impl Sentinels {
         Box::pin(async move {
             let mut asked: FuturesUnordered<_> =
                 self.each.iter().map(|(address, link)| self.ask(address, link)).collect();
-            let (mut best, mut answers, mut failures) = (None::<Answer>, 0, Vec::new());
+            let mut poll = Poll { asked: self.each.len(), ..Poll::default() };
+            let mut failures = Vec::new();
             while let Some(answer) = asked.next().await {
                 match answer {
-                    Ok(answer) => {
-                        answers += 1;
-                        if best.as_ref().is_none_or(|best| answer.recency > best.recency) {
-                            best = Some(answer);
-                        }
-                    }
+                    Ok(answer) => poll.add(answer),
                     Err(why) => failures.push(why),
                 }
-                // An answer from before the last one is believed only if nobody knows better.
-                let known = self.last();
-                let recent = best.as_ref().is_some_and(|best| {
-                    known.as_ref().is_none_or(|known| best.recency >= known.recency)
-                });
-                if recent && answers * 2 > self.each.len() {
+                if poll.is_decided(self.last().as_ref()) {
                     break;
                 }
             }
-            let Some(answer) = best else {
+            let Some(answer) = poll.best else {
                 let why = format!("no sentinel names the primary: {}", failures.join("; "));
                 let Some(last) = self.last() else { return Err(why) };
                 if self.silent.is_news(true) {
@@ -207,6 +207,62 @@ impl Sentinels {
     }
 }
 
+impl Poll {
+    fn add(&mut self, answer: Answer) {
+        self.answers += 1;
+        if self.best.as_ref().is_none_or(|best| answer.recency > best.recency) {
+            self.best = Some(answer);
+        }
+    }
+
+    /// Whether more than half have answered, and nothing older than what was `known`: that is believed only if nobody
+    /// knows better, as where Sentinels were set up anew.
+    fn is_decided(&self, known: Option<&Answer>) -> bool {
+        let is_recent = |best: &Answer| known.is_none_or(|known| best.recency >= known.recency);
+        self.answers * 2 > self.asked && self.best.as_ref().is_some_and(is_recent)
+    }
+}
+
 fn address_of(host: Option<&String>, port: Option<&String>) -> Option<RedisAddress> {
     Some(RedisAddress::Tcp(host?.clone(), port?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(failovers: u64, promotes: bool, port: u16) -> Answer {
+        let primary = RedisAddress::Tcp("h".to_owned(), port);
+        Answer { recency: (failovers, promotes), primary }
+    }
+
+    /// Which primary is named when so many of three have answered, if that is decided.
+    fn named(answers: &[(u64, bool, u16)], known: Option<(u64, bool, u16)>) -> Option<u16> {
+        let known = known.map(|(failovers, promotes, port)| answer(failovers, promotes, port));
+        let mut poll = Poll { asked: 3, ..Poll::default() };
+        for (failovers, promotes, port) in answers {
+            poll.add(answer(*failovers, *promotes, *port));
+        }
+        let is_decided = poll.is_decided(known.as_ref());
+        let best = poll.best.filter(|_| is_decided)?;
+        let RedisAddress::Tcp(_, port) = best.primary else { panic!("no port") };
+        Some(port)
+    }
+
+    #[test]
+    fn the_latest_failover_among_more_than_half_decides() {
+        assert_eq!(named(&[(1, false, 1)], None), None);
+        assert_eq!(named(&[(1, false, 1), (2, false, 2)], None), Some(2));
+        assert_eq!(named(&[(2, false, 2), (1, false, 1)], None), Some(2));
+        // Whoever leads a failover knows the new primary first.
+        assert_eq!(named(&[(1, false, 1), (1, true, 2)], None), Some(2));
+    }
+
+    #[test]
+    fn what_is_older_than_known_is_not_believed_while_others_may_know_better() {
+        let known = Some((2, false, 2));
+        assert_eq!(named(&[(1, false, 1), (1, false, 1)], known), None);
+        assert_eq!(named(&[(1, false, 1), (1, false, 1), (2, false, 2)], known), Some(2));
+        assert_eq!(named(&[(1, false, 1), (3, false, 3)], known), Some(3));
+    }
 }

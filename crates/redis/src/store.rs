@@ -30,7 +30,7 @@ use zhongkong_core::state::{OwnClaim, State};
 use zhongkong_core::token::{TOKEN_MAX, Token};
 
 use crate::episode::Episode;
-use crate::facts::{self, ClusterFacts, Facts, ShardFacts};
+use crate::facts::{self, ClusterFacts, Facts, Form, ShardFacts};
 use crate::hindrance::{self, Hindrance};
 use crate::inbox::Inbox;
 use crate::keys::Keys;
@@ -112,8 +112,8 @@ impl RedisStore {
         let mut facts = Facts { required, ..Facts::default() };
         let mut pipe = redis::pipe();
         pipe.cmd("INFO").cmd("CONFIG").arg(&["GET", "save"]).cmd("TIME");
-        let in_cluster = self.nodes.cluster().is_some();
-        facts::ask_rights(&mut pipe, &self.keys, unit, in_cluster);
+        let form = self.form();
+        facts::ask_rights(&mut pipe, &self.keys, unit, form);
         let mut results =
             self.nodes.send("facts", &self.keys.state(unit), &mut pipe).await?.into_iter();
         let info = results.next();
@@ -129,7 +129,7 @@ impl RedisStore {
             facts.read_save(save);
         }
         facts.now_ms = results.next().and_then(|time| settled(Some(time)).ok()).and_then(millis_of);
-        facts.read_rights(results.next(), &self.keys);
+        facts.read_rights(results.next(), &self.keys, form);
         facts.hindrances = self.hindrances().await?;
         facts.cluster = self.cluster().await;
         Ok(facts)
@@ -162,6 +162,14 @@ impl RedisStore {
         let nodes = self.nodes.primaries().borrow().clone();
         let shards = join_all(nodes.iter().map(|node| ShardFacts::of(node))).await;
         Some(ClusterFacts { shards, uncovered: cluster.uncovered() })
+    }
+
+    fn form(&self) -> Form {
+        match &*self.nodes {
+            Nodes::Cluster(_) => Form::Cluster,
+            Nodes::Only(_, only) if only.place.sentinels().is_some() => Form::Sentinel,
+            Nodes::Only(..) => Form::Server,
+        }
     }
 
     /// What each Sentinel tells; none where there are none.

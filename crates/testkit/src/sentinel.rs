@@ -53,11 +53,12 @@ impl Sentinels {
         format!("redis+sentinel://{}/{PRIMARY}", hosts.join(","))
     }
 
-    /// Starts them with these further lines of configuration, and waits until they know the primary's replicas and each other.
+    /// Starts them with further lines of configuration for each, and waits until they know the primary's replicas and each
+    /// other.
     ///
     /// A primary that does not answer for 600 ms is taken for dead.
-    pub async fn watch(&mut self, primary: u16, replicas: usize, lines: &[&str]) {
-        for port in self.ports {
+    pub async fn watch(&mut self, primary: u16, replicas: usize, lines: impl Fn(usize) -> String) {
+        for (index, port) in self.ports.into_iter().enumerate() {
             let directory = self.directory.path().join(port.to_string());
             std::fs::create_dir(&directory).unwrap();
             let file = directory.join("sentinel.conf");
@@ -68,7 +69,7 @@ impl Sentinels {
                  sentinel failover-timeout {PRIMARY} 4000\n\
                  sentinel parallel-syncs {PRIMARY} 2\n{}\n",
                 directory.display(),
-                lines.join("\n")
+                lines(index)
             );
             std::fs::write(&file, configuration).unwrap();
             let child = process::command("redis-server")

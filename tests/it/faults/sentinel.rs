@@ -52,7 +52,7 @@ const OPTIONS: [&str; 22] = [
     "&*",
     "+@all",
 ];
-const LOGIN: [&str; 2] = ["sentinel auth-user mymaster within", "sentinel auth-pass mymaster pass"];
+const LOGIN: &str = "sentinel auth-user mymaster within\nsentinel auth-pass mymaster pass";
 
 /// A primary, two replicas and three Sentinels; three workers and a reader that follow them.
 struct Trio {
@@ -101,7 +101,7 @@ impl Trio {
             info.matches("state=online").count() == 2
         })
         .await;
-        sentinels.watch(primary, 2, &LOGIN).await;
+        sentinels.watch(primary, 2, |_| LOGIN.to_owned()).await;
         for index in 1..=3 {
             cluster.start_worker(index).wait_ready().await;
         }
