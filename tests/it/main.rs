@@ -6,6 +6,7 @@
 //! - `death`: a worker is killed or paused in the middle of a refresh.
 //! - `answers`: replies get lost or come late.
 //! - `store`: Redis is lost, wiped, edited by hand, or its clock is stepped.
+//! - `cluster`: the same of a Redis Cluster.
 //! - `refusals`: the upstream refuses.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
@@ -22,6 +23,7 @@
 
 mod answers;
 mod architecture;
+mod cluster;
 mod commands;
 mod cost;
 mod death;

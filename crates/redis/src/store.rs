@@ -1,14 +1,12 @@
 //! The port that the core crate asks for, on Redis.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
 use futures_util::future::join_all;
-use redis::{RedisResult, Value};
+use redis::Value;
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::clock::millis;
@@ -25,7 +23,7 @@ use zhongkong_core::report::{
     AFTER_MIDNIGHT_MS, Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX,
     STRAINED_SPACING_MAX_MS, alive_holds_ms,
 };
-use zhongkong_core::state::{Alive, OwnClaim, State};
+use zhongkong_core::state::{Alive, OwnClaim};
 use zhongkong_core::token::Token;
 
 use crate::facts::{self, ClusterFacts, Facts, ShardFacts};
@@ -33,7 +31,6 @@ use crate::inbox::Inbox;
 use crate::keys::Keys;
 use crate::link::settled;
 use crate::listen::listen;
-use crate::node::Node;
 use crate::nodes::Nodes;
 use crate::reply::{Reply, strange};
 use crate::scripts::{
@@ -44,11 +41,6 @@ use crate::tls;
 
 /// Below the response time-out, so that too few acknowledgements are an answer.
 const WAIT_TIMEOUT_MS: u64 = 500;
-/// A worker that has not beaten for this long is dead: three of its beats.
-const BEAT_VALID_MS: u64 = 6_000;
-
-/// Units read one by one at once: those whose slot is on its way.
-const ALONE_AT_ONCE: usize = 16;
 
 /// How many replicas must acknowledge a claim before its request is sent (rule R10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +54,12 @@ pub enum Replicas {
 /// Units in one Redis.
 #[derive(Debug)]
 pub struct RedisStore {
-    keys: Keys,
-    nodes: Arc<Nodes>,
-    replicas: Replicas,
+    pub(crate) keys: Keys,
+    pub(crate) nodes: Arc<Nodes>,
+    pub(crate) replicas: Replicas,
     /// The highest number of replicas seen, for [`Replicas::Auto`].
-    highest: AtomicU32,
-    highest_known: AtomicBool,
+    pub(crate) highest: AtomicU32,
+    pub(crate) highest_known: AtomicBool,
     inbox: Inbox,
 }
 
@@ -124,15 +116,6 @@ impl RedisStore {
         Some(ClusterFacts { shards, uncovered: cluster.uncovered() })
     }
 
-    /// The identities of the workers that live.
-    pub async fn living(&self) -> Result<Vec<String>, StoreError> {
-        let oldest_ms = self.now_ms("living").await?.saturating_sub(BEAT_VALID_MS);
-        let mut list = redis::cmd("ZRANGEBYSCORE");
-        list.arg(self.keys.workers()).arg(oldest_ms).arg("+inf");
-        let living = self.nodes.ask("living", &self.keys.workers(), list).await?;
-        redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))
-    }
-
     /// Marks the token as to be killed: an idempotent upstream replaces it at once, and without overlap.
     pub async fn invalidate(
         &self,
@@ -180,7 +163,7 @@ impl RedisStore {
     }
 
     /// The store's time, in milliseconds since 1970.
-    async fn now_ms(&self, name: &'static str) -> Result<u64, StoreError> {
+    pub(crate) async fn now_ms(&self, name: &'static str) -> Result<u64, StoreError> {
         let time = self.nodes.ask(name, &self.keys.workers(), redis::cmd("TIME")).await?;
         millis_of(time).ok_or_else(|| strange("a time that is none"))
     }
@@ -197,122 +180,6 @@ impl RedisStore {
         let results = self.nodes.run(operation, &self.keys.state(unit), false, append).await?;
         Reply::new(settled(results.into_iter().next())?)
     }
-
-    /// How many replicas must acknowledge a claim now.
-    async fn required(&self) -> Result<u32, StoreError> {
-        if let Replicas::Number(number) = self.replicas {
-            return Ok(number);
-        }
-        if !self.highest_known.load(Ordering::Acquire) {
-            self.look_around().await?;
-        }
-        Ok(self.highest.load(Ordering::Acquire))
-    }
-
-    /// Looks which Redis this is, and how many replicas there are and were.
-    ///
-    /// The highest number of replicas is kept in Redis until an operator deletes it: a stopped replica drops out of the
-    /// count of the connected ones, and must be missed all the same. Of a cluster it is the highest that *every* primary
-    /// had at once: a primary that has more, for a while or for ever, makes no other one wait for as many.
-    async fn look_around(&self) -> Result<Around, StoreError> {
-        if let Some(cluster) = self.nodes.cluster() {
-            cluster.look_again().await?;
-        }
-        let nodes = self.nodes.primaries().borrow().clone();
-        let mut get = redis::cmd("GET");
-        get.arg(self.keys.replicas());
-        let key = self.keys.replicas();
-        let (infos, seen) = tokio::join!(
-            join_all(nodes.iter().map(|node| node.info())),
-            self.nodes.ask("replicas", &key, get)
-        );
-        let (mut around, mut connected) = (Around::default(), Vec::new());
-        for (node, info) in nodes.iter().zip(infos) {
-            match info {
-                Ok(info) => connected.push(facts::connected_replicas(&info).unwrap_or(0)),
-                Err(error) => around.missing.push(format!("{}: {error}", node.name)),
-            }
-            around.epochs.extend(node.last_epoch());
-        }
-        match seen {
-            Ok(seen) => {
-                let seen: Option<u32> = redis::from_redis_value(seen).unwrap_or(None);
-                self.highest.store(seen.unwrap_or(0), Ordering::Release);
-            }
-            // What a primary that is away remembers, the others' units do without.
-            Err(_) if self.nodes.cluster().is_some() => {}
-            Err(error) => return Err(error),
-        }
-        self.highest_known.store(true, Ordering::Release);
-        if let Some(cluster) = self.nodes.cluster() {
-            around
-                .missing
-                .extend(cluster.uncovered().map(|slots| format!("slots {slots}: no primary")));
-        }
-        let least = connected.into_iter().min().filter(|_| around.missing.is_empty());
-        self.remember(least.unwrap_or(0)).await?;
-        Ok(around)
-    }
-
-    /// Remembers a number of connected replicas above the highest so far.
-    async fn remember(&self, connected: u32) -> Result<(), StoreError> {
-        let news = self.highest.fetch_max(connected, Ordering::AcqRel) < connected;
-        if news && self.replicas == Replicas::Auto {
-            let mut keep = redis::cmd("SET");
-            keep.arg(self.keys.replicas()).arg(connected);
-            self.nodes.ask("replicas", &self.keys.replicas(), keep).await?;
-        }
-        Ok(())
-    }
-
-    /// The states of those `units` whose places are `places`, read together from `node`; none for one that it lacks.
-    async fn read_at(
-        &self,
-        node: &Node,
-        units: &[Unit],
-        places: &[usize],
-    ) -> Result<Vec<Option<Result<Reading, StoreError>>>, StoreError> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
-        for unit in places.iter().filter_map(|place| units.get(*place)) {
-            pipe.cmd("HGETALL").arg(self.keys.state(unit));
-            pipe.cmd("EXISTS").arg(self.keys.reader(unit));
-        }
-        let mut results = node.commands.send("read", &mut pipe).await?.into_iter();
-        let (epoch, now_ms) = epoch_and_time(&mut results);
-        let mut readings = Vec::with_capacity(places.len());
-        for unit in places.iter().filter_map(|place| units.get(*place)) {
-            let both: Vec<_> = results.by_ref().take(2).collect();
-            let key = self.keys.state(unit);
-            let reading = (!self.nodes.is_elsewhere(&key, node, &both)).then(|| {
-                let mut both = both.into_iter();
-                reading_of((both.next(), both.next()), now_ms, Arc::clone(&epoch))
-            });
-            readings.push(reading);
-        }
-        Ok(readings)
-    }
-
-    /// The state of a unit whose slot may be on its way.
-    async fn read_alone(&self, unit: &Unit) -> Result<Reading, StoreError> {
-        let key = self.keys.state(unit);
-        let mut pipe = redis::pipe();
-        pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME").cmd("HGETALL").arg(&key);
-        let mut results = self.nodes.send("read", &key, &mut pipe).await?.into_iter();
-        let (epoch, now_ms) = epoch_and_time(&mut results);
-        // The one key may be there already, and the other not.
-        let mut exists = redis::cmd("EXISTS");
-        exists.arg(self.keys.reader(unit));
-        let exists = self.nodes.ask("read", &key, exists).await?;
-        reading_of((results.next(), Some(Ok(exists))), now_ms, epoch)
-    }
-}
-
-/// What [`RedisStore::look_around`] found.
-#[derive(Debug, Default)]
-struct Around {
-    epochs: BTreeSet<String>,
-    missing: Vec<String>,
 }
 
 #[async_trait]
@@ -468,59 +335,7 @@ impl Store for RedisStore {
     }
 
     async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError> {
-        if units.is_empty() {
-            // Whoever has no units asks whether the store is there.
-            return self.now_ms("read").await.map(|_| Vec::new());
-        }
-        if let Some(cluster) = self.nodes.cluster() {
-            cluster.look_again().await?;
-        }
-        let mut readings: Vec<Option<Result<Reading, StoreError>>> = vec![None; units.len()];
-        let mut left: Vec<usize> = (0..units.len()).collect();
-        // Once more together for those that turned out to be elsewhere.
-        for _ in 0..2 {
-            let mut groups: BTreeMap<String, (Arc<Node>, Vec<usize>)> = BTreeMap::new();
-            for place in std::mem::take(&mut left) {
-                match self.nodes.known_owner(&self.keys.state(&units[place])) {
-                    Some(node) => {
-                        let group = groups.entry(node.name.clone());
-                        group.or_insert_with(|| (node, Vec::new())).1.push(place);
-                    }
-                    None => left.push(place),
-                }
-            }
-            let read = groups.into_values().map(async |(node, places)| {
-                let read = self.read_at(&node, units, &places).await;
-                (places, read)
-            });
-            for (places, read) in join_all(read).await {
-                match (read, self.nodes.cluster()) {
-                    (Ok(read), _) => {
-                        for (place, reading) in places.into_iter().zip(read) {
-                            match reading {
-                                Some(reading) => readings[place] = Some(reading),
-                                None => left.push(place),
-                            }
-                        }
-                    }
-                    (Err(error), None) => return Err(error),
-                    (Err(error), Some(cluster)) => {
-                        cluster.suspect();
-                        for place in places {
-                            readings[place] = Some(Err(error.clone()));
-                        }
-                    }
-                }
-            }
-        }
-        let alone =
-            left.into_iter().map(async |place| (place, self.read_alone(&units[place]).await));
-        let mut alone = futures_util::stream::iter(alone).buffer_unordered(ALONE_AT_ONCE);
-        while let Some((place, reading)) = alone.next().await {
-            readings[place] = Some(reading);
-        }
-        let none = || Err(StoreError::Unavailable("no answer".to_owned()));
-        Ok(readings.into_iter().map(|reading| reading.unwrap_or_else(none)).collect())
+        self.read_all(units).await
     }
 
     async fn token(&self, unit: &Unit) -> Result<Option<Published>, StoreError> {
@@ -560,29 +375,7 @@ impl Store for RedisStore {
     }
 
     async fn beat(&self, worker: &Worker) -> Result<Beat, StoreError> {
-        if let Some(cluster) = self.nodes.cluster() {
-            cluster.look().await?;
-        }
-        let Around { epochs, missing } = self.look_around().await?;
-        let now_ms = self.now_ms("beat").await?;
-        let workers = self.keys.workers();
-        let mut pipe = redis::pipe();
-        pipe.cmd("ZADD").arg(&workers).arg(now_ms).arg(&worker.identity);
-        let oldest_ms = now_ms.saturating_sub(BEAT_VALID_MS);
-        pipe.cmd("ZREMRANGEBYSCORE").arg(&workers).arg("-inf").arg(oldest_ms);
-        // A beat from the future is from before Redis' clock went back.
-        let latest_ms = format!("({}", now_ms + BEAT_VALID_MS);
-        pipe.cmd("ZREMRANGEBYSCORE").arg(&workers).arg(latest_ms).arg("+inf");
-        pipe.cmd("ZRANGE").arg(&workers).arg(0).arg(-1);
-        let results = self.nodes.send("beat", &workers, &mut pipe).await?;
-        let mut settled_results = Vec::with_capacity(results.len());
-        for result in results {
-            settled_results.push(settled(Some(result))?);
-        }
-        let mut identities: Vec<String> =
-            settled_results.pop().and_then(|v| redis::from_redis_value(v).ok()).unwrap_or_default();
-        identities.sort();
-        Ok(Beat { living: identities, epochs, missing })
+        self.say_that_it_lives(worker).await
     }
 
     async fn leave(&self, worker: &Worker) -> Result<(), StoreError> {
@@ -656,32 +449,8 @@ fn known_life(alive: Option<Alive>) -> (String, String) {
     (alive.token_fence.to_string(), alive.for_ms.to_string())
 }
 
-/// What `INFO` and `TIME` answered.
-fn epoch_and_time(results: &mut impl Iterator<Item = RedisResult<Value>>) -> (Arc<str>, u64) {
-    let info = results.next().and_then(Result::ok);
-    let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
-    let epoch = info.as_deref().and_then(facts::epoch).unwrap_or_default();
-    let now_ms = settled(results.next()).ok().and_then(millis_of).unwrap_or_default();
-    (epoch.into(), now_ms)
-}
-
-/// One unit: its state, and whether readers find a token.
-fn reading_of(
-    (state, key): (Option<RedisResult<Value>>, Option<RedisResult<Value>>),
-    now_ms: u64,
-    epoch: Arc<str>,
-) -> Result<Reading, StoreError> {
-    let (state, key) = (settled(state), settled(key));
-    let fields: Vec<(String, String)> =
-        redis::from_redis_value(state?).map_err(|_| strange("a state that is no hash of text"))?;
-    let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let published = redis::from_redis_value(key?).unwrap_or(false);
-    let state = State::from_fields(fields).without_token();
-    Ok(Reading { state, published, now_ms, epoch })
-}
-
 /// The answer of `TIME`, in milliseconds.
-fn millis_of(time: Value) -> Option<u64> {
+pub(crate) fn millis_of(time: Value) -> Option<u64> {
     let (seconds, micros): (u64, u64) = redis::from_redis_value(time).ok()?;
     Some(seconds * 1_000 + micros / 1_000)
 }

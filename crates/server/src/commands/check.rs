@@ -9,6 +9,7 @@ use url::Url;
 use zhongkong_core::credential::Unit;
 use zhongkong_redis::{Facts, Keys};
 
+use super::status::cluster_in_words;
 use crate::config::{Config, ConfigError, Loaded, RedisConfig, Replicas};
 use crate::language::Language;
 use crate::terminal::{Colour, Exit, Paint, answer};
@@ -28,6 +29,7 @@ enum What {
     Configuration,
     Redis,
     Acl,
+    Cluster,
     Epoch,
     Eviction,
     Persistence,
@@ -114,6 +116,7 @@ impl What {
             Self::Configuration => language.say("configuration", "配置"),
             Self::Redis => language.say("redis", "Redis"),
             Self::Acl => language.say("acl", "权限"),
+            Self::Cluster => language.say("cluster", "集群"),
             Self::Epoch => language.say("epoch", "纪元"),
             Self::Eviction => language.say("eviction", "淘汰策略"),
             Self::Persistence => language.say("persistence", "持久化"),
@@ -170,6 +173,10 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
         }
     };
     let mut findings = vec![version(&facts, language), acl(&facts, &config.redis, language)];
+    if let Some(cluster) = &facts.cluster {
+        let (text, whole) = cluster_in_words(cluster, language);
+        findings.push(if whole { ok(What::Cluster, text) } else { wrong(What::Cluster, text) });
+    }
     if !facts.epoch {
         findings.push(warning(What::Epoch, language.say(
             "INFO is refused: writes that a failover loses go unnoticed. Allow INFO to the worker's user",
@@ -374,6 +381,7 @@ mod tests {
             What::Configuration,
             What::Redis,
             What::Acl,
+            What::Cluster,
             What::Epoch,
             What::Eviction,
             What::Persistence,
