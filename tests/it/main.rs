@@ -6,6 +6,7 @@
 //! - `death`: a worker is killed or paused in the middle of a refresh.
 //! - `answers`: replies get lost or come late.
 //! - `store`: Redis is lost, wiped, edited by hand, or its clock is stepped.
+//! - `cluster`: the same of a Redis Cluster.
 //! - `managed`: Redis refuses what some managed ones refuse.
 //! - `pressure`: Redis is short of memory, held up, or cannot write to its disk.
 //! - `refusals`: the upstream refuses.
@@ -28,6 +29,7 @@
 mod acl;
 mod answers;
 mod architecture;
+mod cluster;
 mod commands;
 mod cost;
 mod death;

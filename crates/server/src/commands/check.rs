@@ -12,6 +12,7 @@ use url::Url;
 use zhongkong_core::credential::Unit;
 use zhongkong_redis::{Facts, Hindrance, Keys};
 
+use super::status::cluster_in_words;
 use crate::config::{Config, ConfigError, Loaded, RedisConfig, Replicas};
 use crate::hindrance;
 use crate::language::Language;
@@ -31,6 +32,7 @@ enum What {
     Sentinels,
     Redis,
     Acl,
+    Cluster,
     Writes,
     Tracking,
     Epoch,
@@ -120,6 +122,7 @@ impl What {
             Self::Sentinels => language.say("sentinels", "哨兵"),
             Self::Redis => language.say("redis", "Redis"),
             Self::Acl => language.say("acl", "权限"),
+            Self::Cluster => language.say("cluster", "集群"),
             Self::Writes => language.say("writes", "写入"),
             Self::Tracking => language.say("tracking", "键跟踪"),
             Self::Epoch => language.say("epoch", "纪元"),
@@ -180,6 +183,10 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
         }
     };
     findings.push(version(&facts, language));
+    if let Some(cluster) = &facts.cluster {
+        let (text, whole) = cluster_in_words(cluster, language);
+        findings.push(if whole { ok(What::Cluster, text) } else { wrong(What::Cluster, text) });
+    }
     findings.extend(hindrances(&facts, language));
     if facts.hindrances.contains(&Hindrance::Loading) {
         // It answers hardly anything else.
@@ -398,6 +405,7 @@ mod tests {
             What::Sentinels,
             What::Redis,
             What::Acl,
+            What::Cluster,
             What::Writes,
             What::Tracking,
             What::Epoch,
