@@ -64,8 +64,8 @@ async fn the_lines_as_commands_make_the_same_users_and_leave_passwords_alone() {
     let roles = Roles::made().await;
     let from_file = roles.redis().await;
     let by_command = RedisServer::start().await;
-    let () =
-        by_command.command(&["ACL", "SETUSER", "reader", "on", ">earlier", "~*", "+@all"]).await;
+    let earlier = ["on", ">earlier", "~*", "&*", "+@all", "(+@all ~*)"];
+    let () = by_command.command(&[&["ACL", "SETUSER", "reader"], &earlier[..]].concat()).await;
     for role in ROLES {
         let line = line_of(role);
         let words: Vec<&str> = line.split(' ').skip(1).collect();

@@ -6,6 +6,7 @@
 //! - `death`: a worker is killed or paused in the middle of a refresh.
 //! - `answers`: replies get lost or come late.
 //! - `store`: Redis is lost, wiped, edited by hand, or its clock is stepped.
+//! - `cluster`: the same of a Redis Cluster.
 //! - `managed`: Redis refuses what some managed ones refuse.
 //! - `pressure`: Redis is short of memory, held up, or cannot write to its disk.
 //! - `refusals`: the upstream refuses.
@@ -18,6 +19,7 @@
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `http`: the interface of a worker: scopes, tokens, bad requests.
+//! - `metrics`: what Prometheus scrapes, the rules and the board that read it, and what to do about an alert.
 //! - `secrecy`: no secret and no token leaves.
 //! - `readers`: the code of the readers' guide, in each of its languages.
 //! - `architecture`: the shape of the tree.
@@ -27,6 +29,7 @@
 mod acl;
 mod answers;
 mod architecture;
+mod cluster;
 mod commands;
 mod cost;
 mod death;
@@ -35,6 +38,7 @@ mod faults;
 mod http;
 mod life;
 mod managed;
+mod metrics;
 mod pressure;
 mod readers;
 mod refusals;

@@ -80,7 +80,7 @@ pub struct Coordinator {
     beating: bool,
     beats: u64,
     /// Why Redis does not do what is asked, as the log says.
-    trouble: Option<StoreError>,
+    troubles: Vec<StoreError>,
     /// What the log says of Redis that does not answer, while the rest does.
     told_missing: Vec<String>,
     /// No request is sent any more.
@@ -172,7 +172,7 @@ impl Coordinator {
             epochs: Epochs::default(),
         };
         let mut units = Units::default();
-        units.reload(credentials, &world);
+        drop(units.reload(credentials, &world));
         let probes = (settings.max_concurrent / 8).max(1);
         let refreshes = Lane::new(settings.max_concurrent.saturating_sub(2 * probes).max(1));
         let (events, _) = broadcast::channel(EVENTS);
@@ -196,7 +196,7 @@ impl Coordinator {
             events: events.clone(),
             beating: false,
             beats: 0,
-            trouble: None,
+            troubles: Vec::new(),
             told_missing: Vec::new(),
             stopping: Arc::new(AtomicBool::new(false)),
         };

@@ -15,6 +15,8 @@
 //! - `slots`, `redirect`, `cluster`: a Redis Cluster: who has which slot, and what a server says that lacks it.
 //! - `nodes`: all primaries, and which of them has a key.
 //! - `store`: the port that the core crate asks for.
+//! - `reading`: many states read together.
+//! - `presence`: workers that live, primaries with their epochs, and replicas.
 //! - `inbox`: the stream in which readers leave reports.
 //! - `listen`: events and key tracking on a connection of their own.
 //! - `facts`: what kind of Redis this is, for people.
@@ -36,6 +38,8 @@ mod listen;
 mod node;
 mod nodes;
 mod place;
+mod presence;
+mod reading;
 mod redirect;
 mod refusal;
 mod reply;

@@ -1,14 +1,12 @@
 //! The port that the core crate asks for, on Redis.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
 use futures_util::future::join_all;
-use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
+use redis::{Pipeline, RedisResult, Value};
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::clock::millis;
@@ -26,8 +24,8 @@ use zhongkong_core::report::{
     AFTER_MIDNIGHT_MS, Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX,
     STRAINED_SPACING_MAX_MS, alive_holds_ms,
 };
-use zhongkong_core::state::{OwnClaim, State};
-use zhongkong_core::token::{TOKEN_MAX, Token};
+use zhongkong_core::state::OwnClaim;
+use zhongkong_core::token::Token;
 
 use crate::episode::Episode;
 use crate::facts::{self, ClusterFacts, Facts, ShardFacts};
@@ -36,9 +34,8 @@ use crate::inbox::Inbox;
 use crate::keys::Keys;
 use crate::link::{describe, settled};
 use crate::listen::listen;
-use crate::node::Node;
 use crate::nodes::Nodes;
-use crate::refusal::{answers_nobody, explain, is_demoted, is_out_of_memory};
+use crate::refusal::{answers_nobody, explain, is_demoted};
 use crate::reply::{Reply, strange};
 use crate::scripts::{
     ABANDON, CLAIM, COMMIT, Call, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
@@ -49,14 +46,6 @@ use crate::tls;
 
 /// Below the response time-out, so that too few acknowledgements are an answer.
 const WAIT_TIMEOUT_MS: u64 = 500;
-/// A worker that has not beaten for this long is dead: three of its beats.
-const BEAT_VALID_MS: u64 = 6_000;
-/// Where memory is full, a command that may take more is refused unless a script that says so sends it.
-const BEAT_IN_FULL: &str =
-    "#!lua flags=allow-oom\nreturn redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])";
-
-/// Units read one by one at once: those whose slot is on its way.
-const ALONE_AT_ONCE: usize = 16;
 
 /// How many replicas must acknowledge a claim before its request is sent (rule R10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,15 +59,15 @@ pub enum Replicas {
 /// Units in one Redis.
 #[derive(Debug)]
 pub struct RedisStore {
-    keys: Keys,
-    nodes: Arc<Nodes>,
-    replicas: Replicas,
+    pub(crate) keys: Keys,
+    pub(crate) nodes: Arc<Nodes>,
+    pub(crate) replicas: Replicas,
     /// The highest number of replicas seen, for [`Replicas::Auto`].
-    highest: AtomicU32,
-    highest_known: AtomicBool,
-    full: Episode,
-    waits_in_vain: Episode,
-    blind: Episode,
+    pub(crate) highest: AtomicU32,
+    pub(crate) highest_known: AtomicBool,
+    pub(crate) full: Episode,
+    pub(crate) waits_in_vain: Episode,
+    pub(crate) blind: Episode,
     inbox: Inbox,
 }
 
@@ -172,15 +161,6 @@ impl RedisStore {
         }
     }
 
-    /// The identities of the workers that live.
-    pub async fn living(&self) -> Result<Vec<String>, StoreError> {
-        let oldest_ms = self.now_ms("living").await?.saturating_sub(BEAT_VALID_MS);
-        let mut list = redis::cmd("ZRANGEBYSCORE");
-        list.arg(self.keys.workers()).arg(oldest_ms).arg("+inf");
-        let living = self.nodes.ask("living", &self.keys.workers(), list).await?;
-        redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))
-    }
-
     /// Marks the token as to be killed: an idempotent upstream replaces it at once, and without overlap.
     pub async fn invalidate(
         &self,
@@ -228,7 +208,7 @@ impl RedisStore {
     }
 
     /// The store's time, in milliseconds since 1970.
-    async fn now_ms(&self, name: &'static str) -> Result<u64, StoreError> {
+    pub(crate) async fn now_ms(&self, name: &'static str) -> Result<u64, StoreError> {
         let time = self.nodes.ask(name, &self.keys.workers(), redis::cmd("TIME")).await?;
         millis_of(time).ok_or_else(|| strange("a time that is none"))
     }
@@ -244,72 +224,6 @@ impl RedisStore {
         };
         let results = self.nodes.run(operation, &self.keys.state(unit), false, append).await?;
         Reply::new(settled(results.into_iter().next())?)
-    }
-
-    /// How many replicas must acknowledge a claim now.
-    async fn required(&self) -> Result<u32, StoreError> {
-        if let Replicas::Number(number) = self.replicas {
-            return Ok(number);
-        }
-        if !self.highest_known.load(Ordering::Acquire) {
-            self.look_around().await?;
-        }
-        Ok(self.highest.load(Ordering::Acquire))
-    }
-
-    /// Looks which Redis this is, and how many replicas there are and were.
-    ///
-    /// The highest number of replicas is kept in Redis until an operator deletes it: a stopped replica drops out of the
-    /// count of the connected ones, and must be missed all the same. Of a cluster it is the highest that *every* primary
-    /// had at once: a primary that has more, for a while or for ever, makes no other one wait for as many.
-    async fn look_around(&self) -> Result<Around, StoreError> {
-        if let Some(cluster) = self.nodes.cluster() {
-            cluster.look_again().await?;
-        }
-        let nodes = self.nodes.primaries().borrow().clone();
-        let mut get = redis::cmd("GET");
-        get.arg(self.keys.replicas());
-        let key = self.keys.replicas();
-        let (infos, seen) = tokio::join!(
-            join_all(nodes.iter().map(|node| node.info())),
-            self.nodes.ask("replicas", &key, get)
-        );
-        let (mut around, mut connected, mut blind) = (Around::default(), Vec::new(), false);
-        for (node, info) in nodes.iter().zip(infos) {
-            match info {
-                Ok(info) => {
-                    blind |= info.is_empty();
-                    connected.push(facts::connected_replicas(&info).unwrap_or(0));
-                }
-                Err(error) => around.missing.push(format!("{}: {error}", node.name)),
-            }
-            around.epochs.extend(node.last_epoch());
-        }
-        match seen {
-            Ok(seen) => {
-                let seen: Option<u32> = redis::from_redis_value(seen).unwrap_or(None);
-                self.highest.store(seen.unwrap_or(0), Ordering::Release);
-            }
-            // What a primary that is away remembers, the others' units do without.
-            Err(_) if self.nodes.cluster().is_some() => {}
-            Err(error) => return Err(error),
-        }
-        if self.blind.is_news(blind) && blind {
-            tracing::warn!(
-                "redis refuses INFO, as some managed ones do: the epoch rule is off, so that writes which a failover \
-                 loses go unnoticed, and replicas are not waited for. Allow INFO to the worker's user if you can"
-            );
-        }
-        self.highest_known.store(true, Ordering::Release);
-        if let Some(cluster) = self.nodes.cluster() {
-            around
-                .missing
-                .extend(cluster.uncovered().map(|slots| format!("slots {slots}: no primary")));
-        }
-        let least = connected.into_iter().min().filter(|_| around.missing.is_empty());
-        // A number that could not be kept is seen again at the next beat.
-        self.remember(least.unwrap_or(0)).await.ok();
-        Ok(around)
     }
 
     /// Replicas that acknowledged a claim, and those that had to.
@@ -335,93 +249,6 @@ impl RedisStore {
         let required = if self.replicas == Replicas::Auto { 0 } else { required };
         (0, required)
     }
-
-    /// Says once that memory is full, and once that it no longer is.
-    fn say_full(&self, refusal: Option<&RedisError>) {
-        if !self.full.is_news(refusal.is_some()) {
-            return;
-        }
-        if let Some(error) = refusal {
-            tracing::error!(
-                error = explain(error),
-                "redis has no memory left. Tokens are refreshed all the same, in place of the old ones; reports of \
-                 readers and new credentials may be refused"
-            );
-        } else {
-            tracing::info!("redis has memory again");
-        }
-    }
-
-    /// Remembers a number of connected replicas above the highest so far.
-    async fn remember(&self, connected: u32) -> Result<(), StoreError> {
-        let news = self.highest.fetch_max(connected, Ordering::AcqRel) < connected;
-        if news && self.replicas == Replicas::Auto {
-            let mut keep = redis::cmd("SET");
-            keep.arg(self.keys.replicas()).arg(connected);
-            self.nodes.ask("replicas", &self.keys.replicas(), keep).await?;
-        }
-        Ok(())
-    }
-
-    /// The states of those `units` whose places are `places`, read together from `node`; none for one that it lacks.
-    async fn read_at(
-        &self,
-        node: &Node,
-        units: &[Unit],
-        places: &[usize],
-    ) -> Result<Vec<Option<Result<Reading, StoreError>>>, StoreError> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
-        for unit in places.iter().filter_map(|place| units.get(*place)) {
-            pipe.cmd("HGETALL").arg(self.keys.state(unit));
-            pipe.add_command(self.own_text(unit));
-        }
-        let mut results = node.commands.send("read", &mut pipe).await?.into_iter();
-        let (epoch, now_ms) = epoch_and_time(&mut results);
-        let epoch: Arc<str> = node.commands.believe(epoch).into();
-        let mut readings = Vec::with_capacity(places.len());
-        for unit in places.iter().filter_map(|place| units.get(*place)) {
-            let both: Vec<_> = results.by_ref().take(2).collect();
-            let key = self.keys.state(unit);
-            let reading = (!self.nodes.is_elsewhere(&key, node, &both)).then(|| {
-                let mut both = both.into_iter().map(|result| settled(Some(result)));
-                let mut next = || both.next().unwrap_or_else(|| settled(None));
-                reading_of((next(), next().ok()), now_ms, Arc::clone(&epoch))
-            });
-            readings.push(reading);
-        }
-        Ok(readings)
-    }
-
-    /// The state of a unit whose slot may be on its way.
-    async fn read_alone(&self, unit: &Unit) -> Result<Reading, StoreError> {
-        let key = self.keys.state(unit);
-        let mut pipe = redis::pipe();
-        pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME").cmd("HGETALL").arg(&key);
-        let mut results = self.nodes.send("read", &key, &mut pipe).await?.into_iter();
-        let (epoch, now_ms) = epoch_and_time(&mut results);
-        // The one key may be there already, and the other not.
-        let found = match self.nodes.ask("read", &key, self.own_text(unit)).await {
-            Err(StoreError::Refused(_)) => None,
-            found => Some(found?),
-        };
-        let epoch = epoch.unwrap_or_default().into();
-        reading_of((settled(results.next()), found), now_ms, epoch)
-    }
-
-    /// Asks for what readers find. What somebody wrote there is of any length; no token is as long as this.
-    fn own_text(&self, unit: &Unit) -> Cmd {
-        let mut get = redis::cmd("GETRANGE");
-        get.arg(self.keys.reader(unit)).arg(0).arg(TOKEN_MAX);
-        get
-    }
-}
-
-/// What [`RedisStore::look_around`] found.
-#[derive(Debug, Default)]
-struct Around {
-    epochs: BTreeSet<String>,
-    missing: Vec<String>,
 }
 
 #[async_trait]
@@ -572,59 +399,7 @@ impl Store for RedisStore {
     }
 
     async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError> {
-        if units.is_empty() {
-            // Whoever has no units asks whether the store is there.
-            return self.now_ms("read").await.map(|_| Vec::new());
-        }
-        if let Some(cluster) = self.nodes.cluster() {
-            cluster.look_again().await?;
-        }
-        let mut readings: Vec<Option<Result<Reading, StoreError>>> = vec![None; units.len()];
-        let mut left: Vec<usize> = (0..units.len()).collect();
-        // Once more together for those that turned out to be elsewhere.
-        for _ in 0..2 {
-            let mut groups: BTreeMap<String, (Arc<Node>, Vec<usize>)> = BTreeMap::new();
-            for place in std::mem::take(&mut left) {
-                match self.nodes.known_owner(&self.keys.state(&units[place])) {
-                    Some(node) => {
-                        let group = groups.entry(node.name.clone());
-                        group.or_insert_with(|| (node, Vec::new())).1.push(place);
-                    }
-                    None => left.push(place),
-                }
-            }
-            let read = groups.into_values().map(async |(node, places)| {
-                let read = self.read_at(&node, units, &places).await;
-                (places, read)
-            });
-            for (places, read) in join_all(read).await {
-                match (read, self.nodes.cluster()) {
-                    (Ok(read), _) => {
-                        for (place, reading) in places.into_iter().zip(read) {
-                            match reading {
-                                Some(reading) => readings[place] = Some(reading),
-                                None => left.push(place),
-                            }
-                        }
-                    }
-                    (Err(error), None) => return Err(error),
-                    (Err(error), Some(cluster)) => {
-                        cluster.suspect();
-                        for place in places {
-                            readings[place] = Some(Err(error.clone()));
-                        }
-                    }
-                }
-            }
-        }
-        let alone =
-            left.into_iter().map(async |place| (place, self.read_alone(&units[place]).await));
-        let mut alone = futures_util::stream::iter(alone).buffer_unordered(ALONE_AT_ONCE);
-        while let Some((place, reading)) = alone.next().await {
-            readings[place] = Some(reading);
-        }
-        let none = || Err(StoreError::Unavailable("no answer".to_owned()));
-        Ok(readings.into_iter().map(|reading| reading.unwrap_or_else(none)).collect())
+        self.read_all(units).await
     }
 
     async fn token(&self, unit: &Unit) -> Result<Option<Published>, StoreError> {
@@ -664,42 +439,7 @@ impl Store for RedisStore {
     }
 
     async fn beat(&self, worker: &Worker) -> Result<Beat, StoreError> {
-        if let Some(cluster) = self.nodes.cluster() {
-            cluster.look().await?;
-        }
-        let Around { epochs, missing } = self.look_around().await?;
-        let now_ms = self.now_ms("beat").await?;
-        let workers = self.keys.workers();
-        let mut pipe = redis::pipe();
-        pipe.cmd("ZADD").arg(&workers).arg(now_ms).arg(&worker.identity);
-        let oldest_ms = now_ms.saturating_sub(BEAT_VALID_MS);
-        pipe.cmd("ZREMRANGEBYSCORE").arg(&workers).arg("-inf").arg(oldest_ms);
-        // A beat from the future is from before Redis' clock went back.
-        let latest_ms = format!("({}", now_ms + BEAT_VALID_MS);
-        pipe.cmd("ZREMRANGEBYSCORE").arg(&workers).arg(latest_ms).arg("+inf");
-        pipe.cmd("ZRANGE").arg(&workers).arg(0).arg(-1);
-        let mut results = self.nodes.send("beat", &workers, &mut pipe).await?;
-        let living = settled(results.pop())?;
-        let mut results = results.into_iter();
-        match results.next() {
-            Some(Err(error)) if is_out_of_memory(&error) => {
-                self.say_full(Some(&error));
-                let mut beat = redis::cmd("EVAL");
-                beat.arg(BEAT_IN_FULL).arg(1).arg(&workers).arg(now_ms).arg(&worker.identity);
-                self.nodes.ask("beat", &workers, beat).await?;
-            }
-            added => {
-                settled(added)?;
-                self.say_full(None);
-            }
-        }
-        for removed in results {
-            settled(Some(removed))?;
-        }
-        let mut living: Vec<String> =
-            redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))?;
-        living.sort();
-        Ok(Beat { living, epochs, missing })
+        self.say_that_it_lives(worker).await
     }
 
     async fn leave(&self, worker: &Worker) -> Result<(), StoreError> {
@@ -777,33 +517,8 @@ fn known_life(alive: Option<Alive>) -> [String; 3] {
     [token_fence.to_string(), for_ms.to_string(), at_most]
 }
 
-/// What `INFO` and `TIME` answered.
-fn epoch_and_time(results: &mut impl Iterator<Item = RedisResult<Value>>) -> (Option<String>, u64) {
-    let info = results.next().and_then(Result::ok);
-    let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
-    let now_ms = settled(results.next()).ok().and_then(millis_of).unwrap_or_default();
-    (info.as_deref().and_then(facts::epoch), now_ms)
-}
-
-/// One unit: its state, and whether readers find just its token. A key of another type answers with an error: readers find
-/// no token there either.
-fn reading_of(
-    (state, key): (Result<Value, StoreError>, Option<Value>),
-    now_ms: u64,
-    epoch: Arc<str>,
-) -> Result<Reading, StoreError> {
-    let fields: Vec<(String, String)> =
-        redis::from_redis_value(state?).map_err(|_| strange("a state that is no hash of text"))?;
-    let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let state = State::from_fields(fields);
-    let found: Option<Vec<u8>> = key.and_then(|value| redis::from_redis_value(value).ok());
-    let own = state.token.as_ref().map(|token| token.expose().as_bytes());
-    let published = own.is_some() && found.as_deref() == own;
-    Ok(Reading { state: state.without_token(), published, now_ms, epoch })
-}
-
 /// The answer of `TIME`, in milliseconds.
-fn millis_of(time: Value) -> Option<u64> {
+pub(crate) fn millis_of(time: Value) -> Option<u64> {
     let (seconds, micros): (u64, u64) = redis::from_redis_value(time).ok()?;
     Some(seconds * 1_000 + micros / 1_000)
 }

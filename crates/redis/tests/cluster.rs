@@ -387,3 +387,29 @@ async fn events_and_touched_keys_of_every_primary_are_heard_also_after_each_was_
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_heard_also_when_the_server_that_told_them_is_gone_for_good() {
+    let mut cluster = RedisCluster::start(3, 0).await;
+    let store = Arc::new(store_of(&cluster));
+    let mut tasks = JoinSet::new();
+    let mut notices = heard(&store, &mut tasks);
+    let mut teller = None;
+    wait_until("one of them tells the events", PATIENCE, async || {
+        for (index, server) in cluster.servers().iter().enumerate() {
+            let subscribed = ["PUBSUB", "NUMSUB", "zhongkong:events"];
+            let (_, count): (String, u64) = server.command(&subscribed).await;
+            if count > 0 {
+                assert_eq!(teller.replace(index).unwrap_or(index), index, "one is enough");
+            }
+        }
+        teller.is_some()
+    })
+    .await;
+    let teller = teller.unwrap();
+    let (other, _) = unit_of(&cluster, (teller + 1) % 3).await;
+    cluster.server_mut(teller).kill().await;
+    let force = async || drop(store.force(&other, &WECHAT).await);
+    let event = |notice: &Notice| matches!(notice, Notice::Event { unit, .. } if *unit == other);
+    until_heard(&mut notices, force, event).await;
+}

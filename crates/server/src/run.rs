@@ -24,7 +24,7 @@ use crate::api::{self, Api};
 use crate::clock::BootClock;
 use crate::config::{Config, Environment, Loaded};
 use crate::terminal::{Exit, complain};
-use crate::{logging, wiring};
+use crate::{descriptions, logging, wiring};
 
 /// Bounds of the histograms, in seconds: from a local Redis to the longest request time-out that is of use.
 const BUCKETS: [f64; 12] =
@@ -52,6 +52,7 @@ pub(crate) async fn run(
         .set_buckets_for_metric(Matcher::Suffix("duration_seconds".to_owned()), &BUCKETS)
         .and_then(PrometheusBuilder::install_recorder)
         .context("metrics")?;
+    descriptions::describe();
 
     let clock: Arc<dyn Clock> = Arc::new(BootClock);
     let store = Arc::new(wiring::store(&config.redis));

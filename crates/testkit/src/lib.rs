@@ -9,7 +9,7 @@
 //! - [`timings`]: times short enough to wait for, which do not contradict each other.
 //! - [`worker`]: one `zhongkong run`, and what can be done to it.
 //! - [`reader`]: a service that reads the key, and counts what it finds.
-//! - [`recorder`]: all that happens, as a history that can be checked.
+//! - [`recorder`], [`story`]: all that happens, as a history that can be checked.
 //! - [`proxy`], [`namespace`]: ways between the parts that can be cut, held and slowed.
 //! - [`sentinel`]: Sentinels, which make another redis-server the primary.
 //! - [`server`], [`redis_clock`], [`authority`], [`subscription`]: a redis-server, the time it believes, its certificates,
@@ -37,12 +37,11 @@ pub mod redis_clock;
 pub mod redis_cluster;
 pub mod sentinel;
 pub mod server;
+pub mod story;
 pub mod subscription;
 pub mod timings;
 pub mod wait;
 pub mod worker;
-
-mod story;
 
 pub use authority::Authority;
 pub use builder::ClusterBuilder;

@@ -26,7 +26,8 @@ const MISSING: &str = "redis-server must be installed (apt-get install redis-ser
 pub fn program() -> &'static OsString {
     static CHOSEN: OnceLock<OsString> = OnceLock::new();
     CHOSEN.get_or_init(|| {
-        let Some(program) = std::env::var_os(PROGRAM) else { return "redis-server".into() };
+        let named = std::env::var_os(PROGRAM).filter(|program| !program.is_empty());
+        let Some(program) = named else { return "redis-server".into() };
         let told = std::process::Command::new(&program).arg("--version").output();
         let told =
             told.unwrap_or_else(|error| panic!("{PROGRAM} is {}: {error}", program.display()));

@@ -102,7 +102,8 @@ impl Coordinator {
         let away = |read: &Result<_, _>| matches!(read, Err(StoreError::Unavailable(_)));
         let answers = units.is_empty() || !readings.iter().all(away);
         // One that refuses writes is read all the same.
-        if answers && !matches!(self.trouble, Some(StoreError::Refused(_))) {
+        let refused = self.troubles.iter().any(|error| matches!(error, StoreError::Refused(_)));
+        if answers && !refused {
             self.store_is(true);
         }
         let mut read_now = Vec::new();

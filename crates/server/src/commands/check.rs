@@ -1,5 +1,6 @@
 //! `check`: configuration, Redis, clock and the way to the upstream; one line each, and what to do about it.
 
+mod rights;
 mod sentinel;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use url::Url;
 use zhongkong_core::credential::Unit;
 use zhongkong_redis::{Facts, Hindrance, Keys};
 
+use super::status::cluster_in_words;
 use crate::config::{Config, ConfigError, Loaded, RedisConfig, Replicas};
 use crate::hindrance;
 use crate::language::Language;
@@ -21,11 +23,6 @@ use crate::wiring;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A difference between this machine's clock and Redis' that is worth a word: nothing depends on it, but logs are hard to read.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
-/// Rights without which a worker works, and says what it then cannot notice.
-const DISPENSABLE: [&str; 3] = ["+info", "+wait", "+client|tracking"];
-
-/// Where there is a role with all that a worker needs.
-const ROLES: &str = "deploy/redis/users.acl";
 
 /// What is looked at; programs may rely on the names in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -35,6 +32,7 @@ enum What {
     Sentinels,
     Redis,
     Acl,
+    Cluster,
     Writes,
     Tracking,
     Epoch,
@@ -124,6 +122,7 @@ impl What {
             Self::Sentinels => language.say("sentinels", "哨兵"),
             Self::Redis => language.say("redis", "Redis"),
             Self::Acl => language.say("acl", "权限"),
+            Self::Cluster => language.say("cluster", "集群"),
             Self::Writes => language.say("writes", "写入"),
             Self::Tracking => language.say("tracking", "键跟踪"),
             Self::Epoch => language.say("epoch", "纪元"),
@@ -169,6 +168,7 @@ fn configuration(loaded: &Loaded, language: Language) -> Vec<Finding> {
 
 async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Finding>> {
     let store = wiring::store(&config.redis);
+    let user = config.redis.access.username.as_deref().unwrap_or("default");
     let id = config.credentials.first().map_or_else(|| "any".parse(), |c| Ok(c.id.clone()))?;
     let sentinels = store.sentinels().await;
     let mut findings = sentinel::findings(&sentinels, language);
@@ -176,19 +176,23 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
         Ok(facts) => facts,
         Err(error) => {
             let error = error.to_string();
-            let advice = unreachable(&error, &config.redis, language);
+            let advice = rights::advice(&error, user, language);
             let semicolon = language.semicolon();
             findings.push(wrong(What::Redis, format!("{error}{semicolon}{advice}")));
             return Ok(findings);
         }
     };
     findings.push(version(&facts, language));
+    if let Some(cluster) = &facts.cluster {
+        let (text, whole) = cluster_in_words(cluster, language);
+        findings.push(if whole { ok(What::Cluster, text) } else { wrong(What::Cluster, text) });
+    }
     findings.extend(hindrances(&facts, language));
     if facts.hindrances.contains(&Hindrance::Loading) {
         // It answers hardly anything else.
         return Ok(findings);
     }
-    findings.push(acl(&facts, &config.redis, language));
+    findings.push(rights::finding(&facts, user, language));
     findings.extend(done_without(&facts, language));
     match facts.eviction.as_deref() {
         Some("noeviction") => findings.push(ok(What::Eviction, "noeviction")),
@@ -221,69 +225,6 @@ fn hindrances(facts: &Facts, language: Language) -> impl Iterator<Item = Finding
             _ => wrong(What::Writes, text),
         }
     })
-}
-
-/// What to do about a Redis to which there is no connection.
-fn unreachable(error: &str, config: &RedisConfig, language: Language) -> String {
-    // Any other right can be asked for on a connection; this one is part of making it.
-    if error.contains("no permissions") && error.contains("'select'") {
-        let lacks = language.say(
-            "another database than 0 takes a right of its own; as an administrator, grant it",
-            "使用 0 以外的数据库需要单独授权；请以管理员身份授权",
-        );
-        return format!("{lacks}{}ACL SETUSER {} +select", language.colon(), user(config));
-    }
-    let advice = language.say(
-        "see that Redis runs there, and that [redis] in the configuration is right",
-        "请确认 Redis 已在该地址运行，且配置中的 [redis] 正确",
-    );
-    advice.to_owned()
-}
-
-/// The user that the worker logs in as.
-fn user(config: &RedisConfig) -> &str {
-    config.access.username.as_deref().unwrap_or("default")
-}
-
-/// What the worker's user lacks, as an administrator would grant it.
-fn acl(facts: &Facts, config: &RedisConfig, language: Language) -> Finding {
-    let Some(denied) = &facts.denied else {
-        return warning(
-            What::Acl,
-            language.say(
-                "unknown: this Redis cannot be asked. Use Redis 7.0 or newer, or Valkey",
-                "未知：此 Redis 无法查询权限。请使用 Redis 7.0 及以上或 Valkey",
-            ),
-        );
-    };
-    if denied.is_empty() {
-        return ok(What::Acl, language.say("the worker may do what it needs", "worker 权限齐全"));
-    }
-    let user = user(config);
-    let mut text = match language {
-        Language::English => format!(
-            "the user {user} lacks rights that a worker needs; log in as the role worker of {ROLES}, \
-             or as an administrator grant them, and check again"
-        ),
-        Language::Chinese => format!(
-            "用户 {user} 缺少 worker 所需的权限；请以 {ROLES} 中的 worker 角色登录，或以管理员身份授权后再次检查"
-        ),
-    };
-    if denied.iter().any(|rule| rule == "+eval") {
-        // Redis answers such a question to scripts alone.
-        text.push_str(
-            language.say(
-                ", since it alone lets the others be asked for",
-                "（此权限也用于查询其余权限）",
-            ),
-        );
-    }
-    let text = format!("{text}{}ACL SETUSER {user} {}", language.colon(), denied.join(" "));
-    if denied.iter().all(|rule| DISPENSABLE.contains(&rule.as_str())) {
-        warning(What::Acl, text)
-    } else {
-        wrong(What::Acl, text)
-    }
 }
 
 /// What a worker then cannot do, for those whose Redis grants no more.
@@ -454,7 +395,6 @@ fn target(url: &Url) -> Option<(String, u16)> {
 
 #[cfg(test)]
 mod tests {
-    use zhongkong_redis::{Access, Deployment, RedisAddress};
 
     use super::*;
 
@@ -465,6 +405,7 @@ mod tests {
             What::Sentinels,
             What::Redis,
             What::Acl,
+            What::Cluster,
             What::Writes,
             What::Tracking,
             What::Epoch,
@@ -475,34 +416,6 @@ mod tests {
             What::Upstream,
         ] {
             assert_eq!(serde_json::json!(what), what.name(Language::English));
-        }
-    }
-
-    fn denied(rules: &[&str], language: Language) -> Finding {
-        let denied = Some(rules.iter().map(ToString::to_string).collect());
-        let facts = Facts { denied, ..Facts::default() };
-        let config = RedisConfig {
-            deployment: Deployment::Server(RedisAddress::Tcp("store".to_owned(), 6379)),
-            access: Access { username: Some("worker".to_owned()), ..Access::default() },
-            prefix: "zhongkong".to_owned(),
-            replicas: Replicas::Auto,
-        };
-        acl(&facts, &config, language)
-    }
-
-    #[test]
-    fn a_lacking_right_is_wrong_unless_a_worker_can_do_without_and_the_line_grants_it() {
-        for (rules, verdict) in [
-            (&[][..], Verdict::Ok),
-            (&["+info", "+wait"], Verdict::Warning),
-            (&["+info", "+xack", "~zhongkong:*"], Verdict::Wrong),
-        ] {
-            for language in [Language::English, Language::Chinese] {
-                let finding = denied(rules, language);
-                assert_eq!(finding.verdict, verdict, "{}", finding.text);
-                let line = format!("ACL SETUSER worker {}", rules.join(" "));
-                assert_eq!(finding.text.ends_with(&line), verdict != Verdict::Ok);
-            }
         }
     }
 }

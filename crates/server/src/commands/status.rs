@@ -4,6 +4,7 @@ use comfy_table::{ContentArrangement, Table};
 use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{Reading, Store};
+use zhongkong_redis::{ClusterFacts, ShardFacts};
 
 use super::target::anybody;
 use crate::config::Config;
@@ -79,6 +80,9 @@ pub(crate) async fn status(
         for note in reports.iter().flat_map(|report| notes(report, language)) {
             answer(&note);
         }
+        if let Some(cluster) = store.cluster().await {
+            answer(&format!("\n{}", cluster_in_words(&cluster, language).0));
+        }
         if living.is_empty() {
             answer(language.say(
                 "\nno worker lives, so nothing is refreshed: start one with `zhongkong run`",
@@ -131,6 +135,59 @@ fn table(reports: &[UnitReport], language: Language) -> String {
         ]);
     }
     table.trim_fmt()
+}
+
+/// What a cluster is made of, and whether all of it is there.
+pub(crate) fn cluster_in_words(cluster: &ClusterFacts, language: Language) -> (String, bool) {
+    let ClusterFacts { shards, uncovered } = cluster;
+    let count = shards.len();
+    let mut parts = vec![match language {
+        Language::English => format!("a cluster of {count} primaries"),
+        Language::Chinese => format!("{count} 个主节点的集群"),
+    }];
+    let mut whole = true;
+    for ShardFacts { address, error, state, replicas, moving } in shards {
+        let mut words = Vec::new();
+        if let Some(error) = error {
+            whole = false;
+            words.push(error.clone());
+        }
+        if let Some(replicas) = replicas {
+            words.push(match language {
+                Language::English if *replicas == 1 => "1 replica".to_owned(),
+                Language::English => format!("{replicas} replicas"),
+                Language::Chinese => format!("{replicas} 个从节点"),
+            });
+        }
+        if let Some(state) = state.as_deref().filter(|state| *state != "ok") {
+            whole = false;
+            words.push(format!("{}{state}", language.say("cluster_state ", "cluster_state ")));
+        }
+        if !moving.is_empty() {
+            let slots = moving.join(" ");
+            words.push(match language {
+                Language::English => format!(
+                    "slots on their way: {slots}; their units are refreshed once they are there, see redis-cli --cluster fix"
+                ),
+                Language::Chinese => {
+                    format!("迁移中的 slot：{slots}；迁移完成后才会刷新其中的 token，参见 redis-cli --cluster fix")
+                }
+            });
+        }
+        parts.push(format!(
+            "{address}{}{}",
+            language.colon(),
+            words.join(language.say(", ", "，"))
+        ));
+    }
+    if let Some(slots) = uncovered {
+        whole = false;
+        parts.push(format!(
+            "{}{slots}",
+            language.say("slots without a primary: ", "没有主节点的 slot：")
+        ));
+    }
+    (parts.join(language.semicolon()), whole)
 }
 
 /// What a person should know beyond the row: each refusal, whom it concerns, and what to do.
