@@ -75,7 +75,15 @@ impl Coordinator {
         if up && self.trouble.take().is_some() {
             tracing::info!("redis answers again");
         }
-        self.health.send_if_modified(|health| std::mem::replace(&mut health.store_up, up) != up);
+        let now = self.world.now;
+        self.health.send_if_modified(|health| {
+            let changed = health.store_up != up || health.store_changed_at.is_none();
+            if changed {
+                health.store_up = up;
+                health.store_changed_at = Some(now);
+            }
+            changed
+        });
     }
 }
 

@@ -14,6 +14,7 @@ use http::header::{
     WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, StatusCode, Version};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::guard::Access::{Anybody, NoWebPage, Scoped};
@@ -160,6 +161,31 @@ async fn no_cache_keeps_an_answer() {
 }
 
 #[tokio::test]
+async fn a_list_begins_where_it_is_asked_to_and_is_as_long() {
+    let more = ["a", "b", "c"].map(|id| {
+        format!(
+            "[[credentials]]\nprovider = \"wechat\"\napp_id = \"wx-{id}\"\n\
+             secret = {{ env = \"WX_SECRET\" }}\n"
+        )
+    });
+    let worker = Worker::without_redis(&more.concat());
+    for (query, expected) in [
+        ("", "wx-a wx-b wx-c wx-test"),
+        ("?limit=2", "wx-a wx-b"),
+        ("?after=wx-b", "wx-c wx-test"),
+        ("?after=wx-a&limit=1", "wx-b"),
+        ("?after=wx-bb&limit=65535", "wx-c wx-test"),
+        ("?after=wx-test", ""),
+    ] {
+        let answer = worker.ask(bare(request("GET", &format!("/v1/credentials{query}")))).await;
+        let list: Value = serde_json::from_slice(&answer.body).unwrap();
+        let ids: Vec<&str> =
+            list.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+        assert_eq!(ids.join(" "), expected, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_bad_address_gets_its_problem() {
     let worker = Worker::without_redis("");
     let too_long = format!("/v1/credentials/{}", "x".repeat(129));
@@ -181,6 +207,11 @@ async fn a_bad_address_gets_its_problem() {
         ("/v1/credentials/%ff", 400, "invalid_request"),
         ("/v1/credentials/%ff/token", 400, "invalid_request"),
         ("/v1/credentials?kind=access_token", 400, "invalid_request"),
+        ("/v1/credentials?limit=0", 400, "invalid_request"),
+        ("/v1/credentials?limit=many", 400, "invalid_request"),
+        ("/v1/credentials?limit=1&limit=2", 400, "invalid_request"),
+        ("/v1/credentials?after=a%20b", 400, "invalid_request"),
+        ("/v1/worker?x", 400, "invalid_request"),
         ("/v1/credentials/wx-test?x", 400, "invalid_request"),
         ("/v1/credentials/wx-test/token?kind=jsapi", 400, "invalid_request"),
         ("/v1/credentials/wx-test/token?kind=", 400, "invalid_request"),
