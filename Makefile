@@ -36,6 +36,8 @@ test: ## All tests, on a real Redis and a simulated upstream
 	$(call need,cc,gcc libc6-dev)
 	$(call need,ip,iproute2)
 	$(call need,iptables,iptables)
+	$(call need,chromium,chromium)
+	$(call need,chromedriver,chromium-driver)
 	cargo test --locked --workspace
 
 model: ## The protocol's model, more than ten million states of it; ARGS="--case R5" for one case

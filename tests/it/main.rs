@@ -15,6 +15,7 @@
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `http`: the interface of a worker: scopes, tokens, bad requests.
+//! - `dashboard`: the page, in a real browser.
 //! - `secrecy`: no secret and no token leaves.
 //! - `readers`: the code of the readers' guide, in each of its languages.
 //! - `architecture`: the shape of the tree.
@@ -25,6 +26,7 @@ mod answers;
 mod architecture;
 mod commands;
 mod cost;
+mod dashboard;
 mod death;
 mod faults;
 mod http;

@@ -6,6 +6,7 @@
 //! - `request`: ids, queries and bodies, read strictly.
 //! - `credentials`, `token`, `report`, `refresh`, `pause`, `worker`, `events`, `health`: the calls; `outcome`: what several
 //!   of them answer.
+//! - `dashboard`: the page for people, and its files.
 //! - `problem`: errors as `application/problem+json` (RFC 9457).
 //!
 //! # Errors of every call
@@ -21,13 +22,15 @@
 //! | 500 | `internal` | a defect of this program; it is logged |
 //! | 503 | `timeout` | the worker took too long |
 //!
-//! A `HEAD` request gets the headers of the `GET` request, and no body. Nothing that is answered may be cached.
+//! A `HEAD` request gets the headers of the `GET` request, and no body. Nothing that is answered may be cached, but for
+//! the dashboard's files, whose address changes with them.
 //!
 //! What is no HTTP never comes this far: hyper answers it with 400, or with 431 if there are too many headers or they
 //! are too long, without a body, and closes the connection. Whoever does not finish the headers of a request in time,
 //! or leaves an answer unread, finds the connection closed.
 
 mod credentials;
+mod dashboard;
 mod events;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;

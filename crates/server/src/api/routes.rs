@@ -16,7 +16,7 @@ use super::guard::Access::{Anybody, NoWebPage, Scoped};
 use super::guard::{self, Access};
 use super::problem::Problem;
 use super::request::{BODY_MAX, well_formed};
-use super::{Api, credentials, events, health, pause, refresh, report, token, worker};
+use super::{Api, credentials, dashboard, events, health, pause, refresh, report, token, worker};
 use crate::config::Scope::{Admin, Read, Token};
 
 /// The longest that a call may take: a body (10 s), the probe of a reported token (30 s at the very most), the longest
@@ -44,7 +44,9 @@ const GET: MethodFilter = MethodFilter::GET;
 pub(super) const POST: MethodFilter = MethodFilter::POST;
 
 /// Every call.
-pub(super) const ROUTES: [Route; 12] = [
+pub(super) const ROUTES: [Route; 14] = [
+    route(GET, "/", NoWebPage, |m| on(m, dashboard::page)),
+    route(GET, "/dashboard/{version}/{file}", NoWebPage, |m| on(m, dashboard::file)),
     route(GET, "/v1/credentials", Scoped(Read), |m| on(m, credentials::all)),
     route(GET, "/v1/credentials/{id}", Scoped(Read), |m| on(m, credentials::one)),
     route(GET, "/v1/credentials/{id}/token", Scoped(Token), |m| on(m, token::token)),

@@ -10,8 +10,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::{get, post};
 use http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, HOST, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, StatusCode, Version};
 use serde_json::Value;
@@ -161,6 +161,39 @@ async fn no_cache_keeps_an_answer() {
 }
 
 #[tokio::test]
+async fn the_page_loads_nothing_but_its_own_files_and_those_may_be_kept_for_good() {
+    let worker = Worker::without_redis(TOKENS);
+    let page = worker.ask(bare(request("GET", "/"))).await;
+    assert_eq!(page.headers[CACHE_CONTROL], "no-store");
+    let html = String::from_utf8(page.body.to_vec()).unwrap();
+    let named: Vec<&str> = html.split('"').filter(|part| part.starts_with('/')).collect();
+    assert!(named.len() >= 4 && !html.contains("{version}"), "{html}");
+    assert!(!html.contains("://") && !html.contains("<style") && !html.contains("<script>"));
+    for path in named {
+        let file = worker.ask(bare(request("GET", path))).await;
+        assert_eq!(file.status, StatusCode::OK, "{path}");
+        assert_eq!(file.headers[CACHE_CONTROL], "public, max-age=31536000, immutable");
+        let tag = file.headers[ETAG].clone();
+        let again = request("GET", path).header(IF_NONE_MATCH, tag);
+        let again = worker.ask(bare(again)).await;
+        assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
+        let expected = match path.rsplit_once('.') {
+            Some((_, "css")) => "text/css; charset=utf-8",
+            Some((_, "js")) => "text/javascript; charset=utf-8",
+            _ => "image/svg+xml",
+        };
+        assert_eq!(file.headers[CONTENT_TYPE], expected, "{path}");
+        for answer in [&page, &file] {
+            let policy = answer.headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
+            assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+            assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"));
+            assert_eq!(answer.headers[REFERRER_POLICY], "no-referrer");
+            assert_eq!(answer.headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_list_begins_where_it_is_asked_to_and_is_as_long() {
     let more = ["a", "b", "c"].map(|id| {
         format!(
@@ -190,7 +223,8 @@ async fn a_bad_address_gets_its_problem() {
     let worker = Worker::without_redis("");
     let too_long = format!("/v1/credentials/{}", "x".repeat(129));
     for (path, status, code) in [
-        ("/", 404, "not_found"),
+        ("/dashboard", 404, "not_found"),
+        ("/dashboard/0123456789abcdef/main.js", 404, "not_found"),
         ("/v1", 404, "not_found"),
         ("/v1/credentials/", 404, "not_found"),
         ("/v1//credentials", 404, "not_found"),
