@@ -24,7 +24,7 @@ export const chinese = {
   mayRead: "此令牌只能查看，不能刷新或暂停：那需要 admin 权限。",
 
   live: "实时",
-  notLive: "非实时：定时查询",
+  notLive: "非实时",
   connecting: "连接中",
   lost: "worker 没有应答。",
   lostSince: (time, ago) => `worker 自 ${time} 起没有应答（${ago}）。所见为当时的数据；页面会自动重试。`,

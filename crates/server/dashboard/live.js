@@ -12,6 +12,8 @@ const RETRY_MAX_MS = 10_000;
 /** Everything is read again this often, and sooner where events may have been missed. */
 const RELOAD_MS = 60_000;
 const PAGE = 1_000;
+/** A tab that nobody looks at gives its stream back after this long: browsers have six connections to a host, for all tabs. */
+const HIDDEN_MS = 60_000;
 /** With more credentials than this to be read at once, all are. */
 const SINGLY_MAX = 40;
 const SETTLE_MS = 150;
@@ -191,6 +193,21 @@ export async function look(id, current = () => true) {
   changed();
 }
 
+let hiding = null;
+function hide() {
+  clearTimeout(hiding);
+  if (document.hidden) hiding = setTimeout(() => stream?.abort(), HIDDEN_MS);
+}
+
+document.addEventListener("visibilitychange", hide);
+hide();
+
+const inSight = () =>
+  new Promise((resolve) => {
+    if (!document.hidden) resolve();
+    else document.addEventListener("visibilitychange", () => resolve(inSight()), { once: true });
+  });
+
 async function listen(current) {
   let wait = RETRY_MIN_MS;
   while (current()) {
@@ -226,6 +243,7 @@ async function listen(current) {
     if (!current()) return;
     state.live = false;
     changed();
+    await inSight();
     await sleep(wait / 2 + (Math.random() * wait) / 2);
     wait = Math.min(wait * 2, RETRY_MAX_MS);
   }

@@ -30,7 +30,7 @@ const english = {
   mayRead: "This bearer token may look, but not refresh or pause: that takes the scope admin.",
 
   live: "Live",
-  notLive: "Not live: asked from time to time",
+  notLive: "Not live",
   connecting: "Connecting",
   lost: "The worker does not answer.",
   lostSince: (time, ago) => `The worker does not answer since ${time} (${ago}). What you see is as it was then; the page tries again by itself.`,
