@@ -274,6 +274,9 @@ async fn ten_thousand_credentials_are_found_and_only_those_in_sight_are_drawn() 
     browser.until("document.activeElement?.dataset.row === '10000'").await;
     browser.until("document.activeElement.getBoundingClientRect().bottom <= innerHeight").await;
     browser.until("document.querySelectorAll('[role=row]').length < 60").await;
+    browser
+        .until("document.querySelector('[role=columnheader]').getBoundingClientRect().top >= 0")
+        .await;
     browser.press("/").await;
     browser.press("wx-09876").await;
     browser.shows("#found", "1 of 10001 credentials").await;

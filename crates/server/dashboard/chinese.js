@@ -2,7 +2,6 @@
 
 export const chinese = {
   locale: "zh-CN",
-  title: "Token 总览",
   tagline: "中控服务器",
   language: "语言",
   theme: "主题",
@@ -65,8 +64,6 @@ export const chinese = {
   unknown: "尚未读取",
   invalid: "无有效 token",
   expired: "已过期",
-  expiresAt: (time) => `${time} 过期`,
-  now: "现在",
   never: "从未",
   in: (span) => `${span}后`,
   ago: (span) => `${span}前`,
@@ -92,7 +89,6 @@ export const chinese = {
     next: "下次刷新", expires: "过期时间", reports: "今日因报告而刷新", mark: "标记", key: "读取方使用的键",
   },
   life: "剩余有效期",
-  lifeOf: (left, whole) => `${left}，共 ${whole}`,
   todo: "处理办法",
   advice: {
     ok: "无需处理。",
@@ -119,7 +115,6 @@ export const chinese = {
   },
   refusals: "上游的拒绝",
   failure: "最近一次失败",
-  noFailure: "无。",
   upstreamSaid: "上游返回",
   code: (code) => `错误码 ${code}`,
   nextTry: (span) => `${span}后重试`,

@@ -42,7 +42,7 @@ function Kind({ credential, kind }) {
   return html`<section class="kind" aria-labelledby=${`kind-${name}`}>
     <h3 id=${`kind-${name}`}>${name}</h3>
     <p class="state"><${Status} credential=${credential} kind=${kind} /></p>
-    ${dead ? html`<p class="bad">${w.lostToken}</p>` : html`<div class="life-line"><${Life} credential=${credential} kind=${kind} /></div>`}
+    ${dead ? html`<p class="bad">${w.lostToken}</p>` : html`<div class="life-line"><span>${w.life}</span><${Life} credential=${credential} kind=${kind} /></div>`}
     ${mayAct() && html`<div class="buttons" role="group" aria-label=${w.actions}>
       <button class="refresh" disabled=${busy} onClick=${() => refresh(id, name)}>${w.refresh}</button>
       <button class="force" disabled=${busy} onClick=${() => force(credential, name)}>${w.force}</button></div>`}

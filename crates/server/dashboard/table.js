@@ -63,7 +63,7 @@ export class Table extends Component {
     const columns = Object.entries(w.columns);
     return html`<div role="table" class="table" aria-labelledby="credentials" aria-describedby="keys-hint" aria-rowcount=${count + 1}>
       <p id="keys-hint" class="unseen">${w.keysHint}</p>
-      <div role="rowgroup"><div role="row" class="row head" aria-rowindex="1">
+      <div role="rowgroup" class="heads"><div role="row" class="row head" aria-rowindex="1">
         ${columns.map(([name, text]) => html`<div key=${name} role="columnheader" class=${name}>${text}</div>`)}
       </div></div>
       <div role="rowgroup" ref=${(e) => (this.body = e)} onKeyDown=${this.press}>

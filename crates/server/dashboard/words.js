@@ -8,7 +8,6 @@ const counted = (count) => (count === 1 ? "1 credential" : `${count} credentials
 
 const english = {
   locale: "en",
-  title: "Tokens",
   tagline: "central token coordinator",
   language: "Language",
   theme: "Theme",
@@ -71,8 +70,6 @@ const english = {
   unknown: "Not read yet",
   invalid: "no valid token",
   expired: "expired",
-  expiresAt: (time) => `expires ${time}`,
-  now: "now",
   never: "never",
   in: (span) => `in ${span}`,
   ago: (span) => `${span} ago`,
@@ -98,7 +95,6 @@ const english = {
     next: "Next refresh", expires: "Expires", reports: "Refreshes by reports today", mark: "Mark", key: "Readers' key",
   },
   life: "Life left",
-  lifeOf: (left, whole) => `${left} of ${whole}`,
   todo: "What to do",
   advice: {
     ok: "Nothing.",
@@ -125,7 +121,6 @@ const english = {
   },
   refusals: "Refusals by the upstream",
   failure: "Last failure",
-  noFailure: "None.",
   upstreamSaid: "The upstream said",
   code: (code) => `code ${code}`,
   nextTry: (span) => `next try in ${span}`,

@@ -47,8 +47,10 @@ pub(super) async fn all(
 ) -> Result<Response, Problem> {
     let credentials = limit.map_or(usize::MAX, |limit| NonZeroU16::get(limit).into());
     let views = api.handle.views(Selection::Following { after, credentials }).await?;
-    let reports: Vec<CredentialReport> =
-        views.iter().map(|view| api.credential_report(view, language)).collect();
+    let reports: Vec<CredentialReport> = views
+        .chunk_by(|one, next| one.unit.id == next.unit.id)
+        .filter_map(|kinds| api.credential_report(kinds, language))
+        .collect();
     Ok(Json(reports).into_response())
 }
 
@@ -65,23 +67,33 @@ pub(super) async fn one(
     Query(Nothing {}): Query<Nothing>,
 ) -> Result<Response, Problem> {
     let views = api.handle.views(Selection::One(id.clone())).await?;
-    let view = views.first().ok_or_else(|| Problem::unknown_credential(&id))?;
-    Ok(Json(api.credential_report(view, language)).into_response())
+    let report = api.credential_report(&views, language);
+    Ok(Json(report.ok_or_else(|| Problem::unknown_credential(&id))?).into_response())
 }
 
 impl Api {
-    fn credential_report(&self, view: &UnitView, language: Language) -> CredentialReport {
+    /// The report of the credential whose kinds are `views`; none if there is not even one.
+    fn credential_report(
+        &self,
+        views: &[UnitView],
+        language: Language,
+    ) -> Option<CredentialReport> {
+        let first = views.first()?;
+        Some(CredentialReport {
+            id: first.unit.id.to_string(),
+            provider: first.provider,
+            store_up: self.handle.health().store_up,
+            kinds: views.iter().map(|view| self.kind_report(view, language)).collect(),
+        })
+    }
+
+    fn kind_report(&self, view: &UnitView, language: Language) -> KindReport {
         let state = view.state.clone().unwrap_or_default();
         let mut report = UnitReport::new(&view.unit, None, &state, view.now_ms, language);
         report.known = view.state.is_some();
         if let Some(outlook) = &view.outlook {
             report.refresh_in = next_refresh(outlook, view.now_ms);
         }
-        CredentialReport {
-            id: view.unit.id.to_string(),
-            provider: view.provider,
-            store_up: self.handle.health().store_up,
-            kinds: vec![KindReport { report, key: self.store.keys().reader(&view.unit) }],
-        }
+        KindReport { report, key: self.store.keys().reader(&view.unit) }
     }
 }

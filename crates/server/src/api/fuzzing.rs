@@ -5,8 +5,8 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::HeaderValue;
 
 use super::guard::{Access, Guard};
-use super::problem::Problem;
 use super::pause::PauseBody;
+use super::problem::Problem;
 use super::refresh::RefreshBody;
 use super::report::ReportBody;
 use super::request::{Body, KindQuery, Nothing, PageQuery, Query, kind, well_formed};
