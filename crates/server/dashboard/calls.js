@@ -4,8 +4,10 @@ import { language } from "./words.js";
 
 const KEY = "zhongkong.bearer";
 const PATIENCE_MS = 15_000;
+/** A worker that hangs is to be missed soon. */
+const BEAT_PATIENCE_MS = 8_000;
 /** A refresh is waited for by the worker, too. */
-export const LONG_PATIENCE_MS = 60_000;
+const LONG_PATIENCE_MS = 60_000;
 
 export const bearer = {
   get: () => sessionStorage.getItem(KEY),
@@ -54,7 +56,7 @@ export async function call(path, options = {}) {
 
 const ofCredential = (id, more = "") => `/v1/credentials/${encodeURIComponent(id)}${more}`;
 
-export const worker = () => call("/v1/worker");
+export const worker = () => call("/v1/worker", { patience: BEAT_PATIENCE_MS });
 export const credential = (id) => call(ofCredential(id));
 export const post = (id, what, body = {}) => call(ofCredential(id, `/${what}`), { method: "POST", body, patience: LONG_PATIENCE_MS });
 

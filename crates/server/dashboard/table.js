@@ -85,9 +85,14 @@ export class Table extends Component {
 /** A credential, by that of its kinds that is worst off. */
 function Row({ credential, index, reachable, onFocus }) {
   const kind = worst(credential);
-  const open = () => select(credential.id);
-  return html`<div role="row" class="row" aria-rowindex=${index + 2} onClick=${open}>
-    <div role="cell" class="id"><button class="link" data-row=${index} tabindex=${reachable ? 0 : -1} onFocus=${onFocus} title=${credential.id}>${credential.id}</button>
+  const open = (event) => {
+    event.stopPropagation();
+    select(credential.id);
+  };
+  // Who marks text in a row wants to copy it.
+  const press = (event) => String(getSelection()) === "" && open(event);
+  return html`<div role="row" class="row" aria-rowindex=${index + 2} onClick=${press}>
+    <div role="cell" class="id"><button class="link" data-row=${index} tabindex=${reachable ? 0 : -1} onFocus=${onFocus} onClick=${open} title=${credential.id}>${credential.id}</button>
       <small>${credential.provider}</small></div>
     <div role="cell" class="status"><${Status} credential=${credential} kind=${kind} /></div>
     <div role="cell" class="life"><${Life} credential=${credential} kind=${kind} /></div>
