@@ -24,7 +24,16 @@ const DEPENDENCIES: [(&str, &[&str]); 15] = [
         "zhongkong-simulation",
         &["zhongkong-coordinator", "zhongkong-core", "zhongkong-history", "zhongkong-simulator"],
     ),
-    ("zhongkong-bench", &["zhongkong", "zhongkong-simulator", "zhongkong-testkit"]),
+    (
+        "zhongkong-bench",
+        &[
+            "zhongkong",
+            "zhongkong-core",
+            "zhongkong-redis",
+            "zhongkong-simulator",
+            "zhongkong-testkit",
+        ],
+    ),
     ("zhongkong-fuzz", &["zhongkong", "zhongkong-core", "zhongkong-redis", "zhongkong-upstream"]),
     ("zhongkong-demo", &["zhongkong-testkit"]),
     ("zhongkong-tests", &["zhongkong", "zhongkong-client", "zhongkong-testkit"]),

@@ -1,6 +1,7 @@
 //! What is measured, and how large.
 
 mod calls;
+mod cluster;
 mod herd;
 mod probes;
 mod refresh;
@@ -46,10 +47,12 @@ pub(crate) enum Benchmark {
     Units,
     /// What settled units cost.
     Probes,
+    /// The store alone, in one Redis and in a cluster.
+    Cluster,
 }
 
 impl Benchmark {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Calls,
         Self::Refresh,
         Self::Takeover,
@@ -57,6 +60,7 @@ impl Benchmark {
         Self::Token,
         Self::Units,
         Self::Probes,
+        Self::Cluster,
     ];
 
     /// Its name on the command line.
@@ -69,6 +73,7 @@ impl Benchmark {
             Self::Token => "token",
             Self::Units => "units",
             Self::Probes => "probes",
+            Self::Cluster => "cluster",
         }
     }
 
@@ -84,6 +89,7 @@ impl Benchmark {
             Self::Token => "the token over HTTP, beside a bare route",
             Self::Units => "many units in one worker and one Redis, beside both when bare",
             Self::Probes => "settled units whose tokens are tried in turn",
+            Self::Cluster => "claims and commits in a cluster, beside one Redis",
         }
     }
 
@@ -96,6 +102,7 @@ impl Benchmark {
             Self::Token => token::run(setup).await,
             Self::Units => units::run(setup).await,
             Self::Probes => probes::run(setup).await,
+            Self::Cluster => cluster::run(setup).await,
         }
     }
 }

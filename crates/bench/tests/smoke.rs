@@ -91,3 +91,10 @@ fn each_token_is_tried_in_one_round_trip() {
     assert!(report.figure("probes a second") > 0.0);
     assert!(report.figure("in one round trip") >= 6.0);
 }
+
+#[test]
+fn a_cluster_holds_as_much_of_a_unit_as_one_redis() {
+    let report = Report::of("cluster");
+    assert!(report.figure("memory in all primaries per unit, three primaries") > 300.0);
+    assert!(report.figure("refreshes a second, three primaries, a replica each") > 0.0);
+}

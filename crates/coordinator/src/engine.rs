@@ -35,6 +35,7 @@ use zhongkong_core::token::Fingerprint;
 use self::lane::{Lane, Task};
 use self::reading::Resync;
 use self::reports::{Reporter, Reports};
+use crate::epochs::Epochs;
 use crate::handle::{Asking, EVENTS, Handle, Health, ORDERS, Order, UnitEvent};
 use crate::pacer::Pacer;
 use crate::refresh::{Ended, Refresh};
@@ -79,7 +80,9 @@ pub struct Coordinator {
     beating: bool,
     beats: u64,
     /// Why Redis does not do what is asked, as the log says.
-    trouble: Option<StoreError>,
+    troubles: Vec<StoreError>,
+    /// What the log says of Redis that does not answer, while the rest does.
+    told_missing: Vec<String>,
     /// No request is sent any more.
     stopping: Arc<AtomicBool>,
 }
@@ -100,13 +103,16 @@ enum Input {
     Timer,
 }
 
+/// Units as they were read, in the order that was asked for.
+type Readings = Vec<Result<Reading, StoreError>>;
+
 /// What a task brought.
 #[derive(Debug)]
 enum Done {
     Refreshed(Box<Ended>),
     Kept(Unit, Asked<(KeepAnswer, Observed)>),
-    Read(Unit, Asked<Reading>),
-    ReadMany(Vec<Unit>, Asked<Reading>),
+    Read(Unit, Asked<Readings>),
+    ReadMany(Vec<Unit>, Asked<Readings>),
     Beaten(Result<Beat, StoreError>),
     Forced(Unit, Asked<Observed>, oneshot::Sender<Asking>),
     Probed(Unit, Option<Asked<(ReportAnswer, Observed)>>),
@@ -163,10 +169,10 @@ impl Coordinator {
             now: clock.now(),
             living: vec![identity.clone()],
             identity,
-            epoch: String::new(),
+            epochs: Epochs::default(),
         };
         let mut units = Units::default();
-        units.reload(credentials, &world);
+        drop(units.reload(credentials, &world));
         let probes = (settings.max_concurrent / 8).max(1);
         let refreshes = Lane::new(settings.max_concurrent.saturating_sub(2 * probes).max(1));
         let (events, _) = broadcast::channel(EVENTS);
@@ -190,7 +196,8 @@ impl Coordinator {
             events: events.clone(),
             beating: false,
             beats: 0,
-            trouble: None,
+            troubles: Vec::new(),
+            told_missing: Vec::new(),
             stopping: Arc::new(AtomicBool::new(false)),
         };
         (coordinator, Handle { orders: order_sender, health: health_receiver, events })
@@ -313,7 +320,7 @@ impl Coordinator {
         let Some(slot) = self.units.get_mut(&unit) else { return };
         lane.running += 1;
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-        let alive = slot.keeper.alive(self.world.now);
+        let life = slot.keeper.life();
         match task {
             Task::Refresh => {
                 let refresh = Refresh {
@@ -321,7 +328,7 @@ impl Coordinator {
                     credential: Arc::clone(&slot.credential),
                     rules: slot.rules,
                     viewer: slot.keeper.viewer(&slot.around(&self.world)),
-                    alive,
+                    life,
                     settings: Arc::clone(&self.settings),
                     store,
                     clock,
@@ -336,7 +343,7 @@ impl Coordinator {
                     settings: Arc::clone(&self.settings),
                     store,
                     clock,
-                    epoch: self.world.epoch.clone(),
+                    epoch: slot.epoch.to_string(),
                 };
                 self.tasks.spawn(probing.run());
             }
@@ -351,6 +358,7 @@ impl Coordinator {
                 let settings = Arc::clone(&self.settings);
                 self.tasks.spawn(async move {
                     settings.reach("before_keep").await;
+                    let alive = life.map(|life| life.alive(clock.now()));
                     let asked = Asked::the(clock, store.keep(&unit, alive)).await;
                     settings.reach("after_keep").await;
                     Done::Kept(unit, asked)
@@ -364,7 +372,7 @@ impl Coordinator {
         let Self { units, world, telemetry, .. } = self;
         let Some(slot) = units.get_mut(unit) else { return };
         let Sighting { source, at, epoch } = sighting;
-        slot.keeper.observe(observed, source, at, epoch);
+        slot.keeper.observe(observed, source, [at, world.now], epoch);
         slot.warn_newer();
         if let Some((state, now_ms)) = slot.keeper.view(world.now) {
             telemetry.seen(unit, state);

@@ -6,6 +6,7 @@
 //! # Layout, in reading order
 //! - [`settings`]: credentials and limits, as the binary hands them over.
 //! - `engine`: the loop: hear, decide, do.
+//! - `epochs`: the epochs of the store's primaries, as a worker hears of them.
 //! - `units`: the table of keepers and their timers.
 //! - `refresh`: one refresh, from the claim to its recorded outcome.
 //! - `pacer`: turns for what must not happen all at once.
@@ -13,6 +14,7 @@
 //! - `telemetry`: log lines and metrics of refreshes.
 
 mod engine;
+mod epochs;
 pub mod failpoints;
 pub mod handle;
 mod pacer;

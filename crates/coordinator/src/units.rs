@@ -13,6 +13,7 @@ use zhongkong_core::outlook::Rules;
 use zhongkong_core::refusal::Refusal;
 use zhongkong_core::state::{State, VERSION};
 
+use crate::epochs::Epochs;
 use crate::handle::RefreshAnswer;
 use crate::settings::{CoordinatorSettings, CredentialSettings};
 
@@ -27,6 +28,8 @@ pub(crate) struct Slot {
     pub(crate) rules: Rules,
     /// The credential's keyed hash; it changes with the secret.
     pub(crate) configuration: String,
+    /// The epoch of the primary that has the unit, as last heard; empty where the epoch rule is off.
+    pub(crate) epoch: Arc<str>,
     pub(crate) rank: u32,
     pub(crate) keeper: Keeper,
     pub(crate) waiters: Vec<Waiter>,
@@ -52,7 +55,7 @@ pub(crate) struct Waiter {
 pub(crate) struct World {
     pub(crate) now: Boot,
     pub(crate) identity: String,
-    pub(crate) epoch: String,
+    pub(crate) epochs: Epochs,
     pub(crate) living: Vec<String>,
 }
 
@@ -68,6 +71,7 @@ impl Slot {
         Self {
             rules: Rules::new(credential.nature, &credential.timing),
             configuration: credential.upstream.configuration(),
+            epoch: "".into(),
             rank: rank(&unit, &world.identity, &world.living),
             unit,
             credential,
@@ -81,8 +85,8 @@ impl Slot {
     }
 
     pub(crate) fn around<'a>(&'a self, world: &'a World) -> Surroundings<'a> {
-        let World { now, identity, epoch, .. } = world;
-        let Self { rules, configuration, rank, .. } = self;
+        let World { now, identity, .. } = world;
+        let Self { rules, configuration, epoch, rank, .. } = self;
         Surroundings { now: *now, rules, identity, configuration, epoch, rank: *rank }
     }
 
@@ -91,14 +95,14 @@ impl Slot {
         &'a mut self,
         world: &'a World,
     ) -> (&'a mut Keeper, Surroundings<'a>) {
-        let Self { keeper, rules, configuration, rank, .. } = self;
-        let World { now, identity, epoch, .. } = world;
+        let Self { keeper, rules, configuration, epoch, rank, .. } = self;
+        let World { now, identity, .. } = world;
         (keeper, Surroundings { now: *now, rules, identity, configuration, epoch, rank: *rank })
     }
 
     /// Whether a change of epoch may have hurt this unit, so that it is settled first.
-    pub(crate) fn is_urgent(&self, world: &World) -> bool {
-        self.keeper.is_urgent(&world.epoch)
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.keeper.is_urgent(&self.epoch)
     }
 
     /// Plans when the token is tried against its upstream: after half of `interval` to one and a half, so that tokens
@@ -163,7 +167,12 @@ impl Waiter {
 
 impl Units {
     /// Keeps `credentials` from now on: new ones are added, others end, and what is known of the rest stays.
-    pub(crate) fn reload(&mut self, credentials: &[CredentialSettings], world: &World) {
+    /// Returns those that ended.
+    pub(crate) fn reload(
+        &mut self,
+        credentials: &[CredentialSettings],
+        world: &World,
+    ) -> impl Iterator<Item = Unit> + use<> {
         let mut old = std::mem::take(&mut self.slots);
         self.timers.clear();
         for credential in credentials {
@@ -173,9 +182,11 @@ impl Units {
             if let Some(before) = old.remove(&unit) {
                 slot.keeper = before.keeper;
                 slot.waiters = before.waiters;
+                slot.epoch = before.epoch;
             }
             self.slots.insert(unit, slot);
         }
+        old.into_keys()
     }
 
     pub(crate) fn get_mut(&mut self, unit: &Unit) -> Option<&mut Slot> {

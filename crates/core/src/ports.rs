@@ -1,6 +1,8 @@
 //! What the adapters must provide: the store and the upstream.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,9 +13,10 @@ use crate::clock::Boot;
 use crate::commit::CommitRequest;
 use crate::credential::{Unit, Worker};
 use crate::keep::KeepAnswer;
+use crate::life::Alive;
 use crate::outlook::Rules;
 use crate::report::{Probed, ReportAnswer, ReportRequest};
-use crate::state::{Alive, State};
+use crate::state::State;
 use crate::token::{Fingerprint, Token};
 
 /// Where units' states, locks and tokens live. Every call may be repeated without harm (rule R11).
@@ -52,8 +55,8 @@ pub trait Store: fmt::Debug + Send + Sync {
         request: &ReportRequest,
     ) -> Result<(ReportAnswer, Observed), StoreError>;
 
-    /// The states of `units`, in their order, and the epoch in which they were read.
-    async fn read(&self, units: &[Unit]) -> Result<Reading, StoreError>;
+    /// The states of `units`, in their order. One that cannot be read is an error of its own, and spoils no other.
+    async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError>;
 
     /// The token that readers find, and what is left of its life.
     async fn token(&self, unit: &Unit) -> Result<Option<Published>, StoreError>;
@@ -75,7 +78,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// A report that readers left was served: it is gone.
     async fn finish_report(&self, entry: &str) -> Result<(), StoreError>;
 
-    /// Says that `worker` lives, and tells which identities do, and in which epoch.
+    /// Says that `worker` lives, and tells which identities do, and in which epochs.
     async fn beat(&self, worker: &Worker) -> Result<Beat, StoreError>;
 
     /// Says that `worker` is about to end.
@@ -169,21 +172,24 @@ pub struct Committed {
 pub struct Beat {
     /// The identities of the workers that live, in order.
     pub living: Vec<String>,
-    /// The store's epoch; empty where the epoch rule is off. A connection tells nothing of a change behind it: a proxy keeps
-    /// its own over a failover.
-    pub epoch: String,
+    /// The epoch of each primary, of one that does not answer as it was last known; none where the epoch rule is off. A
+    /// connection tells nothing of a change behind it: a proxy keeps its own over a failover.
+    pub epochs: BTreeSet<String>,
+    /// What of the store does not answer, in words for people: the units there cannot be refreshed, all others can.
+    pub missing: Vec<String>,
 }
 
-/// Several states, read together.
+/// A unit's state, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The store's epoch; empty where the epoch rule is off.
-    pub epoch: String,
-    /// The store's time, in milliseconds since 1970.
+    /// The state without its token.
+    pub state: State,
+    /// Readers find just that token.
+    pub published: bool,
+    /// The time of the primary that has the unit, in milliseconds since 1970.
     pub now_ms: u64,
-    /// The states without their tokens, in the order that was asked for, and whether readers find a token.
-    /// One that somebody spoilt by hand is an error of its own, and spoils no other.
-    pub units: Vec<Result<(State, bool), StoreError>>,
+    /// That primary's epoch; empty where the epoch rule is off.
+    pub epoch: Arc<str>,
 }
 
 /// What a worker hears from the store.

@@ -5,6 +5,18 @@ use zhongkong_core::credential::Unit;
 
 use crate::hindrance::Hindrance;
 use crate::keys::Keys;
+use crate::node::Node;
+
+/// How a Redis is found, on which it depends what a worker does there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A server that stands alone.
+    Server,
+    /// The primary that Sentinels name.
+    Sentinel,
+    /// A Redis Cluster.
+    Cluster,
+}
 
 /// What `check` and `status` tell of Redis. What could not be learnt is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +29,8 @@ pub struct Facts {
     pub replicas: Option<u32>,
     /// Replicas that have to acknowledge a claim.
     pub required: u32,
+    /// Whether it would take writes without any replica: `min-replicas-to-write` is 0.
+    pub isolated_writes: Option<bool>,
     /// `maxmemory-policy`: anything but `noeviction` may delete a state.
     pub eviction: Option<String>,
     /// Whether an append-only file is kept.
@@ -30,9 +44,62 @@ pub struct Facts {
     pub denied: Option<Vec<String>>,
     /// What keeps it from taking writes now, and workers from noticing lost ones.
     pub hindrances: Vec<Hindrance>,
+    /// The cluster that it is a part of.
+    pub cluster: Option<ClusterFacts>,
+}
+
+/// What `check` and `status` tell of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterFacts {
+    /// Each primary, and what it says.
+    pub shards: Vec<ShardFacts>,
+    /// Slots that no primary has, as ranges.
+    pub uncovered: Option<String>,
+}
+
+/// A primary of a cluster. What could not be learnt is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardFacts {
+    /// `host:port`.
+    pub address: String,
+    /// Why it does not answer.
+    pub error: Option<String>,
+    /// `ok` or `fail`, as it says of the whole cluster.
+    pub state: Option<String>,
+    /// Replicas connected now.
+    pub replicas: Option<u32>,
+    /// A slot's move was begun and not ended, as the server writes it: `[93->-id]`.
+    pub moving: Vec<String>,
+}
+
+impl ShardFacts {
+    pub(crate) async fn of(node: &Node) -> Self {
+        let mut shard = Self { address: node.name.clone(), ..Self::default() };
+        let mut pipe = redis::pipe();
+        pipe.cmd("INFO").arg("replication");
+        pipe.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("NODES");
+        let results = match node.commands.send("facts", &mut pipe).await {
+            Ok(results) => results,
+            Err(error) => {
+                shard.error = Some(error.to_string());
+                return shard;
+            }
+        };
+        let texts = results.into_iter().map(|r| redis::from_redis_value::<String>(r.ok()?).ok());
+        let mut texts = texts.map(Option::unwrap_or_default);
+        let mut next = || texts.next().unwrap_or_default();
+        shard.replicas = connected_replicas(&next());
+        shard.state = field(&next(), "cluster_state").map(ToOwned::to_owned);
+        let nodes = next();
+        let myself = nodes.lines().find(|line| line.contains("myself")).unwrap_or_default();
+        let moving = myself.split(' ').filter(|word| word.starts_with('['));
+        shard.moving = moving.map(ToOwned::to_owned).collect();
+        shard
+    }
 }
 
 /// What the worker does in Redis: each command, whole, and the ACL rule that allows it.
+/// The role `worker` of `deploy/redis/users.acl` may do the same.
 ///
 /// A command is never shortened: asked about one that is too short, Redis may read beyond its end, and crash.
 const NEEDS: [(&str, &str); 34] = [
@@ -54,7 +121,7 @@ const NEEDS: [(&str, &str); 34] = [
     ("+del", "DEL $lock"),
     ("+pttl", "PTTL $reader"),
     ("+type", "TYPE $reader"),
-    ("+exists", "EXISTS $reader"),
+    ("+getrange", "GETRANGE $reader 0 1"),
     ("+zadd", "ZADD $workers 1 identity"),
     ("+zrem", "ZREM $workers identity"),
     ("+zremrangebyscore", "ZREMRANGEBYSCORE $workers -inf 1"),
@@ -71,6 +138,11 @@ const NEEDS: [(&str, &str); 34] = [
     ("+publish", "PUBLISH $events event"),
     ("+subscribe", "SUBSCRIBE $events"),
 ];
+/// What it does in a cluster beyond that.
+const CLUSTER_NEEDS: [(&str, &str); 2] =
+    [("+cluster|slots", "CLUSTER SLOTS"), ("+asking", "ASKING")];
+/// What it does beyond that where Sentinels name the primary.
+const SENTINEL_NEEDS: [(&str, &str); 1] = [("+role", "ROLE")];
 /// Stands for the rule that allows the keys, which bears their prefix.
 const KEYS: &str = "~";
 
@@ -85,7 +157,7 @@ end
 return redis.acl_check_cmd and denied or redis.error_reply('ERR it cannot be asked')";
 
 /// Appends the question what the worker's user may not do about `unit`; it changes nothing.
-pub(crate) fn ask_rights(pipe: &mut Pipeline, keys: &Keys, unit: &Unit) {
+pub(crate) fn ask_rights(pipe: &mut Pipeline, keys: &Keys, unit: &Unit, form: Form) {
     let word = |word: &str| match word {
         "$state" => keys.state(unit),
         "$lock" => keys.lock(unit),
@@ -97,8 +169,17 @@ pub(crate) fn ask_rights(pipe: &mut Pipeline, keys: &Keys, unit: &Unit) {
         word => word.to_owned(),
     };
     let commands: Vec<Vec<String>> =
-        NEEDS.iter().map(|(_, command)| command.split(' ').map(word).collect()).collect();
+        needs(form).map(|(_, command)| command.split(' ').map(word).collect()).collect();
     pipe.cmd("EVAL").arg(ASK).arg(0).arg(serde_json::json!(commands).to_string());
+}
+
+fn needs(form: Form) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    let beyond = match form {
+        Form::Server => &[][..],
+        Form::Sentinel => &SENTINEL_NEEDS,
+        Form::Cluster => &CLUSTER_NEEDS,
+    };
+    NEEDS.iter().chain(beyond)
 }
 
 /// One field of the text that `INFO` returns.
@@ -124,15 +205,23 @@ impl Facts {
         self.version = version.or_else(|| field(info, "redis_version").map(ToOwned::to_owned));
         self.role = field(info, "role").map(ToOwned::to_owned);
         self.replicas = connected_replicas(info);
+        // Counted only where some are needed.
+        self.isolated_writes =
+            self.role.is_some().then_some(field(info, "min_slaves_good_slaves").is_none());
         self.eviction = field(info, "maxmemory_policy").map(ToOwned::to_owned);
         self.append_only = field(info, "aof_enabled").map(|flag| flag == "1");
     }
 
-    pub(crate) fn read_rights(&mut self, answer: Option<RedisResult<Value>>, keys: &Keys) {
+    pub(crate) fn read_rights(
+        &mut self,
+        answer: Option<RedisResult<Value>>,
+        keys: &Keys,
+        form: Form,
+    ) {
         self.denied = match answer {
             Some(Ok(places)) => {
                 let places: Option<Vec<usize>> = redis::from_redis_value(places).ok();
-                places.map(|places| lacking(&places, keys))
+                places.map(|places| lacking(&places, keys, form))
             }
             Some(Err(error)) if error.kind() == ServerErrorKind::NoPerm.into() => {
                 Some(vec!["+eval".to_owned()])
@@ -149,8 +238,8 @@ impl Facts {
 }
 
 /// The rules that grant what is denied in these places of [`NEEDS`], counted from 1.
-fn lacking(places: &[usize], keys: &Keys) -> Vec<String> {
-    let denied = || places.iter().filter_map(|place| NEEDS.get(place.checked_sub(1)?));
+fn lacking(places: &[usize], keys: &Keys, form: Form) -> Vec<String> {
+    let denied = || places.iter().filter_map(|place| needs(form).nth(place.checked_sub(1)?));
     let all_denied = |rules: &[&str]| {
         rules.iter().all(|rule| denied().any(|(denied_rule, _)| denied_rule == rule))
     };

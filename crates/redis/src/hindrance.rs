@@ -1,16 +1,19 @@
 //! What keeps Redis from taking writes, and workers from noticing lost ones, as it tells of itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use redis::{Pipeline, RedisResult, Value};
+use zhongkong_core::ports::StoreError;
 
 use crate::facts::{epoch, field};
+use crate::link::Link;
 
-/// What is in the way. All but the first keep Redis from taking writes.
+/// What is in the way. All but the first two keep Redis from taking writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hindrance {
     /// `INFO` is refused, so the epoch rule is off: writes that a failover loses go unnoticed.
     NoEpoch,
+    /// It tells another run at each turn, as behind a proxy that sends each command to another server: likewise.
+    EpochFlaps,
     /// Its data is still being loaded.
     Loading,
     /// Its memory is full, and its policy evicts nothing. Tokens are refreshed all the same; readers' reports are refused.
@@ -28,19 +31,30 @@ pub enum Hindrance {
     },
 }
 
-/// Asks for what [`read`] reads. Where `CONFIG` is refused, its defaults are assumed.
-pub(crate) fn ask(pipe: &mut Pipeline) {
-    pipe.cmd("INFO").arg(&["server", "memory", "persistence", "replication"]);
-    pipe.cmd("CONFIG").arg(&["GET", "stop-writes-on-bgsave-error", "min-replicas-to-write"]);
-}
+/// How often a server is asked: enough for a proxy to come to another one.
+const ASKED: usize = 3;
 
-/// What stands in the way, by the answers to [`ask`].
-pub(crate) fn read(mut answers: impl Iterator<Item = RedisResult<Value>>) -> Vec<Hindrance> {
-    let mut next = || answers.next().and_then(Result::ok);
-    let info: Option<String> = next().and_then(|value| redis::from_redis_value(value).ok());
-    let config: Option<BTreeMap<String, String>> =
-        next().and_then(|value| redis::from_redis_value(value).ok());
-    hindrances(&info.unwrap_or_default(), &config.unwrap_or_default())
+/// What stands in the way of the server at the end of `link`. Where `CONFIG` is refused, its defaults are assumed.
+pub(crate) async fn of(link: &Link) -> Result<Vec<Hindrance>, StoreError> {
+    let mut runs = BTreeSet::new();
+    let mut found = Vec::new();
+    for _ in 0..ASKED {
+        let mut pipe = redis::pipe();
+        pipe.cmd("INFO").arg(&["server", "memory", "persistence", "replication"]);
+        pipe.cmd("CONFIG").arg(&["GET", "stop-writes-on-bgsave-error", "min-replicas-to-write"]);
+        let mut answers = link.send("hindrances", &mut pipe).await?.into_iter().map(Result::ok);
+        let mut next = || answers.next().flatten();
+        let info: Option<String> = next().and_then(|value| redis::from_redis_value(value).ok());
+        let config: Option<BTreeMap<String, String>> =
+            next().and_then(|value| redis::from_redis_value(value).ok());
+        let info = info.unwrap_or_default();
+        found = hindrances(&info, &config.unwrap_or_default());
+        runs.insert(field(&info, "run_id").map(ToOwned::to_owned));
+    }
+    if runs.len() > 1 {
+        found.insert(0, Hindrance::EpochFlaps);
+    }
+    Ok(found)
 }
 
 fn hindrances(info: &str, config: &BTreeMap<String, String>) -> Vec<Hindrance> {

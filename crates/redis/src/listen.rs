@@ -1,34 +1,101 @@
 //! Events and key tracking, on a connection of their own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::future::{AbortHandle, Abortable};
+use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, Value};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::time::MissedTickBehavior;
 use zhongkong_core::ports::Notice;
 
 use crate::keys::Keys;
 use crate::link::{describe, reconnect_backoff, timeouts};
 use crate::node::Node;
+use crate::nodes::Nodes;
 use crate::reply::View;
 
 /// Pushes that may wait to be heard. More than that is a flood; then everything is read again instead.
 const QUEUE: usize = 16_384;
 /// How often a silent connection is tried, so that one that is only half open is noticed.
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// How often the primaries of a cluster are looked for again after something did not fit.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Listener<'a> {
     pub(crate) node: Arc<Node>,
+    pub(crate) nodes: &'a Nodes,
     pub(crate) keys: &'a Keys,
+    /// One for all: whoever has it hears the events, which a cluster carries to every server.
+    pub(crate) events: &'a Semaphore,
 }
 
-struct Ear {
+struct Ear<'a> {
     connection: MultiplexedConnection,
+    /// How often the place had been left when it was made.
+    moves: u64,
     pushes: mpsc::Receiver<PushInfo>,
     overflown: Arc<AtomicBool>,
+    /// Held while this connection hears the events.
+    events: Option<SemaphorePermit<'a>>,
+}
+
+/// Listens to every primary, as they come and go.
+pub(crate) async fn listen(nodes: &Nodes, keys: &Keys, hear: &(dyn Fn(Notice) + Send + Sync)) {
+    tokio::join!(follow(nodes), listen_to_all(nodes, keys, hear));
+}
+
+async fn listen_to_all(nodes: &Nodes, keys: &Keys, hear: &(dyn Fn(Notice) + Send + Sync)) {
+    let events = Semaphore::new(1);
+    let mut primaries = nodes.primaries();
+    primaries.mark_changed();
+    let mut listening = FuturesUnordered::new();
+    let mut handles: BTreeMap<String, AbortHandle> = BTreeMap::new();
+    loop {
+        tokio::select! {
+            _ = primaries.changed() => {
+                let now = primaries.borrow_and_update().clone();
+                handles.retain(|name, handle| {
+                    let stays = now.iter().any(|node| node.name == *name);
+                    if !stays {
+                        handle.abort();
+                    }
+                    stays
+                });
+                for node in now {
+                    if !handles.contains_key(&node.name) {
+                        let (handle, registration) = AbortHandle::new_pair();
+                        handles.insert(node.name.clone(), handle);
+                        let listener = Listener { node, nodes, keys, events: &events };
+                        listening.push(Abortable::new(listener.run(hear), registration));
+                    }
+                }
+            }
+            // One whose primary is none any more.
+            Some(_) = listening.next() => {}
+        }
+    }
+}
+
+/// Looks for the primary again now and then, and for those of a cluster whenever something did not fit.
+async fn follow(nodes: &Nodes) {
+    let cluster = match nodes {
+        Nodes::Only(_, only) => return only.place.follow().await,
+        Nodes::Cluster(cluster) => cluster,
+    };
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        // What cannot be found out now is tried again.
+        cluster.look_again().await.ok();
+    }
 }
 
 impl Listener<'_> {
@@ -42,11 +109,13 @@ impl Listener<'_> {
                     hear(Notice::Listening);
                     self.hear_all(ear, hear).await;
                     hear(Notice::Deaf);
+                    self.suspect();
                 }
                 Err(error) => {
                     if failures == 0 {
                         tracing::warn!(error, "cannot listen to redis; trying again");
                     }
+                    self.suspect();
                     failures = failures.saturating_add(1);
                 }
             }
@@ -54,7 +123,14 @@ impl Listener<'_> {
         }
     }
 
-    async fn open(&self) -> Result<Ear, String> {
+    /// Another one may have taken over.
+    fn suspect(&self) {
+        if let Some(cluster) = self.nodes.cluster() {
+            cluster.suspect();
+        }
+    }
+
+    async fn open(&self) -> Result<Ear<'_>, String> {
         let (sender, pushes) = mpsc::channel(QUEUE);
         let overflown = Arc::new(AtomicBool::new(false));
         let full = Arc::clone(&overflown);
@@ -67,8 +143,11 @@ impl Listener<'_> {
                 mpsc::error::TrySendError::Closed(_) => Err(()),
             })
         });
-        let mut connection = self.node.place.connect(&config).await?;
-        connection.subscribe(self.keys.events()).await.map_err(|error| describe(&error))?;
+        let (mut connection, moves) = self.node.place.connect(&config).await?;
+        let events = self.events.try_acquire().ok();
+        if events.is_some() {
+            connection.subscribe(self.keys.events()).await.map_err(|error| describe(&error))?;
+        }
         let mut track = redis::cmd("CLIENT");
         track.arg(&["TRACKING", "ON", "BCAST", "PREFIX"]).arg(self.keys.units());
         let tracked = track.query_async::<()>(&mut connection).await;
@@ -81,18 +160,30 @@ impl Listener<'_> {
                 "redis refuses CLIENT TRACKING: a key deleted by hand is noticed by the slow sweep only"
             );
         }
-        Ok(Ear { connection, pushes, overflown })
+        Ok(Ear { connection, moves, pushes, overflown, events })
     }
 
-    async fn hear_all(&self, mut ear: Ear, hear: &(dyn Fn(Notice) + Send + Sync)) {
+    async fn hear_all(&self, mut ear: Ear<'_>, hear: &(dyn Fn(Notice) + Send + Sync)) {
         let mut ping = tokio::time::interval(PING_EVERY);
+        let left = self.node.place.left(ear.moves);
+        tokio::pin!(left);
         loop {
             tokio::select! {
+                // A demoted primary says nothing of it to whoever only listens.
+                () = &mut left => return,
                 push = ear.pushes.recv() => match push {
                     None => return,
                     Some(push) if push.kind == PushKind::Disconnection => return,
                     Some(push) => self.understand(push, hear),
                 },
+                // Whoever heard the events until now is gone.
+                Ok(events) = self.events.acquire(), if ear.events.is_none() => {
+                    if ear.connection.subscribe(self.keys.events()).await.is_err() {
+                        return;
+                    }
+                    ear.events = Some(events);
+                    hear(Notice::Listening);
+                }
                 _ = ping.tick() => {
                     let ping = redis::cmd("PING");
                     if ping.query_async::<()>(&mut ear.connection).await.is_err() {

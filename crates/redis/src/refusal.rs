@@ -31,9 +31,26 @@ pub(crate) fn is_out_of_memory(error: &RedisError) -> bool {
     error.code() == Some("OOM")
 }
 
+/// Whether Redis does not have the command, or not for this user.
+pub(crate) fn is_forbidden(error: &RedisError) -> bool {
+    ["NOPERM", "ERR"].iter().any(|code| error.code() == Some(code))
+}
+
 /// Whether Redis refuses everything, whoever asks.
 pub(crate) fn answers_nobody(error: &RedisError) -> bool {
     ["BUSY", "LOADING", "MASTERDOWN"].iter().any(|code| error.code() == Some(code))
+}
+
+/// Whether it was demoted, or is about to follow another: what it was asked belongs elsewhere.
+pub(crate) fn is_demoted(error: &RedisError) -> bool {
+    let text = || error.to_string();
+    match error.code() {
+        Some("READONLY" | "MASTERDOWN") => true,
+        // Whoever waits while it happens; also a wait for a key that somebody deleted.
+        Some("UNBLOCKED") => text().contains("instance state"),
+        // `WAIT`, right after it happened.
+        _ => text().contains("replica instances"),
+    }
 }
 
 /// A refusal in words: what Redis says, what that means, and what to do.
@@ -52,6 +69,28 @@ mod tests {
     fn refused(line: &str) -> RedisError {
         let value = parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
         value.extract_error().unwrap_err()
+    }
+
+    #[test]
+    fn what_a_server_repeats_of_a_login_is_not_told() {
+        let line =
+            "ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'u' 's3cret' ";
+        let told = explain(&refused(line));
+        assert!(told.contains("unknown command 'HELLO'") && !told.contains("s3cret"), "{told}");
+    }
+
+    #[test]
+    fn a_demoted_primary_is_known_by_what_it_says() {
+        for line in [
+            "READONLY You can't write against a read only replica.",
+            "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+            "ERR WAIT cannot be used with replica instances. Please also note that",
+        ] {
+            assert!(is_demoted(&refused(line)), "{line}");
+        }
+        for line in ["UNBLOCKED the stream key no longer exists", "NOPERM no", "ERR unknown"] {
+            assert!(!is_demoted(&refused(line)), "{line}");
+        }
     }
 
     #[test]

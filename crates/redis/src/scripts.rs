@@ -13,6 +13,18 @@ const SHEBANG: &str = "#!lua flags=allow-oom";
 /// What stands before every script.
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
 
+/// How a script is called on one connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call<'a> {
+    /// The server has the script's source.
+    pub(crate) known: bool,
+    /// What the connection told of the epoch; empty where it told nothing, [`UNBELIEVED`] where nothing is believed.
+    pub(crate) epoch: &'a str,
+}
+
+/// Stands for an epoch where scripts are not to look themselves either.
+pub(crate) const UNBELIEVED: &str = "-";
+
 /// One atomic operation.
 #[derive(Debug)]
 pub(crate) struct Operation {

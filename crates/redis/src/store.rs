@@ -1,11 +1,12 @@
 //! The port that the core crate asks for, on Redis.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{RedisError, RedisResult, Value};
+use futures_util::future::join_all;
+use redis::{Pipeline, RedisResult, Value};
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::clock::millis;
@@ -13,6 +14,7 @@ use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::force::{INVALIDATION_SPACING_MS, INVALIDATIONS_A_DAY, InvalidateAnswer};
 use zhongkong_core::keep::KeepAnswer;
+use zhongkong_core::life::{Alive, Known};
 use zhongkong_core::nature::Nature;
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
@@ -22,36 +24,33 @@ use zhongkong_core::report::{
     AFTER_MIDNIGHT_MS, Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX,
     STRAINED_SPACING_MAX_MS, alive_holds_ms,
 };
-use zhongkong_core::state::{Alive, OwnClaim, State};
+use zhongkong_core::state::OwnClaim;
 use zhongkong_core::token::Token;
 
 use crate::episode::Episode;
-use crate::facts::{self, Facts};
+use crate::facts::{self, ClusterFacts, Facts, Form, ShardFacts};
 use crate::hindrance::{self, Hindrance};
 use crate::inbox::Inbox;
 use crate::keys::Keys;
 use crate::link::{describe, settled};
-use crate::listen::Listener;
+use crate::listen::listen;
 use crate::nodes::Nodes;
-use crate::refusal::{answers_nobody, explain, is_out_of_memory};
+use crate::refusal::{answers_nobody, explain, is_demoted};
 use crate::reply::{Reply, strange};
 use crate::scripts::{
-    ABANDON, CLAIM, COMMIT, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
+    ABANDON, CLAIM, COMMIT, Call, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
 };
+use crate::sentinel::SentinelFacts;
 use crate::settings::RedisSettings;
+use crate::tls;
 
 /// Below the response time-out, so that too few acknowledgements are an answer.
 const WAIT_TIMEOUT_MS: u64 = 500;
-/// A worker that has not beaten for this long is dead: three of its beats.
-const BEAT_VALID_MS: u64 = 6_000;
-/// Where memory is full, a command that may take more is refused unless a script that says so sends it.
-const BEAT_IN_FULL: &str =
-    "#!lua flags=allow-oom\nreturn redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])";
 
 /// How many replicas must acknowledge a claim before its request is sent (rule R10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replicas {
-    /// The highest number that was ever seen connected.
+    /// The highest number that was ever seen connected; of a cluster, the highest that every primary had.
     Auto,
     /// This many.
     Number(u32),
@@ -60,27 +59,24 @@ pub enum Replicas {
 /// Units in one Redis.
 #[derive(Debug)]
 pub struct RedisStore {
-    keys: Keys,
-    nodes: Arc<Nodes>,
-    replicas: Replicas,
+    pub(crate) keys: Keys,
+    pub(crate) nodes: Arc<Nodes>,
+    pub(crate) replicas: Replicas,
     /// The highest number of replicas seen, for [`Replicas::Auto`].
-    highest: AtomicU32,
-    highest_known: AtomicBool,
-    full: Episode,
-    waits_in_vain: Episode,
-    blind: Episode,
+    pub(crate) highest: AtomicU32,
+    pub(crate) highest_known: AtomicBool,
+    pub(crate) full: Episode,
+    pub(crate) waits_in_vain: Episode,
+    pub(crate) blind: Episode,
     inbox: Inbox,
 }
 
 impl RedisStore {
     /// A store at `settings`, with keys under `keys`. Nothing is connected yet.
-    pub fn new(
-        settings: &RedisSettings,
-        keys: Keys,
-        replicas: Replicas,
-    ) -> Result<Self, StoreError> {
-        let nodes = Arc::new(Nodes::new(settings)?);
-        Ok(Self {
+    pub fn new(settings: &RedisSettings, keys: Keys, replicas: Replicas) -> Self {
+        tls::choose_cryptography();
+        let nodes = Arc::new(Nodes::new(settings));
+        Self {
             replicas,
             highest: AtomicU32::new(0),
             highest_known: AtomicBool::new(false),
@@ -90,7 +86,7 @@ impl RedisStore {
             inbox: Inbox::new(Arc::clone(&nodes), keys.reports()),
             nodes,
             keys,
-        })
+        }
     }
 
     /// The names of keys and channels.
@@ -105,7 +101,8 @@ impl RedisStore {
         let mut facts = Facts { required, ..Facts::default() };
         let mut pipe = redis::pipe();
         pipe.cmd("INFO").cmd("CONFIG").arg(&["GET", "save"]).cmd("TIME");
-        facts::ask_rights(&mut pipe, &self.keys, unit);
+        let form = self.form();
+        facts::ask_rights(&mut pipe, &self.keys, unit, form);
         let mut results =
             self.nodes.send("facts", &self.keys.state(unit), &mut pipe).await?.into_iter();
         let info = results.next();
@@ -121,26 +118,58 @@ impl RedisStore {
             facts.read_save(save);
         }
         facts.now_ms = results.next().and_then(|time| settled(Some(time)).ok()).and_then(millis_of);
-        facts.read_rights(results.next(), &self.keys);
+        facts.read_rights(results.next(), &self.keys, form);
         facts.hindrances = self.hindrances().await?;
+        facts.cluster = self.cluster().await;
         Ok(facts)
     }
 
-    /// What keeps Redis from taking writes now.
+    /// What keeps Redis from taking writes now, or one of its primaries.
     pub async fn hindrances(&self) -> Result<Vec<Hindrance>, StoreError> {
-        let mut pipe = redis::pipe();
-        hindrance::ask(&mut pipe);
-        let answers = self.nodes.send("hindrances", &self.keys.workers(), &mut pipe).await?;
-        Ok(hindrance::read(answers.into_iter()))
+        if let Some(cluster) = self.nodes.cluster() {
+            cluster.look_again().await?;
+        }
+        let nodes = self.nodes.primaries().borrow().clone();
+        let mut found = Vec::new();
+        for asked in join_all(nodes.iter().map(|node| hindrance::of(&node.commands))).await {
+            match asked {
+                Ok(hindrances) => found.extend(hindrances),
+                // A primary that is away is told as such.
+                Err(_) if self.nodes.cluster().is_some() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        found.dedup();
+        Ok(found)
     }
 
-    /// The identities of the workers that live.
-    pub async fn living(&self) -> Result<Vec<String>, StoreError> {
-        let oldest_ms = self.now_ms("living").await?.saturating_sub(BEAT_VALID_MS);
-        let mut list = redis::cmd("ZRANGEBYSCORE");
-        list.arg(self.keys.workers()).arg(oldest_ms).arg("+inf");
-        let living = self.nodes.ask("living", &self.keys.workers(), list).await?;
-        redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))
+    /// What kind of cluster this is; none if it is no cluster.
+    pub async fn cluster(&self) -> Option<ClusterFacts> {
+        let cluster = self.nodes.cluster()?;
+        // What is known already is told where nothing new can be found out.
+        cluster.look().await.ok();
+        let nodes = self.nodes.primaries().borrow().clone();
+        let shards = join_all(nodes.iter().map(|node| ShardFacts::of(node))).await;
+        Some(ClusterFacts { shards, uncovered: cluster.uncovered() })
+    }
+
+    fn form(&self) -> Form {
+        match &*self.nodes {
+            Nodes::Cluster(_) => Form::Cluster,
+            Nodes::Only(_, only) if only.place.sentinels().is_some() => Form::Sentinel,
+            Nodes::Only(..) => Form::Server,
+        }
+    }
+
+    /// What each Sentinel tells; none where there are none.
+    pub async fn sentinels(&self) -> Vec<SentinelFacts> {
+        match &*self.nodes {
+            Nodes::Only(_, only) => match only.place.sentinels() {
+                Some(sentinels) => sentinels.facts().await,
+                None => Vec::new(),
+            },
+            Nodes::Cluster(_) => Vec::new(),
+        }
     }
 
     /// Marks the token as to be killed: an idempotent upstream replaces it at once, and without overlap.
@@ -190,7 +219,7 @@ impl RedisStore {
     }
 
     /// The store's time, in milliseconds since 1970.
-    async fn now_ms(&self, name: &'static str) -> Result<u64, StoreError> {
+    pub(crate) async fn now_ms(&self, name: &'static str) -> Result<u64, StoreError> {
         let time = self.nodes.ask(name, &self.keys.workers(), redis::cmd("TIME")).await?;
         millis_of(time).ok_or_else(|| strange("a time that is none"))
     }
@@ -201,50 +230,11 @@ impl RedisStore {
         unit: &Unit,
         arguments: &[String],
     ) -> Result<Reply, StoreError> {
-        let append = |pipe: &mut redis::Pipeline, known: bool| {
-            operation.call(pipe, &self.keys, unit, arguments, known);
+        let append = |pipe: &mut Pipeline, call: Call<'_>| {
+            operation.call(pipe, &self.keys, unit, arguments, call.known);
         };
         let results = self.nodes.run(operation, &self.keys.state(unit), false, append).await?;
         Reply::new(settled(results.into_iter().next())?)
-    }
-
-    /// How many replicas must acknowledge a claim now.
-    async fn required(&self) -> Result<u32, StoreError> {
-        if let Replicas::Number(number) = self.replicas {
-            return Ok(number);
-        }
-        if !self.highest_known.load(Ordering::Acquire) {
-            self.look_around().await?;
-        }
-        Ok(self.highest.load(Ordering::Acquire))
-    }
-
-    /// Looks which Redis this is, and how many replicas there are and were. Returns what it says of itself; empty where
-    /// that is refused.
-    ///
-    /// The highest number of replicas is kept in Redis until an operator deletes it: a stopped replica drops out of the
-    /// count of the connected ones, and must be missed all the same.
-    async fn look_around(&self) -> Result<String, StoreError> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("INFO").arg("server").arg("replication").cmd("GET").arg(self.keys.replicas());
-        let mut results =
-            self.nodes.send("replicas", &self.keys.replicas(), &mut pipe).await?.into_iter();
-        let info: Option<String> =
-            results.next().and_then(Result::ok).and_then(|v| redis::from_redis_value(v).ok());
-        let info = info.unwrap_or_default();
-        let connected = facts::connected_replicas(&info).unwrap_or(0);
-        let seen: Option<u32> = redis::from_redis_value(settled(results.next())?).unwrap_or(None);
-        if self.blind.is_news(info.is_empty()) && info.is_empty() {
-            tracing::warn!(
-                "redis refuses INFO, as some managed ones do: the epoch rule is off, so that writes which a failover \
-                 loses go unnoticed, and replicas are not waited for. Allow INFO to the worker's user if you can"
-            );
-        }
-        self.highest.store(seen.unwrap_or(0), Ordering::Release);
-        self.highest_known.store(true, Ordering::Release);
-        // A number that could not be kept is seen again at the next beat.
-        self.remember(connected).await.ok();
-        Ok(info)
     }
 
     /// Replicas that acknowledged a claim, and those that had to.
@@ -255,6 +245,8 @@ impl RedisStore {
                 self.waits_in_vain.is_news(false);
                 return (redis::from_redis_value(count).unwrap_or(0), required);
             }
+            // Its replicas have the claim no more than any other server will.
+            Some(Err(error)) if is_demoted(&error) => return (0, required),
             Some(Err(error)) => error,
         };
         if self.waits_in_vain.is_news(true) {
@@ -268,42 +260,15 @@ impl RedisStore {
         let required = if self.replicas == Replicas::Auto { 0 } else { required };
         (0, required)
     }
-
-    /// Says once that memory is full, and once that it no longer is.
-    fn say_full(&self, refusal: Option<&RedisError>) {
-        if !self.full.is_news(refusal.is_some()) {
-            return;
-        }
-        if let Some(error) = refusal {
-            tracing::error!(
-                error = explain(error),
-                "redis has no memory left. Tokens are refreshed all the same, in place of the old ones; reports of \
-                 readers and new credentials may be refused"
-            );
-        } else {
-            tracing::info!("redis has memory again");
-        }
-    }
-
-    /// Remembers a number of connected replicas above the highest so far.
-    async fn remember(&self, connected: u32) -> Result<(), StoreError> {
-        let news = self.highest.fetch_max(connected, Ordering::AcqRel) < connected;
-        if news && self.replicas == Replicas::Auto {
-            let mut keep = redis::cmd("SET");
-            keep.arg(self.keys.replicas()).arg(connected);
-            self.nodes.ask("replicas", &self.keys.replicas(), keep).await?;
-        }
-        Ok(())
-    }
 }
 
 #[async_trait]
 impl Store for RedisStore {
     async fn claim(&self, unit: &Unit, request: &ClaimRequest) -> Result<Claimed, StoreError> {
         let required = self.required().await?;
-        let arguments = claim_arguments(request);
-        let append = |pipe: &mut redis::Pipeline, known: bool| {
-            CLAIM.call(pipe, &self.keys, unit, &arguments, known);
+        let append = |pipe: &mut Pipeline, call: Call<'_>| {
+            let arguments = claim_arguments(request, call.epoch);
+            CLAIM.call(pipe, &self.keys, unit, &arguments, call.known);
             if required > 0 {
                 pipe.cmd("WAIT").arg(required).arg(WAIT_TIMEOUT_MS);
             }
@@ -339,8 +304,11 @@ impl Store for RedisStore {
         if let ClaimAnswer::Claimed { fence, invalidate, .. } = &mut answer {
             *invalidate = observed.state.invalidating == *fence;
         }
-        // A number that could not be remembered is seen again at the next claim.
-        self.remember(connected).await.ok();
+        // One primary of a cluster does not speak for all. A number that could not be remembered is seen again at the next
+        // claim.
+        if self.nodes.cluster().is_none() {
+            self.remember(connected).await.ok();
+        }
         Ok(Claimed { answer, observed, epoch, acknowledged, required })
     }
 
@@ -400,8 +368,7 @@ impl Store for RedisStore {
         unit: &Unit,
         alive: Option<Alive>,
     ) -> Result<(KeepAnswer, Observed), StoreError> {
-        let (fence, for_ms) = known_life(alive);
-        let mut reply = self.run(&KEEP, unit, &[fence, for_ms]).await?;
+        let mut reply = self.run(&KEEP, unit, &known_life(alive)).await?;
         let verdict = reply.text()?;
         let ttl = reply.text()?;
         let announce = reply.text()? == "1";
@@ -442,21 +409,8 @@ impl Store for RedisStore {
         Ok((answer, reply.observed()?))
     }
 
-    async fn read(&self, units: &[Unit]) -> Result<Reading, StoreError> {
-        let slot = units.first().map(|unit| self.keys.state(unit)).unwrap_or_default();
-        let mut pipe = redis::pipe();
-        pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
-        for unit in units {
-            pipe.cmd("HGETALL").arg(self.keys.state(unit));
-            pipe.cmd("EXISTS").arg(self.keys.reader(unit));
-        }
-        let mut results = self.nodes.send("read", &slot, &mut pipe).await?.into_iter();
-        let info = results.next().and_then(Result::ok);
-        let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
-        let epoch = info.as_deref().and_then(facts::epoch).unwrap_or_default();
-        let now_ms = settled(results.next()).ok().and_then(millis_of).unwrap_or_default();
-        let read = units.iter().map(|_| state_and_key(&mut results)).collect();
-        Ok(Reading { epoch, now_ms, units: read })
+    async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError> {
+        self.read_all(units).await
     }
 
     async fn token(&self, unit: &Unit) -> Result<Option<Published>, StoreError> {
@@ -496,40 +450,7 @@ impl Store for RedisStore {
     }
 
     async fn beat(&self, worker: &Worker) -> Result<Beat, StoreError> {
-        let info = self.look_around().await?;
-        let now_ms = self.now_ms("beat").await?;
-        let workers = self.keys.workers();
-        let mut pipe = redis::pipe();
-        pipe.cmd("ZADD").arg(&workers).arg(now_ms).arg(&worker.identity);
-        let oldest_ms = now_ms.saturating_sub(BEAT_VALID_MS);
-        pipe.cmd("ZREMRANGEBYSCORE").arg(&workers).arg("-inf").arg(oldest_ms);
-        // A beat from the future is from before Redis' clock went back.
-        let latest_ms = format!("({}", now_ms + BEAT_VALID_MS);
-        pipe.cmd("ZREMRANGEBYSCORE").arg(&workers).arg(latest_ms).arg("+inf");
-        pipe.cmd("ZRANGE").arg(&workers).arg(0).arg(-1);
-        let mut results = self.nodes.send("beat", &workers, &mut pipe).await?;
-        let living = settled(results.pop())?;
-        let mut results = results.into_iter();
-        match results.next() {
-            Some(Err(error)) if is_out_of_memory(&error) => {
-                self.say_full(Some(&error));
-                let mut beat = redis::cmd("EVAL");
-                beat.arg(BEAT_IN_FULL).arg(1).arg(&workers).arg(now_ms).arg(&worker.identity);
-                self.nodes.ask("beat", &workers, beat).await?;
-            }
-            added => {
-                settled(added)?;
-                self.say_full(None);
-            }
-        }
-        for removed in results {
-            settled(Some(removed))?;
-        }
-        let mut living: Vec<String> =
-            redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))?;
-        living.sort();
-        let epoch = facts::epoch(&info).unwrap_or_default();
-        Ok(Beat { living, epoch })
+        self.say_that_it_lives(worker).await
     }
 
     async fn leave(&self, worker: &Worker) -> Result<(), StoreError> {
@@ -539,13 +460,12 @@ impl Store for RedisStore {
     }
 
     async fn listen(&self, hear: &(dyn Fn(Notice) + Send + Sync)) {
-        let nodes = self.nodes.all();
-        let listen = |node| Listener { node, keys: &self.keys }.run(hear);
-        futures_util::future::join_all(nodes.into_iter().map(listen)).await;
+        listen(&self.nodes, &self.keys, hear).await;
     }
 }
 
-fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
+/// The arguments on a connection that told this of the epoch.
+fn claim_arguments(request: &ClaimRequest, told: &str) -> Vec<String> {
     let ClaimRequest { worker, nonce, viewer, rules, alive } = request;
     let honours = match rules.nature {
         Nature::Rotating { honours } => honours,
@@ -553,7 +473,7 @@ fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
     };
     let none = OwnClaim { fence: 0, nonce: String::new(), epoch: String::new() };
     let own = viewer.memory.own.as_ref().unwrap_or(&none);
-    let (alive_fence, alive_for) = known_life(*alive);
+    let [alive_fence, alive_for, at_most] = known_life(*alive);
     vec![
         worker.name.to_string(),
         worker.identity.clone(),
@@ -571,7 +491,8 @@ fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
         own.epoch.clone(),
         alive_fence,
         alive_for,
-        viewer.epoch.clone(),
+        if told.is_empty() { viewer.epoch.clone() } else { told.to_owned() },
+        at_most,
     ]
 }
 
@@ -600,25 +521,15 @@ fn report_arguments(request: &ReportRequest) -> Vec<String> {
     ]
 }
 
-fn known_life(alive: Option<Alive>) -> (String, String) {
-    let alive = alive.unwrap_or(Alive { token_fence: 0, for_ms: 0 });
-    (alive.token_fence.to_string(), alive.for_ms.to_string())
-}
-
-/// One unit of a reading: its state, and whether readers find a token.
-fn state_and_key(
-    results: &mut impl Iterator<Item = RedisResult<Value>>,
-) -> Result<(State, bool), StoreError> {
-    let (state, key) = (settled(results.next()), settled(results.next()));
-    let fields: Vec<(String, String)> =
-        redis::from_redis_value(state?).map_err(|_| strange("a state that is no hash of text"))?;
-    let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let published = redis::from_redis_value(key?).unwrap_or(false);
-    Ok((State::from_fields(fields).without_token(), published))
+fn known_life(alive: Option<Alive>) -> [String; 3] {
+    let none = Alive { token_fence: 0, for_ms: 0, known: Known::Exactly };
+    let Alive { token_fence, for_ms, known } = alive.unwrap_or(none);
+    let at_most = String::from(if known == Known::AtMost { "1" } else { "" });
+    [token_fence.to_string(), for_ms.to_string(), at_most]
 }
 
 /// The answer of `TIME`, in milliseconds.
-fn millis_of(time: Value) -> Option<u64> {
+pub(crate) fn millis_of(time: Value) -> Option<u64> {
     let (seconds, micros): (u64, u64) = redis::from_redis_value(time).ok()?;
     Some(seconds * 1_000 + micros / 1_000)
 }

@@ -3,20 +3,25 @@
 #![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
 
 use zhongkong_core::credential::Unit;
-use zhongkong_redis::{Facts, Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
-use zhongkong_testkit::RedisServer;
+use zhongkong_redis::{
+    Access, Deployment, Facts, Keys, RedisAddress, RedisSettings, RedisStore, Replicas,
+};
+use zhongkong_testkit::server::program;
+use zhongkong_testkit::{RedisServer, process};
 
 /// What a user is told who may log in and do exactly `rules`.
 async fn facts_of(server: &RedisServer, rules: &str) -> Facts {
     let words = ["ACL", "SETUSER", "worker", "reset", "on", ">password"];
     let () = server.command(&[&words[..], &rules.split(' ').collect::<Vec<_>>()].concat()).await;
     let settings = RedisSettings {
-        address: RedisAddress::Tcp("127.0.0.1".to_owned(), server.port()),
-        database: 0,
-        username: Some("worker".to_owned()),
-        password: Some("password".into()),
+        deployment: Deployment::Server(RedisAddress::Tcp("127.0.0.1".to_owned(), server.port())),
+        access: Access {
+            username: Some("worker".to_owned()),
+            password: Some("password".into()),
+            ..Access::default()
+        },
     };
-    let store = RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto).unwrap();
+    let store = RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto);
     store.facts(&Unit::access_token("wx1".parse().unwrap())).await.unwrap()
 }
 
@@ -65,4 +70,16 @@ async fn asking_what_a_user_may_do_changes_nothing_and_publishes_nothing() {
     for command in ["publish", "set", "hset", "del", "zadd", "xgroup|create", "client|tracking"] {
         assert_eq!(server.calls_of(command).await, 0, "{command}");
     }
+}
+
+#[tokio::test]
+async fn the_server_is_named_as_it_names_itself() {
+    let told = process::command(program()).arg("--version").output().await.unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    // Redis server v=7.0.15 sha=…, or Valkey server v=9.1.2 sha=…
+    let (name, rest) = told.split_once(" server v=").unwrap();
+    let version = rest.split(' ').next().unwrap();
+    let expected = if name == "Redis" { version.to_owned() } else { format!("{name} {version}") };
+    let facts = facts_of(&RedisServer::start().await, "+@all ~* &*").await;
+    assert_eq!(facts.version, Some(expected));
 }

@@ -124,6 +124,8 @@ impl Config {
 mod tests {
     use std::path::Path;
 
+    use zhongkong_redis::{Deployment, RedisAddress};
+
     use super::testing::{ACCOUNT, load_with, loaded, refused};
     use super::{Config, Environment, Replicas};
 
@@ -147,7 +149,9 @@ mod tests {
     #[test]
     fn every_default_holds_if_only_an_account_is_named() {
         let config = loaded(ACCOUNT).config;
-        assert_eq!(config.redis.url.as_str(), "redis://127.0.0.1:6379/0");
+        let address = RedisAddress::Tcp("127.0.0.1".to_owned(), 6379);
+        assert_eq!(config.redis.deployment, Deployment::Server(address));
+        assert_eq!(config.redis.access.database, 0);
         assert_eq!(config.redis.prefix, "zhongkong");
         assert_eq!(config.redis.replicas, Replicas::Auto);
         assert_eq!(config.log.filter, "info");
@@ -174,10 +178,6 @@ mod tests {
 
     #[test]
     fn what_is_not_built_yet_says_so() {
-        refused(
-            "[redis]\nca = \"x\"",
-            &["zhongkong.toml:2: redis.ca: `ca` is not in this version"],
-        );
         let tickets = format!("{ACCOUNT}tickets = [\"jsapi\"]\n");
         refused(&tickets, &["credentials[0].tickets", "`tickets` is not in this version"]);
         refused(&format!("{ACCOUNT}publish = []"), &["`publish` is not in this version"]);
@@ -231,7 +231,8 @@ mod tests {
         assert!(error.contains("/no/a.toml, /no/b.toml") && error.contains("--config"), "{error}");
         let loaded = load(&[("ZHONGKONG__REDIS__URL", "redis://store")]).unwrap();
         assert!(loaded.files.is_empty());
-        assert_eq!(loaded.config.redis.url.as_str(), "redis://store");
+        let address = RedisAddress::Tcp("store".to_owned(), 6379);
+        assert_eq!(loaded.config.redis.deployment, Deployment::Server(address));
         assert!(loaded.warnings[0].contains("none is configured"), "{:?}", loaded.warnings);
     }
 }

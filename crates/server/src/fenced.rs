@@ -12,12 +12,13 @@ use zhongkong_core::claim::ClaimRequest;
 use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::keep::KeepAnswer;
+use zhongkong_core::life::Alive;
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
     Beat, Claimed, Committed, LeftReport, Notice, Observed, Published, Reading, Store, StoreError,
 };
 use zhongkong_core::report::{ReportAnswer, ReportRequest};
-use zhongkong_core::state::{Alive, State};
+use zhongkong_core::state::State;
 
 use crate::config::Environment;
 
@@ -38,13 +39,10 @@ struct Fenced(Arc<dyn Store>);
 
 impl Fenced {
     async fn state(&self, unit: &Unit) -> Result<(State, u64), StoreError> {
-        let reading = self.0.read(std::slice::from_ref(unit)).await?;
-        let state = reading
-            .units
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| Err(StoreError::Unavailable("no state".to_owned())));
-        Ok((state?.0, reading.now_ms))
+        let mut readings = self.0.read(std::slice::from_ref(unit)).await?;
+        let none = || Err(StoreError::Unavailable("no state".to_owned()));
+        let Reading { state, now_ms, .. } = readings.pop().unwrap_or_else(none)?;
+        Ok((state, now_ms))
     }
 }
 
@@ -106,7 +104,7 @@ impl Store for Fenced {
         self.0.report(unit, request).await
     }
 
-    async fn read(&self, units: &[Unit]) -> Result<Reading, StoreError> {
+    async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError> {
         self.0.read(units).await
     }
 

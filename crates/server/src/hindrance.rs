@@ -12,6 +12,12 @@ pub(crate) fn in_words(hindrance: Hindrance, language: Language) -> String {
              worker's user",
             "INFO 被拒绝，纪元规则已关闭：故障切换丢失的写入将无法察觉。请允许 worker 用户执行 INFO",
         ),
+        Hindrance::EpochFlaps => language.say(
+            "Redis tells another run at each turn, as behind a proxy that sends each command to another server, so the \
+             epoch rule is off: writes that a failover loses go unnoticed. Lead redis.url past the proxy, to the primary",
+            "Redis 每次返回的运行标识都不同（例如代理把每条命令发往不同的服务器），纪元规则已关闭：故障切换丢失的写入将无法察觉。\
+             请让 redis.url 绕过代理，直接指向主节点",
+        ),
         Hindrance::Loading => language.say(
             "Redis is loading its data after a start: nothing is refreshed until it has. Wait",
             "Redis 启动后正在加载数据：加载完成前不会刷新。请等待",

@@ -3,7 +3,8 @@
 //! # Layout, in reading order
 //! - `cli`: the command line; `terminal`: what a command says, and what each ending means to the shell.
 //! - [`config`]: the configuration, read whole before anything else happens.
-//! - `run`: a worker, from its start to its orderly end; `wiring` builds its parts, `logging` and `clock` serve it.
+//! - `run`: a worker, from its start to its orderly end; `wiring` builds its parts, `logging`, `descriptions` (of
+//!   metrics) and `clock` serve it.
 //! - `api`: the worker's HTTP face.
 //! - `commands`: what is asked of Redis from the command line.
 //! - `report`, `event`, `hindrance`: a unit's status, what happens to it, and what ails Redis, in words, for both.
@@ -14,6 +15,7 @@ mod cli;
 mod clock;
 mod commands;
 pub mod config;
+mod descriptions;
 mod event;
 #[cfg(feature = "failpoints")]
 mod failpoint;

@@ -9,7 +9,7 @@ use zhongkong_coordinator::{CoordinatorSettings, CredentialSettings};
 use zhongkong_core::chance::Chance;
 use zhongkong_core::clock::Clock;
 use zhongkong_core::credential::{Worker, WorkerName};
-use zhongkong_redis::{Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
+use zhongkong_redis::{Keys, RedisSettings, RedisStore, Replicas};
 use zhongkong_upstream::{Account, Secret, Transport, TransportSettings, WeChat};
 
 use crate::config::{self, Config, RedisConfig, SecretSource};
@@ -28,29 +28,14 @@ impl Chance for Dice {
 }
 
 /// The store. Nothing is connected yet.
-pub(crate) fn store(config: &RedisConfig) -> anyhow::Result<RedisStore> {
-    let url = &config.url;
-    let (address, database) = if url.scheme() == "unix" {
-        let database = url.query_pairs().find(|(name, _)| name == "db");
-        (RedisAddress::Unix(url.path().into()), database.map(|(_, number)| number.into_owned()))
-    } else {
-        let host = url.host_str().context("redis.url has no host")?;
-        let host = host.trim_matches(['[', ']']).to_owned();
-        let database = url.path().trim_matches('/').to_owned();
-        (RedisAddress::Tcp(host, url.port().unwrap_or(6379)), Some(database))
-    };
-    let database = database.filter(|number| !number.is_empty());
-    let settings = RedisSettings {
-        address,
-        database: database.map_or(Ok(0), |number| number.parse()).context("redis.url")?,
-        username: config.username.clone(),
-        password: config.password.clone(),
-    };
+pub(crate) fn store(config: &RedisConfig) -> RedisStore {
+    let settings =
+        RedisSettings { deployment: config.deployment.clone(), access: config.access.clone() };
     let replicas = match config.replicas {
         config::Replicas::Auto => Replicas::Auto,
         config::Replicas::Number(number) => Replicas::Number(number),
     };
-    Ok(RedisStore::new(&settings, Keys::new(config.prefix.clone()), replicas)?)
+    RedisStore::new(&settings, Keys::new(config.prefix.clone()), replicas)
 }
 
 /// The one way to all upstreams.

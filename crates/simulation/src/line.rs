@@ -9,12 +9,12 @@ use zhongkong_core::claim::ClaimRequest;
 use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::keep::KeepAnswer;
+use zhongkong_core::life::Alive;
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
     Beat, Claimed, Committed, LeftReport, Notice, Observed, Published, Reading, Store, StoreError,
 };
 use zhongkong_core::report::{ReportAnswer, ReportRequest};
-use zhongkong_core::state::Alive;
 
 use crate::inbox::Entry;
 use crate::machine::Machine;
@@ -139,7 +139,7 @@ impl Store for Line {
         self.ask_of(unit, move |memory, unit| memory.report(unit, &request)).await
     }
 
-    async fn read(&self, units: &[Unit]) -> Result<Reading, StoreError> {
+    async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError> {
         let units = units.to_vec();
         self.ask(move |memory| memory.read(&units)).await
     }

@@ -9,9 +9,12 @@
 //! - [`timings`]: times short enough to wait for, which do not contradict each other.
 //! - [`worker`]: one `zhongkong run`, and what can be done to it.
 //! - [`reader`]: a service that reads the key, and counts what it finds.
-//! - [`recorder`]: all that happens, as a history that can be checked.
+//! - [`recorder`], [`story`]: all that happens, as a history that can be checked.
 //! - [`proxy`], [`namespace`]: ways between the parts that can be cut, held and slowed.
-//! - [`server`], [`redis_clock`], [`subscription`]: a redis-server, the time it believes, and what is said on it.
+//! - [`sentinel`]: Sentinels, which make another redis-server the primary.
+//! - [`server`], [`redis_clock`], [`authority`], [`subscription`]: a redis-server, the time it believes, its certificates,
+//!   and what is said on it.
+//! - [`redis_cluster`]: several of them that share the keys.
 //! - [`http`], [`wait`], [`process`], [`ports`]: the tools below.
 
 #![expect(
@@ -20,6 +23,7 @@
     reason = "a broken fixture must stop the test at once"
 )]
 
+pub mod authority;
 pub mod builder;
 pub mod cluster;
 pub mod http;
@@ -30,14 +34,16 @@ pub mod proxy;
 pub mod reader;
 pub mod recorder;
 pub mod redis_clock;
+pub mod redis_cluster;
+pub mod sentinel;
 pub mod server;
+pub mod story;
 pub mod subscription;
 pub mod timings;
 pub mod wait;
 pub mod worker;
 
-mod story;
-
+pub use authority::Authority;
 pub use builder::ClusterBuilder;
 pub use cluster::{APP_ID, Cluster, SECRET, Ways};
 pub use namespace::Namespace;
@@ -45,6 +51,8 @@ pub use proxy::{Proxy, Way};
 pub use reader::{BadRead, Counts, Finding, Reader};
 pub use recorder::Recorder;
 pub use redis_clock::RedisClock;
+pub use redis_cluster::RedisCluster;
+pub use sentinel::Sentinels;
 pub use server::RedisServer;
 pub use subscription::Subscription;
 pub use timings::Timings;

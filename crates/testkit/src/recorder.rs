@@ -104,7 +104,7 @@ impl Recorder {
             return None;
         }
         let mut records =
-            story::of_upstream(&self.notes.simulator.journal_of(APP_ID), self.begun_at_ms);
+            story::of_upstream(&self.notes.simulator.journal_of(APP_ID), UNIT, self.begun_at_ms);
         records.extend(lock(&self.notes.records).iter().cloned());
         Some(History::new(records))
     }

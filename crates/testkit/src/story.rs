@@ -4,15 +4,13 @@ use serde_json::Value;
 use zhongkong_history::{ClusterEvent, Life, Processed, Record, Told, UpstreamEvent};
 use zhongkong_simulator::{Death, Ending, Endpoint, JournalView, Outcome, Token};
 
-use crate::recorder::UNIT;
-
-/// What the upstream did. Of calls received before `from_ms`, whose claims nobody recorded, only their tokens count.
-pub(crate) fn of_upstream(journal: &JournalView, from_ms: u64) -> Vec<Record> {
+/// What the upstream did for the account of `unit`. Of calls received before `from_ms`, whose claims nobody recorded, only their tokens count.
+pub fn of_upstream(journal: &JournalView, unit: &str, from_ms: u64) -> Vec<Record> {
     assert_eq!(journal.forgotten, 0, "the journal must be whole");
     let life = |serial: u64| journal.tokens.iter().find(|token| token.serial == serial).map(life);
     let mut records = Vec::new();
     for call in &journal.calls {
-        let mut add = |at_ms, event| records.push(Record::upstream(at_ms, UNIT, event));
+        let mut add = |at_ms, event| records.push(Record::upstream(at_ms, unit, event));
         let number = call.call;
         let processed_at_ms = call.processed_at_ms.unwrap_or_default();
         if call.endpoint == Endpoint::Foreign {
@@ -70,7 +68,7 @@ fn life(token: &Token) -> Life {
 }
 
 /// What the cluster said, and when, in milliseconds since 1970 by Redis' clock.
-pub(crate) fn of_cluster(event: &str) -> Option<(u64, ClusterEvent)> {
+pub fn of_cluster(event: &str) -> Option<(u64, ClusterEvent)> {
     let event: Value = serde_json::from_str(event).ok()?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let state = |name: &str| text(&event["state"][name]);

@@ -54,7 +54,7 @@ impl Coordinator {
         self.telemetry.ended(&ended, self.settings.worker.name.as_str());
         let Ended { unit, asked_at, observed, epoch, own, configuration, result, .. } = ended;
         if let Some(epoch) = &epoch {
-            self.enter(epoch);
+            self.enter(&unit, epoch);
         }
         if let Some(slot) = self.units.get_mut(&unit) {
             slot.configuration = configuration;

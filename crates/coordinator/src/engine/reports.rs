@@ -127,7 +127,10 @@ impl Coordinator {
         };
         self.reports.open.insert(key.clone(), vec![reporter]);
         let (unit, fingerprint) = key;
-        let credential = self.units.get_mut(&unit).map(|slot| Arc::clone(&slot.credential));
+        let slot = self.units.get_mut(&unit);
+        let credential = slot.as_ref().map(|slot| Arc::clone(&slot.credential));
+        let epoch =
+            slot.map_or_else(|| self.world.epochs.only().into(), |slot| slot.epoch.to_string());
         let report = Report {
             unit: unit.clone(),
             fingerprint: fingerprint.clone(),
@@ -136,7 +139,7 @@ impl Coordinator {
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
             probes: Arc::clone(&self.probes),
-            epoch: self.world.epoch.clone(),
+            epoch,
             again,
         };
         self.tasks.spawn(async move { Done::Reported(unit, fingerprint, report.run().await) });

@@ -9,7 +9,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Pipeline, RedisResult, Value};
 use tokio::runtime::Runtime;
 use zhongkong_core::ports::Store;
-use zhongkong_redis::{Keys, RedisAddress, RedisSettings, RedisStore, Replicas};
+use zhongkong_redis::{
+    Access, Deployment, Keys, RedisAddress, RedisSettings, RedisStore, Replicas,
+};
 use zhongkong_testkit::{RedisClock, RedisServer};
 
 /// A user who may do everything but ask what kind of Redis this is.
@@ -58,12 +60,17 @@ impl Stage {
         let () = runtime.block_on(server.command(&rights));
         let store = |username: Option<&str>| {
             let settings = RedisSettings {
-                address: RedisAddress::Tcp("127.0.0.1".to_owned(), server.port()),
-                database: 0,
-                username: username.map(str::to_owned),
-                password: username.map(|_| "any".into()),
+                deployment: Deployment::Server(RedisAddress::Tcp(
+                    "127.0.0.1".to_owned(),
+                    server.port(),
+                )),
+                access: Access {
+                    username: username.map(str::to_owned),
+                    password: username.map(|_| "any".into()),
+                    ..Access::default()
+                },
             };
-            RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto).unwrap()
+            RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto)
         };
         let (store, blind) = (store(None), store(Some(BLIND)));
         let client = redis::Client::open(server.url()).unwrap();
@@ -101,7 +108,9 @@ impl Stage {
 
     /// The server's epoch as it is now.
     pub(crate) fn epoch(&self) -> String {
-        self.runtime.block_on(self.store.read(&[])).unwrap().epoch
+        let unit = zhongkong_core::credential::Unit::access_token("any".parse().unwrap());
+        let mut readings = self.runtime.block_on(self.store.read(&[unit])).unwrap();
+        readings.pop().unwrap().unwrap().epoch.to_string()
     }
 
     /// What was said on the channel since the last time.

@@ -51,7 +51,7 @@ impl Worker {
         let config = Config::load(Some(&path), &environment).unwrap().config;
 
         let clock: Arc<dyn Clock> = Arc::new(BootClock);
-        let store = Arc::new(wiring::store(&config.redis).unwrap());
+        let store = Arc::new(wiring::store(&config.redis));
         let transport = wiring::transport(&config, Arc::clone(&clock)).unwrap();
         let credentials = wiring::credentials(&config, &transport).unwrap();
         let settings =

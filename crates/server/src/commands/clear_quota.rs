@@ -83,7 +83,7 @@ pub(crate) async fn clear_quota(
 
 /// A refresh that waits for the quota need not wait any longer. The quotas are cleared whatever Redis says to that.
 async fn retry_now(config: &Config, id: &CredentialId, language: Language) -> anyhow::Result<bool> {
-    let store = wiring::store(&config.redis)?;
+    let store = wiring::store(&config.redis);
     let Ok(targets) = Target::find_all(&store, config, id, language).await else {
         return Ok(false);
     };

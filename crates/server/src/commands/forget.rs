@@ -16,7 +16,7 @@ pub(crate) async fn forget(
     as_json: bool,
     language: Language,
 ) -> anyhow::Result<Exit> {
-    let store = wiring::store(&config.redis)?;
+    let store = wiring::store(&config.redis);
     let configured = config.credentials.iter().any(|credential| credential.id == id);
     let mut question = match language {
         Language::English => format!("Remove the token and all state of {id} from Redis?"),

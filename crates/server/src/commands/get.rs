@@ -17,7 +17,7 @@ pub(crate) async fn get(
     language: Language,
 ) -> anyhow::Result<Exit> {
     let unit = Unit { id, kind };
-    let store = wiring::store(&config.redis)?;
+    let store = wiring::store(&config.redis);
     match store.token(&unit).await {
         Ok(Some(Published { token, left, generation, .. })) if as_json => {
             let expires_in = left.as_secs();

@@ -1,8 +1,10 @@
 //! `keys`: what readers may read in Redis of a credential, and where they report a rejected token.
 
+use std::path::Path;
+
 use serde::Serialize;
 use zhongkong_core::credential::{CredentialId, Unit};
-use zhongkong_redis::Keys;
+use zhongkong_redis::{Access, Deployment, Keys, RedisAddress, SentinelSettings, Tls};
 
 use crate::config::{Config, RedisConfig};
 use crate::language::Language;
@@ -103,23 +105,65 @@ fn entries(redis: &RedisConfig, id: CredentialId, language: Language) -> Vec<Ent
 }
 
 /// How `redis-cli` is called; a password is asked for, and never part of it.
-fn client(RedisConfig { url, username, password, .. }: &RedisConfig) -> String {
+fn client(config: &RedisConfig) -> String {
+    let RedisConfig { deployment, access, .. } = config;
+    let Access { database, username, password, tls } = access;
     let mut words = vec!["redis-cli".to_owned()];
-    if url.scheme() == "unix" {
-        words.extend(["-s".to_owned(), quoted(url.path())]);
-        let database = url.query_pairs().find(|(name, _)| name == "db");
-        words.extend(database.map(|(_, number)| format!("-n {number}")));
-    } else {
-        words.push(format!("-u {url}"));
+    words.push(match deployment {
+        Deployment::Server(address) => to(address),
+        Deployment::Sentinel(sentinels) => format!("$({})", ask(sentinels)),
+        // Any of them leads to the one that has the key.
+        Deployment::Cluster(hosts) => {
+            let any = hosts.first().map(|(host, port)| to(&RedisAddress::Tcp(host.clone(), *port)));
+            format!("{} -c", any.unwrap_or_default())
+        }
+    });
+    if *database != 0 {
+        words.push(format!("-n {database}"));
     }
+    words.extend(tls.as_ref().map(encrypted));
     words.extend(username.as_ref().map(|name| format!("--user {}", quoted(name))));
     words.extend(password.as_ref().map(|_| "--askpass".to_owned()));
     words.join(" ")
 }
 
+fn to(address: &RedisAddress) -> String {
+    match address {
+        RedisAddress::Tcp(host, port) => format!("-h {} -p {port}", quoted(host)),
+        RedisAddress::Unix(socket) => format!("-s {}", path(socket)),
+    }
+}
+
+/// Asks the first of the Sentinels where the primary is, in words that `redis-cli` takes.
+fn ask(SentinelSettings { addresses, primary, access }: &SentinelSettings) -> String {
+    let Access { username, password, tls, .. } = access;
+    let mut words = vec!["redis-cli".to_owned()];
+    words.extend(addresses.first().map(to));
+    words.extend(tls.as_ref().map(encrypted));
+    words.extend(username.as_ref().map(|name| format!("--user {}", quoted(name))));
+    // Asked for, it would be mixed up with the answer.
+    words.extend(
+        password.as_ref().map(|_| "--no-auth-warning -a \"$SENTINEL_PASSWORD\"".to_owned()),
+    );
+    words.push(format!("SENTINEL GET-MASTER-ADDR-BY-NAME {}", quoted(primary)));
+    format!("{} | xargs printf -- '-h %s -p %s'", words.join(" "))
+}
+
+fn encrypted(Tls { ca, own }: &Tls) -> String {
+    let mut words = vec!["--tls".to_owned()];
+    words.extend(ca.as_deref().map(|ca| format!("--cacert {}", path(ca))));
+    let own = own.as_ref();
+    words.extend(own.map(|(cert, key)| format!("--cert {} --key {}", path(cert), path(key))));
+    words.join(" ")
+}
+
+fn path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
 /// `text` as one word of a shell.
 fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._:-".contains(c);
     if text.chars().all(plain) {
         text.to_owned()
     } else {
@@ -129,28 +173,32 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::SecretString;
-    use url::Url;
-
     use super::*;
     use crate::config::Replicas;
 
-    fn redis(url: &str, username: Option<&str>, password: Option<&str>) -> RedisConfig {
+    fn redis(address: RedisAddress, access: Access) -> RedisConfig {
         RedisConfig {
-            url: Url::parse(url).unwrap(),
+            deployment: Deployment::Server(address),
+            access,
             prefix: "shop:zk".to_owned(),
-            username: username.map(ToOwned::to_owned),
-            password: password.map(SecretString::from),
             replicas: Replicas::Auto,
         }
     }
 
     #[test]
     fn each_name_bears_the_prefix_and_has_a_line_for_a_shell() {
-        let redis = redis("redis://store:6380/2", Some("shop"), Some("s3cret"));
+        let redis = redis(
+            RedisAddress::Tcp("store".to_owned(), 6380),
+            Access {
+                database: 2,
+                username: Some("shop".to_owned()),
+                password: Some("s3cret".into()),
+                tls: None,
+            },
+        );
         let entries = entries(&redis, "wx1".parse().unwrap(), Language::English);
         let lines: Vec<&str> = entries.iter().map(|entry| entry.command.as_str()).collect();
-        let client = "redis-cli -u redis://store:6380/2 --user shop --askpass";
+        let client = "redis-cli -h store -p 6380 -n 2 --user shop --askpass";
         assert_eq!(
             lines,
             [
@@ -166,7 +214,41 @@ mod tests {
 
     #[test]
     fn a_socket_and_an_odd_name_are_what_a_shell_takes_them_for() {
-        let redis = redis("unix:///run/redis.sock?db=3", Some("the shop's"), None);
+        let username = Some("the shop's".to_owned());
+        let access = Access { database: 3, username, ..Access::default() };
+        let redis = redis(RedisAddress::Unix("/run/redis.sock".into()), access);
         assert_eq!(client(&redis), r"redis-cli -s /run/redis.sock -n 3 --user 'the shop'\''s'");
+    }
+
+    #[test]
+    fn a_primary_that_sentinels_name_is_asked_for_first() {
+        let sentinels = SentinelSettings {
+            addresses: vec![RedisAddress::Tcp("h1".to_owned(), 26379)],
+            primary: "mymaster".to_owned(),
+            access: Access { password: Some("s3cret".into()), ..Access::default() },
+        };
+        let redis = RedisConfig {
+            deployment: Deployment::Sentinel(sentinels),
+            ..redis(RedisAddress::Unix("/".into()), Access { database: 2, ..Access::default() })
+        };
+        assert_eq!(
+            client(&redis),
+            "redis-cli $(redis-cli -h h1 -p 26379 --no-auth-warning -a \"$SENTINEL_PASSWORD\" \
+             SENTINEL GET-MASTER-ADDR-BY-NAME mymaster | xargs printf -- '-h %s -p %s') -n 2"
+        );
+    }
+
+    #[test]
+    fn an_encrypted_connection_names_its_files() {
+        let line = |tls| {
+            let access = Access { tls: Some(tls), ..Access::default() };
+            client(&redis(RedisAddress::Tcp("::1".to_owned(), 6380), access))
+        };
+        assert_eq!(line(Tls::default()), "redis-cli -h ::1 -p 6380 --tls");
+        let own = Some(("/tls/own.pem".into(), "/tls/own.key".into()));
+        assert_eq!(
+            line(Tls { ca: Some("/tls/our ca.pem".into()), own }),
+            "redis-cli -h ::1 -p 6380 --tls --cacert '/tls/our ca.pem' --cert /tls/own.pem --key /tls/own.key"
+        );
     }
 }

@@ -35,7 +35,7 @@ async fn pause_or_resume(
     as_json: bool,
     language: Language,
 ) -> anyhow::Result<Exit> {
-    let store = wiring::store(&config.redis)?;
+    let store = wiring::store(&config.redis);
     let targets = match Target::find_all(&store, config, &id, language).await {
         Ok(targets) => targets,
         Err(exit) => return Ok(exit),

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use zhongkong_core::credential::{CredentialId, Kind};
 use zhongkong_core::force::{INVALIDATIONS_A_DAY, InvalidateAnswer};
 use zhongkong_core::outlook::Outlook;
-use zhongkong_core::ports::{Notice, Store, StoreError};
+use zhongkong_core::ports::{Notice, Reading, Store, StoreError};
 use zhongkong_core::refusal::Refusal;
 use zhongkong_core::state::{Mark, State};
 use zhongkong_redis::RedisStore;
@@ -68,7 +68,7 @@ pub(crate) async fn refresh(
     options: Options,
     language: Language,
 ) -> anyhow::Result<Exit> {
-    let store = wiring::store(&config.redis)?;
+    let store = wiring::store(&config.redis);
     let target = match Target::find(&store, config, named, language).await {
         Ok(target) => target,
         Err(exit) => return Ok(exit),
@@ -216,7 +216,7 @@ impl Asking<'_> {
         let listening = store.listen(&hear);
         tokio::pin!(listening);
         loop {
-            let (state, now_ms, _) = target::read(store, &target.unit).await?;
+            let Reading { state, now_ms, .. } = target::read(store, &target.unit).await?;
             // The outcome of a claim that was made before is not that of an invalidation.
             let waits =
                 options.wish == Wish::Invalidate && state.rejected == Some(Mark::Invalidated);

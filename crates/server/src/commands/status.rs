@@ -3,7 +3,8 @@
 use comfy_table::{ContentArrangement, Table};
 use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::outlook::Rules;
-use zhongkong_core::ports::Store;
+use zhongkong_core::ports::{Reading, Store};
+use zhongkong_redis::{ClusterFacts, ShardFacts};
 
 use super::target::anybody;
 use crate::config::Config;
@@ -26,7 +27,7 @@ pub(crate) async fn status(
     let configured: Vec<CredentialId> = config.credentials.iter().map(|c| c.id.clone()).collect();
     let ids = id.map_or_else(|| configured.clone(), |id| vec![id]);
     let units: Vec<Unit> = ids.into_iter().map(Unit::access_token).collect();
-    let store = wiring::store(&config.redis)?;
+    let store = wiring::store(&config.redis);
     let living = match store.living().await {
         Ok(living) => living,
         Err(error) => {
@@ -40,13 +41,13 @@ pub(crate) async fn status(
     let mut reports = Vec::with_capacity(units.len());
     let mut exit = Exit::Done;
     for chunk in units.chunks(READ_AT_ONCE) {
-        let reading = match store.read(chunk).await {
-            Ok(reading) => reading,
+        let readings = match store.read(chunk).await {
+            Ok(readings) => readings,
             Err(error) => return Ok(complain_of_redis(&error, language)),
         };
-        for (unit, read) in chunk.iter().zip(&reading.units) {
-            let (state, _) = match read {
-                Ok(read) => read,
+        for (unit, read) in chunk.iter().zip(readings) {
+            let Reading { state, now_ms, epoch, .. } = match read {
+                Ok(reading) => reading,
                 Err(error) => {
                     complain(&format!("{unit}: its state cannot be read: {error}"));
                     exit = Exit::Failed;
@@ -59,13 +60,12 @@ pub(crate) async fn status(
             }
             let credential = config.credentials.iter().find(|c| c.id == unit.id);
             let provider = credential.map(|credential| credential.provider.name());
-            let now_ms = reading.now_ms;
             let shown = state.clone().without_refusals_of_the_dead(now_ms, &living);
             let mut report = UnitReport::new(unit, provider, &shown, now_ms, language);
             if let Some(credential) = credential {
                 let rules = Rules::new(credential.provider.nature(), &credential.timing);
-                let outlook = state.outlook(reading.now_ms, &anybody(&reading.epoch), &rules);
-                report.refresh_in = next_refresh(&outlook, reading.now_ms);
+                let outlook = state.outlook(now_ms, &anybody(&epoch), &rules);
+                report.refresh_in = next_refresh(&outlook, now_ms);
             }
             // Whom the refusal concerns may be everybody there is.
             let retry_in = report.error.as_ref().map_or(0, |error| error.retry_in);
@@ -79,6 +79,9 @@ pub(crate) async fn status(
         answer(&table(&reports, language));
         for note in reports.iter().flat_map(|report| notes(report, language)) {
             answer(&note);
+        }
+        if let Some(cluster) = store.cluster().await {
+            answer(&format!("\n{}", cluster_in_words(&cluster, language).0));
         }
         if living.is_empty() {
             answer(language.say(
@@ -132,6 +135,59 @@ fn table(reports: &[UnitReport], language: Language) -> String {
         ]);
     }
     table.trim_fmt()
+}
+
+/// What a cluster is made of, and whether all of it is there.
+pub(crate) fn cluster_in_words(cluster: &ClusterFacts, language: Language) -> (String, bool) {
+    let ClusterFacts { shards, uncovered } = cluster;
+    let count = shards.len();
+    let mut parts = vec![match language {
+        Language::English => format!("a cluster of {count} primaries"),
+        Language::Chinese => format!("{count} 个主节点的集群"),
+    }];
+    let mut whole = true;
+    for ShardFacts { address, error, state, replicas, moving } in shards {
+        let mut words = Vec::new();
+        if let Some(error) = error {
+            whole = false;
+            words.push(error.clone());
+        }
+        if let Some(replicas) = replicas {
+            words.push(match language {
+                Language::English if *replicas == 1 => "1 replica".to_owned(),
+                Language::English => format!("{replicas} replicas"),
+                Language::Chinese => format!("{replicas} 个从节点"),
+            });
+        }
+        if let Some(state) = state.as_deref().filter(|state| *state != "ok") {
+            whole = false;
+            words.push(format!("{}{state}", language.say("cluster_state ", "cluster_state ")));
+        }
+        if !moving.is_empty() {
+            let slots = moving.join(" ");
+            words.push(match language {
+                Language::English => format!(
+                    "slots on their way: {slots}; their units are refreshed once they are there, see redis-cli --cluster fix"
+                ),
+                Language::Chinese => {
+                    format!("迁移中的 slot：{slots}；迁移完成后才会刷新其中的 token，参见 redis-cli --cluster fix")
+                }
+            });
+        }
+        parts.push(format!(
+            "{address}{}{}",
+            language.colon(),
+            words.join(language.say(", ", "，"))
+        ));
+    }
+    if let Some(slots) = uncovered {
+        whole = false;
+        parts.push(format!(
+            "{}{slots}",
+            language.say("slots without a primary: ", "没有主节点的 slot：")
+        ));
+    }
+    (parts.join(language.semicolon()), whole)
 }
 
 /// What a person should know beyond the row: each refusal, whom it concerns, and what to do.

@@ -1,9 +1,11 @@
 //! What a command is about: a unit that is configured here, or that Redis knows.
 
+use std::sync::Arc;
+
 use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::nature::Nature;
 use zhongkong_core::outlook::{Rules, Viewer};
-use zhongkong_core::ports::{Store, StoreError};
+use zhongkong_core::ports::{Reading, Store, StoreError};
 use zhongkong_core::state::{Memory, State};
 use zhongkong_redis::RedisStore;
 use zhongkong_upstream::Provider;
@@ -20,7 +22,7 @@ pub(crate) struct Target<'a> {
     pub(crate) state: State,
     /// The store's time and epoch when the state was read.
     pub(crate) now_ms: u64,
-    pub(crate) epoch: String,
+    pub(crate) epoch: Arc<str>,
 }
 
 impl<'a> Target<'a> {
@@ -33,8 +35,8 @@ impl<'a> Target<'a> {
     ) -> Result<Self, Exit> {
         let unit = Unit { id, kind };
         let credential = config.credentials.iter().find(|c| c.id == unit.id);
-        let (state, now_ms, epoch) = match read(store, &unit).await {
-            Ok(read) => read,
+        let Reading { state, now_ms, epoch, .. } = match read(store, &unit).await {
+            Ok(reading) => reading,
             Err(error) => {
                 return Err(complain_of_redis(&error, language));
             }
@@ -90,15 +92,10 @@ pub(crate) fn unknown(id: &CredentialId, language: Language) -> Exit {
     Exit::Failed
 }
 
-/// A unit's state, and the store's time and epoch.
-pub(crate) async fn read(
-    store: &RedisStore,
-    unit: &Unit,
-) -> Result<(State, u64, String), StoreError> {
-    let mut reading = store.read(std::slice::from_ref(unit)).await?;
-    let none = || Err(StoreError::Unavailable("no answer".to_owned()));
-    let (state, _) = reading.units.pop().unwrap_or_else(none)?;
-    Ok((state, reading.now_ms, reading.epoch))
+/// A unit as it is read alone.
+pub(crate) async fn read(store: &RedisStore, unit: &Unit) -> Result<Reading, StoreError> {
+    let mut readings = store.read(std::slice::from_ref(unit)).await?;
+    readings.pop().unwrap_or_else(|| Err(StoreError::Unavailable("no answer".to_owned())))
 }
 
 /// Somebody who remembers nothing, and whom only those refusals concern that concern all.

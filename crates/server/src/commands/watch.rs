@@ -23,7 +23,7 @@ pub(crate) async fn watch(
     as_json: bool,
     language: Language,
 ) -> anyhow::Result<Exit> {
-    let store = wiring::store(&config.redis)?;
+    let store = wiring::store(&config.redis);
     if let Some(id) = &id
         && let Err(exit) = Target::find_all(&store, config, id, language).await
     {

@@ -1,8 +1,11 @@
 //! The section `[redis]`: where the store is, and how to log in there.
 
-use secrecy::SecretString;
-use url::Url;
+mod location;
 
+use secrecy::SecretString;
+use zhongkong_redis::{Access, Deployment, SentinelSettings, Tls};
+
+use self::location::{Location, location};
 use super::secret::secret;
 use super::section::Section;
 use super::value::Raw;
@@ -10,17 +13,18 @@ use super::value::Raw;
 /// The longest prefix of keys, in characters.
 const PREFIX_MAX: usize = 64;
 
+/// The files of the encryption.
+const TLS_KEYS: [&str; 3] = ["ca", "client_cert", "client_key"];
+
 /// The store.
 #[derive(Clone, Debug)]
 pub struct RedisConfig {
-    /// `redis://host:port/database` or `unix:///path?db=database`; user and password are taken out of it.
-    pub url: Url,
+    /// Where it is.
+    pub deployment: Deployment,
+    /// How it lets a worker in; what the URL says of a login is here.
+    pub access: Access,
     /// What every key begins with.
     pub prefix: String,
-    /// The user, if not the default one.
-    pub username: Option<String>,
-    /// The password, if there is one.
-    pub password: Option<SecretString>,
     /// How many replicas must acknowledge a claim.
     pub replicas: Replicas,
 }
@@ -34,20 +38,12 @@ pub enum Replicas {
     Number(u32),
 }
 
-/// What a URL says.
-struct Location {
-    url: Url,
-    username: Option<String>,
-    password: Option<String>,
-}
-
 pub(super) fn read(section: &Section<'_>) -> Option<RedisConfig> {
     let location = section.read_or("url", "redis://127.0.0.1:6379/0", location);
-    let username = section.read("username", |raw| match raw.text()? {
-        "" => Err("must not be empty; leave it out for the default user".to_owned()),
-        name => Ok(name.to_owned()),
-    });
+    let own_username = section.read("username", username);
     let password = secret(section, "password").map(|(_, password)| password);
+    let sentinel_username = section.read("sentinel_username", username);
+    let sentinel_password = secret(section, "sentinel_password").map(|(_, password)| password);
     let prefix = section.read_or("prefix", "zhongkong", |raw| prefix(raw.text()?));
     let replicas = section.read("replicas", |raw| match raw.text() {
         Ok("auto") => Ok(Replicas::Auto),
@@ -56,7 +52,14 @@ pub(super) fn read(section: &Section<'_>) -> Option<RedisConfig> {
         }
     });
 
-    let Location { url, username: url_username, password: url_password } = location?;
+    let Location {
+        deployment,
+        database,
+        username: url_username,
+        password: url_password,
+        encrypted,
+    } = location?;
+    let tls = tls(section, encrypted);
     for (key, twice) in [
         ("username", section.has("username") && url_username.is_some()),
         ("password", section.has("password") && url_password.is_some()),
@@ -71,13 +74,74 @@ pub(super) fn read(section: &Section<'_>) -> Option<RedisConfig> {
             "a password in plain text; use redis.password = { file = … } or { env = … }",
         );
     }
+    let tls = encrypted.then_some(tls);
+    let mut deployment = deployment;
+    if let Deployment::Sentinel(SentinelSettings { access, .. }) = &mut deployment {
+        *access = Access {
+            database: 0,
+            username: sentinel_username,
+            password: sentinel_password,
+            tls: tls.clone(),
+        };
+    } else {
+        for key in ["sentinel_username", "sentinel_password"] {
+            if section.has(key) {
+                section.problem(
+                    key,
+                    "is of use with redis+sentinel:// alone; change redis.url, or remove it",
+                );
+            }
+        }
+    }
     Some(RedisConfig {
-        url,
+        deployment,
+        access: Access {
+            database,
+            username: own_username.or(url_username),
+            password: password.or(url_password.map(SecretString::from)),
+            tls,
+        },
         prefix: prefix?,
-        username: username.or(url_username),
-        password: password.or(url_password.map(SecretString::from)),
         replicas: replicas.unwrap_or(Replicas::Auto),
     })
+}
+
+fn username(raw: Raw<'_>) -> Result<String, String> {
+    match raw.text()? {
+        "" => Err("must not be empty; leave it out for the default user".to_owned()),
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// The files of the encryption, tried once so that a useless one is found at start.
+fn tls(section: &Section<'_>, encrypted: bool) -> Tls {
+    let [ca, certificate, key] = TLS_KEYS.map(|key| {
+        if !encrypted && section.has(key) {
+            section.problem(key, "is of use with rediss:// or rediss+sentinel:// alone; change redis.url, or remove it");
+            return None;
+        }
+        section.read(key, |raw| match raw.text()? {
+            "" => Err("must not be empty".to_owned()),
+            file => Ok(section.directory_of(key).join(file)),
+        })
+    });
+    let own = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (Some(_), None) if !section.has("client_key") => {
+            section.problem("client_cert", "takes a client_key");
+            None
+        }
+        (None, Some(_)) if !section.has("client_cert") => {
+            section.problem("client_key", "takes a client_cert");
+            None
+        }
+        _ => None,
+    };
+    let tls = Tls { ca, own };
+    if let Err(error) = tls.check() {
+        section.problem(error.key, &error.to_string());
+    }
+    tls
 }
 
 fn prefix(text: &str) -> Result<String, String> {
@@ -89,57 +153,11 @@ fn prefix(text: &str) -> Result<String, String> {
     Err(format!("must be 1 to {PREFIX_MAX} characters of A-Z a-z 0-9 : . _ -{braces}"))
 }
 
-/// The URL is never repeated in a message: it may hold a password.
-fn location(raw: Raw<'_>) -> Result<Location, String> {
-    let text = raw.text()?;
-    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
-    match scheme {
-        "redis" | "unix" => {}
-        "rediss" | "redis+sentinel" | "redis+cluster" => {
-            return Err(format!("{scheme}:// is not in this version; use redis:// or unix://"));
-        }
-        _ => return Err("must begin with redis:// or unix://".to_owned()),
-    }
-    let mut url = Url::parse(text).map_err(|error| format!("is no URL: {error}"))?;
-    if scheme == "unix" {
-        if url.has_host() || url.path().len() < 2 {
-            return Err("must hold an absolute path: unix:///run/redis.sock?db=0".to_owned());
-        }
-        // The two parameters that the client reads a login from.
-        if url.query_pairs().any(|(name, _)| name == "user" || name == "pass") {
-            return Err("user and pass belong into redis.username and redis.password".to_owned());
-        }
-        return Ok(Location { url, username: None, password: None });
-    }
-    let database = url.path().trim_start_matches('/');
-    if !url.has_host() || !(database.is_empty() || database.parse::<u16>().is_ok()) {
-        return Err("must be redis://host:port/database, the database a number".to_owned());
-    }
-    let username = Some(url.username()).filter(|name| !name.is_empty()).map(decoded).transpose()?;
-    let password = url.password().map(decoded).transpose()?;
-    let bare = url.set_username("").is_ok() && url.set_password(None).is_ok();
-    if !bare {
-        return Err("must hold a host".to_owned());
-    }
-    Ok(Location { url, username, password })
-}
-
-/// `text` without its percent-encoding.
-fn decoded(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let mut parts = text.split('%');
-    bytes.extend(parts.next().unwrap_or_default().bytes());
-    for part in parts {
-        let byte = part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(byte.ok_or("holds a % that is no percent-encoding; write it as %25")?);
-        bytes.extend(part.bytes().skip(2));
-    }
-    String::from_utf8(bytes).map_err(|_| "holds a percent-encoding that is not UTF-8".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret;
+
+    use zhongkong_redis::{Deployment, RedisAddress, SentinelSettings, Tls};
 
     use super::Replicas;
     use crate::config::testing::{ACCOUNT, load_with, loaded, refused, refused_with, warned};
@@ -148,9 +166,10 @@ mod tests {
     fn user_and_password_leave_the_url() {
         let toml = format!("redis.url = \"redis://zhong:a%40b%25c@store:6380/3\"\n{ACCOUNT}");
         let redis = loaded(&toml).config.redis;
-        assert_eq!(redis.url.as_str(), "redis://store:6380/3");
-        assert_eq!(redis.username.as_deref(), Some("zhong"));
-        assert_eq!(redis.password.unwrap().expose_secret(), "a@b%c");
+        let address = RedisAddress::Tcp("store".to_owned(), 6380);
+        assert_eq!((redis.deployment, redis.access.database), (Deployment::Server(address), 3));
+        assert_eq!(redis.access.username.as_deref(), Some("zhong"));
+        assert_eq!(redis.access.password.unwrap().expose_secret(), "a@b%c");
         warned(&toml, &["zhongkong.toml:1: redis.url: a password in plain text"]);
     }
 
@@ -158,7 +177,8 @@ mod tests {
     fn a_socket_and_a_number_of_replicas_are_understood() {
         let toml = "[redis]\nurl = \"unix:///run/redis.sock?db=2\"\nreplicas = 0";
         let redis = loaded(&format!("{toml}\n{ACCOUNT}")).config.redis;
-        assert_eq!(redis.url.path(), "/run/redis.sock");
+        let address = RedisAddress::Unix("/run/redis.sock".into());
+        assert_eq!((redis.deployment, redis.access.database), (Deployment::Server(address), 2));
         assert_eq!(redis.replicas, Replicas::Number(0));
     }
 
@@ -169,7 +189,7 @@ mod tests {
             ("ZHONGKONG__REDIS__PASSWORD__ENV", "WX_SECRET"),
         ] {
             let loaded = load_with(ACCOUNT, [(name, value)]).unwrap();
-            assert_eq!(loaded.config.redis.password.unwrap().expose_secret(), "s3cret");
+            assert_eq!(loaded.config.redis.access.password.unwrap().expose_secret(), "s3cret");
             assert_eq!(loaded.warnings, Vec::<String>::new());
         }
         let variable = ("ZHONGKONG__REDIS__PASSWORD__FILE", "/no/such/file");
@@ -180,19 +200,80 @@ mod tests {
     #[test]
     fn what_cannot_be_reached_is_refused() {
         for (url, part) in [
-            ("rediss://h", "rediss:// is not in this version"),
-            ("redis+sentinel://:s3cret@h1:26379,h2:26379/mymaster", "is not in this version"),
-            ("redis+cluster://h1:7000,h2:7001", "is not in this version"),
-            ("http://h", "must begin with redis:// or unix://"),
-            ("redis://:s3cret@h:port", "is no URL"),
-            ("redis://", "redis://host:port/database"),
+            ("redis+sentinel://:s3cret@h1:26379,h2:26379", "name of the primary"),
+            ("redis+sentinel://h1,h2/mymaster/s3cret", "the database a number"),
+            ("redis+sentinel://h1,:s3cret/mymaster", "a port that is no number"),
+            ("redis+sentinel://h1,,h2/mymaster", "must hold a host"),
+            ("redis+cluster://h1:7000,h2:7001/1", "a cluster has but one"),
+            ("http://h", "must begin with redis://, rediss://, unix://, redis+sentinel:// or"),
+            ("redis://:s3cret@h:port", "a port that is no number"),
+            ("redis://:s3cret@h:0", "a port that is no number"),
+            ("redis://:s3cret/x@h", "a port that is no number"),
+            ("redis://", "must hold a host"),
+            ("redis://:s3cret@::1", "write an IPv6 address as [::1]"),
             ("redis://h/mymaster", "the database a number"),
+            ("redis://h1,h2", "must be redis://host:port/database"),
+            ("redis://:s3cret#@h", "%23"),
             ("redis://:s3cret%@h", "%25"),
+            ("redis://:s3cret%FF@h", "not UTF-8"),
             ("unix://run/redis.sock", "absolute path"),
+            ("unix:///run/redis.sock?database=1", "?db=0"),
+            ("unix:///run/redis.sock?db=s3cret", "?db=0"),
             ("unix:///run/redis.sock?pass=s3cret", "redis.password"),
         ] {
             refused(&format!("[redis]\nurl = {url:?}"), &["zhongkong.toml:2: redis.url: ", part]);
         }
+    }
+
+    #[test]
+    fn an_encrypted_connection_takes_files_which_are_tried() {
+        let redis = loaded(&format!("redis.url = \"rediss://store\"\n{ACCOUNT}")).config.redis;
+        assert_eq!(redis.access.tls, Some(Tls::default()));
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("s3cret.pem");
+        std::fs::write(&file, "-----BEGIN s3cret-----").unwrap();
+        let other = directory.path().join("empty.pem");
+        std::fs::write(&other, "").unwrap();
+        for (lines, key, part) in [
+            ("ca = \"no/such.pem\"".to_owned(), "ca", "no/such.pem cannot be read: "),
+            (format!("ca = {other:?}"), "ca", "holds no certificate in PEM form"),
+            ("ca = \"\"".to_owned(), "ca", "must not be empty"),
+            (format!("client_cert = {other:?}"), "client_cert", "takes a client_key"),
+            (format!("client_key = {other:?}"), "client_key", "takes a client_cert"),
+            (
+                format!("client_cert = {other:?}\nclient_key = {file:?}"),
+                "client_cert",
+                "holds no certificate",
+            ),
+        ] {
+            let toml = format!("[redis]\nurl = \"rediss://store\"\n{lines}");
+            refused(&toml.replace("s3cret", "key"), &[&format!("redis.{key}: "), part]);
+            let toml = format!("[redis]\nurl = \"redis://store\"\n{lines}");
+            let part = "is of use with rediss:// or rediss+sentinel:// alone";
+            refused(&toml.replace("s3cret", "key"), &[&format!("redis.{key}: "), part]);
+        }
+    }
+
+    #[test]
+    fn sentinels_have_a_login_of_their_own_and_the_encryption_in_common() {
+        let toml = format!(
+            "[redis]\nurl = \"rediss+sentinel://:s3cret@h1/mymaster\"\nsentinel_username = \"watch\"\n{ACCOUNT}"
+        );
+        let variable = ("ZHONGKONG__REDIS__SENTINEL_PASSWORD", "s3cret-too");
+        let redis = load_with(&toml, [variable]).unwrap().config.redis;
+        assert_eq!(redis.access.password.unwrap().expose_secret(), "s3cret");
+        let Deployment::Sentinel(SentinelSettings { access, .. }) = redis.deployment else {
+            panic!("another deployment");
+        };
+        assert_eq!(access.username.as_deref(), Some("watch"));
+        assert_eq!(access.password.unwrap().expose_secret(), "s3cret-too");
+        assert_eq!((access.tls, redis.access.username), (Some(Tls::default()), None));
+        let toml = format!("redis.sentinel_username = \"watch\"\n{ACCOUNT}");
+        refused_with(
+            &toml,
+            [variable],
+            &["redis.sentinel_username: is of use with redis+sentinel:// alone", variable.0],
+        );
     }
 
     #[test]
