@@ -107,7 +107,10 @@ impl Listener<'_> {
                     failures = 0;
                     // Subscribed first, so that nothing falls between what is read now and what is heard from now on.
                     hear(Notice::Listening);
+                    let moves = ear.moves;
                     self.hear_all(ear, hear).await;
+                    // What broke this connection has likely broken the others: they are made anew before a command finds out.
+                    self.node.place.leave(moves);
                     hear(Notice::Deaf);
                     self.suspect();
                 }
