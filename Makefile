@@ -19,7 +19,7 @@ define need
 	  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2); }
 endef
 
-.PHONY: help demo test model soak histories fuzz faults bench check
+.PHONY: help demo test model soak histories fuzz faults versions bench check
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
 
@@ -36,6 +36,7 @@ test: ## All tests, on a real Redis and a simulated upstream
 	$(call need,cc,gcc libc6-dev)
 	$(call need,ip,iproute2)
 	$(call need,iptables,iptables)
+	$(call need,promtool,prometheus)
 	cargo test --locked --workspace
 
 model: ## The protocol's model, more than ten million states of it; ARGS="--case R5" for one case
@@ -64,6 +65,12 @@ faults: ## Whole processes under every fault, for every upstream, and a long sto
 	$(call need,ip,iproute2)
 	$(call need,iptables,iptables)
 	ZHONGKONG_FAULTS=wide cargo test --locked -p zhongkong-tests --test it faults:: -- --nocapture
+
+versions: ## What depends on the server, on Redis 7.0, newer Redis and Valkey, or ON some of them (ON="valkey-9.1")
+	$(call need,redis-server,redis-server)
+	$(call need,cc,gcc libc6-dev)
+	$(call need,pip3,python3-pip)
+	tests/versions/run $(ON)
 
 bench: ## What a refresh costs, beside something else; ONLY=token, ARGS=--json. A few minutes
 	$(call need,redis-server,redis-server)

@@ -7,20 +7,26 @@
 //! - `answers`: replies get lost or come late.
 //! - `store`: Redis is lost, wiped, edited by hand, or its clock is stepped.
 //! - `cluster`: the same of a Redis Cluster.
+//! - `managed`: Redis refuses what some managed ones refuse.
+//! - `pressure`: Redis is short of memory, held up, or cannot write to its disk.
 //! - `refusals`: the upstream refuses.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
 //! - `encryption`: Redis over TLS, and over a Unix socket.
+//! - `sentinel`: what `check` and `keys` tell of Sentinels, their logins and encryption; failovers are in `faults`.
 //! - `cost`: what a refresh and an idle unit cost.
+//! - `acl`: the roles of Redis users that are shipped.
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `http`: the interface of a worker: scopes, tokens, bad requests.
+//! - `metrics`: what Prometheus scrapes, the rules and the board that read it, and what to do about an alert.
 //! - `secrecy`: no secret and no token leaves.
 //! - `readers`: the code of the readers' guide, in each of its languages.
 //! - `architecture`: the shape of the tree.
 
 #![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
 
+mod acl;
 mod answers;
 mod architecture;
 mod cluster;
@@ -31,10 +37,14 @@ mod encryption;
 mod faults;
 mod http;
 mod life;
+mod managed;
+mod metrics;
+mod pressure;
 mod readers;
 mod refusals;
 mod reports;
 mod schedule;
 mod secrecy;
+mod sentinel;
 mod setup;
 mod store;

@@ -26,8 +26,8 @@ const CHINESE_GUIDE: &str = include_str!("../../docs/readers.zh-CN.md");
 const INSTALL_PATIENCE: Duration = Duration::from_mins(5);
 /// How old a reader's token may be.
 const CACHE_AGE: Duration = Duration::from_secs(10);
-const USER: &str = "reader";
-const PASSWORD: &str = "password-of-the-reader";
+const USER: &str = "shop";
+const PASSWORD: &str = "password-of-the-shop";
 
 /// One section of the guide. Its commands are for `sh`, in a folder with the driver and the guide's code.
 struct Language {
@@ -246,7 +246,7 @@ async fn replace(cluster: &Cluster) -> String {
 
 /// The guide's own rights for readers: what they forbid, its functions can't need.
 async fn admit_reader(cluster: &Cluster) {
-    for line in GUIDE.lines().filter(|line| line.starts_with("ACL SETUSER reader ")) {
+    for line in GUIDE.lines().filter(|line| line.starts_with("ACL SETUSER shop ")) {
         let rights = line.replace("PASSWORD", PASSWORD);
         let words: Vec<&str> = rights.split(' ').collect();
         cluster.redis.command::<()>(&words).await;

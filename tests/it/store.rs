@@ -20,8 +20,10 @@ async fn a_redis_that_is_killed_and_restarted_empty_is_filled_again() {
     cluster.redis.restart().await;
     assert_eq!(cluster.token().await, None);
     settled_again(&cluster).await;
-    // One fetch for the missing token, and one that settles the doubt of a cold start.
-    assert_eq!(cluster.simulator.calls(APP_ID), calls + 2);
+    // One fetch for the missing token, and one that settles the doubt of a cold start. The worker whose last claim is
+    // gone raises a doubt of its own when it claims: if that is the second fetch and not the first, it takes a third.
+    let more = cluster.simulator.calls(APP_ID) - calls;
+    assert!((2..=3).contains(&more), "{more} calls\n{}", cluster.tails());
     assert_eq!(cluster.simulator.max_overlap(APP_ID), 1);
     for worker in cluster.workers_mut() {
         assert!(worker.is_running() && worker.is_ready().await);

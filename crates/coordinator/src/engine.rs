@@ -79,8 +79,8 @@ pub struct Coordinator {
     events: broadcast::Sender<Arc<UnitEvent>>,
     beating: bool,
     beats: u64,
-    /// The log says that Redis does not answer.
-    told_unreachable: bool,
+    /// Why Redis does not do what is asked, as the log says.
+    troubles: Vec<StoreError>,
     /// What the log says of Redis that does not answer, while the rest does.
     told_missing: Vec<String>,
     /// No request is sent any more.
@@ -172,7 +172,7 @@ impl Coordinator {
             epochs: Epochs::default(),
         };
         let mut units = Units::default();
-        units.reload(credentials, &world);
+        drop(units.reload(credentials, &world));
         let probes = (settings.max_concurrent / 8).max(1);
         let refreshes = Lane::new(settings.max_concurrent.saturating_sub(2 * probes).max(1));
         let (events, _) = broadcast::channel(EVENTS);
@@ -196,7 +196,7 @@ impl Coordinator {
             events: events.clone(),
             beating: false,
             beats: 0,
-            told_unreachable: false,
+            troubles: Vec::new(),
             told_missing: Vec::new(),
             stopping: Arc::new(AtomicBool::new(false)),
         };
@@ -320,7 +320,7 @@ impl Coordinator {
         let Some(slot) = self.units.get_mut(&unit) else { return };
         lane.running += 1;
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-        let alive = slot.keeper.alive(self.world.now);
+        let life = slot.keeper.life();
         match task {
             Task::Refresh => {
                 let refresh = Refresh {
@@ -328,7 +328,7 @@ impl Coordinator {
                     credential: Arc::clone(&slot.credential),
                     rules: slot.rules,
                     viewer: slot.keeper.viewer(&slot.around(&self.world)),
-                    alive,
+                    life,
                     settings: Arc::clone(&self.settings),
                     store,
                     clock,
@@ -358,6 +358,7 @@ impl Coordinator {
                 let settings = Arc::clone(&self.settings);
                 self.tasks.spawn(async move {
                     settings.reach("before_keep").await;
+                    let alive = life.map(|life| life.alive(clock.now()));
                     let asked = Asked::the(clock, store.keep(&unit, alive)).await;
                     settings.reach("after_keep").await;
                     Done::Kept(unit, asked)
@@ -371,7 +372,7 @@ impl Coordinator {
         let Self { units, world, telemetry, .. } = self;
         let Some(slot) = units.get_mut(unit) else { return };
         let Sighting { source, at, epoch } = sighting;
-        slot.keeper.observe(observed, source, at, epoch);
+        slot.keeper.observe(observed, source, [at, world.now], epoch);
         slot.warn_newer();
         if let Some((state, now_ms)) = slot.keeper.view(world.now) {
             telemetry.seen(unit, state);

@@ -15,6 +15,7 @@ use zhongkong_core::codes::{Ruling, Wait, ruling};
 use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::Unit;
 use zhongkong_core::doubt::Doubt;
+use zhongkong_core::life::Life;
 use zhongkong_core::outlook::{Reason, Rules, Viewer};
 use zhongkong_core::policy::{
     RETRY_BASE, RETRY_CAP, Random, URGENT_CAP, backoff, due_before_expiry,
@@ -22,7 +23,7 @@ use zhongkong_core::policy::{
 };
 use zhongkong_core::ports::{Claimed, Fetched, Observed, Store, StoreError};
 use zhongkong_core::refusal::Scope;
-use zhongkong_core::state::{Alive, OwnClaim, State};
+use zhongkong_core::state::{OwnClaim, State};
 use zhongkong_core::token::Token;
 
 use crate::settings::{CoordinatorSettings, CredentialSettings};
@@ -39,7 +40,8 @@ pub(crate) struct Refresh {
     pub(crate) credential: Arc<CredentialSettings>,
     pub(crate) rules: Rules,
     pub(crate) viewer: Viewer,
-    pub(crate) alive: Option<Alive>,
+    /// What the worker knows of the token's life.
+    pub(crate) life: Option<Life>,
     pub(crate) settings: Arc<CoordinatorSettings>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -154,15 +156,17 @@ impl Refresh {
 
     /// Claims, and repeats a claim whose reply was lost: with the same nonce, and the deadline of its first sending.
     async fn claim(&self, nonce: &str, send_by: Boot) -> Result<Claimed, StoreError> {
-        let request = ClaimRequest {
+        let mut request = ClaimRequest {
             worker: self.settings.worker.clone(),
             nonce: nonce.to_owned(),
             viewer: self.viewer.clone(),
             rules: self.rules,
-            alive: self.alive,
+            alive: None,
         };
         let mut tries = 0;
         loop {
+            // As of this sending: a worker that was paused would tell of a life that is over.
+            request.alive = self.life.map(|life| life.alive(self.clock.now()));
             match self.store.claim(&self.unit, &request).await {
                 Err(StoreError::Unavailable(why)) => {
                     let wait = self.store_backoff(tries);

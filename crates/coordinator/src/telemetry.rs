@@ -1,9 +1,11 @@
 //! Log lines and metrics of refreshes. Never a token, never a secret: fingerprints and the upstream's own words only.
 
+use std::collections::BTreeMap;
+
 use metrics::{counter, gauge};
 use zhongkong_core::claim::ClaimAnswer;
 use zhongkong_core::clock::millis;
-use zhongkong_core::credential::Unit;
+use zhongkong_core::credential::{Kind, Unit};
 use zhongkong_core::doubt::Doubt;
 use zhongkong_core::outlook::Reason;
 use zhongkong_core::refusal::{Scope, Status};
@@ -155,17 +157,64 @@ impl Telemetry {
         if !self.name_credentials {
             return;
         }
-        let labels = [("id", unit.id.to_string()), ("kind", unit.kind.to_string())];
-        gauge!("zhongkong_token_expires_timestamp_seconds", &labels)
-            .set(state.expires_at_ms as f64 / 1_000.0);
-        gauge!("zhongkong_token_generation", &labels).set(state.generation as f64);
-        for status in Status::ALL {
-            let set = f64::from(u8::from(status == state.status));
+        let id = unit.id.as_str();
+        Gauges::of(&[state]).set(id, unit.kind);
+        gauge!("zhongkong_token_generation", "id" => id.to_owned(), "kind" => unit.kind.as_str())
+            .set(state.generation as f64);
+    }
+
+    /// Where credentials are not named: the gauges of all units together, of each kind.
+    pub(crate) fn seen_together<'a>(self, units: impl Iterator<Item = (Kind, &'a State)>) {
+        if self.name_credentials {
+            return;
+        }
+        let mut of_kind: BTreeMap<Kind, Vec<&State>> = BTreeMap::new();
+        for (kind, state) in units {
+            of_kind.entry(kind).or_default().push(state);
+        }
+        for (kind, states) in of_kind {
+            Gauges::of(&states).set(FOLDED, kind);
+        }
+    }
+
+    /// A unit is kept no more. A gauge cannot be taken back, and what it said last would raise alarms for ever.
+    pub(crate) fn gone(self, unit: &Unit) {
+        if !self.name_credentials {
+            return;
+        }
+        Gauges { expires_seconds: f64::NAN, ..Gauges::of(&[]) }.set(unit.id.as_str(), unit.kind);
+    }
+}
+
+/// What the gauges say of one unit, or of many.
+struct Gauges {
+    /// The first end of a token's life.
+    expires_seconds: f64,
+    in_doubt: usize,
+    statuses: [(Status, usize); Status::ALL.len()],
+}
+
+impl Gauges {
+    fn of(states: &[&State]) -> Self {
+        let count = |of: &dyn Fn(&State) -> bool| states.iter().filter(|state| of(state)).count();
+        let first_end_ms = states.iter().map(|state| state.expires_at_ms).min().unwrap_or_default();
+        Self {
+            expires_seconds: first_end_ms as f64 / 1_000.0,
+            in_doubt: count(&|state| !state.doubt.is_empty()),
+            statuses: Status::ALL.map(|status| (status, count(&|state| state.status == status))),
+        }
+    }
+
+    fn set(&self, id: &str, kind: Kind) {
+        let labels = [("id", id.to_owned()), ("kind", kind.as_str().to_owned())];
+        gauge!("zhongkong_token_expires_timestamp_seconds", &labels).set(self.expires_seconds);
+        gauge!("zhongkong_unit_in_doubt", &labels).set(self.in_doubt as f64);
+        for (status, units) in self.statuses {
             gauge!(
                 "zhongkong_unit_status",
-                "id" => unit.id.to_string(), "kind" => unit.kind.as_str(), "status" => status.as_str(),
+                "id" => id.to_owned(), "kind" => kind.as_str(), "status" => status.as_str(),
             )
-            .set(set);
+            .set(units as f64);
         }
     }
 }

@@ -166,7 +166,12 @@ impl Waiter {
 
 impl Units {
     /// Keeps `credentials` from now on: new ones are added, others end, and what is known of the rest stays.
-    pub(crate) fn reload(&mut self, credentials: &[CredentialSettings], world: &World) {
+    /// Returns those that ended.
+    pub(crate) fn reload(
+        &mut self,
+        credentials: &[CredentialSettings],
+        world: &World,
+    ) -> impl Iterator<Item = Unit> + use<> {
         let mut old = std::mem::take(&mut self.slots);
         self.timers.clear();
         for credential in credentials {
@@ -180,6 +185,7 @@ impl Units {
             }
             self.slots.insert(unit, slot);
         }
+        old.into_keys()
     }
 
     pub(crate) fn get_mut(&mut self, unit: &Unit) -> Option<&mut Slot> {

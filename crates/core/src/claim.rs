@@ -3,9 +3,10 @@
 use crate::clock::millis;
 use crate::credential::Worker;
 use crate::doubt::{Doubt, Doubts};
+use crate::life::Alive;
 use crate::nature::Nature;
 use crate::outlook::{Outlook, Reason, Rules, Viewer};
-use crate::state::{Alive, Mark, State, VERSION};
+use crate::state::{Mark, State, VERSION};
 
 /// What a worker asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct ClaimRequest {
     pub viewer: Viewer,
     /// The unit's rules.
     pub rules: Rules,
-    /// How long the token still lives by the worker's own clock, if it saw the commit.
+    /// How long the token still lives by the worker's own clock.
     pub alive: Option<Alive>,
 }
 
@@ -56,7 +57,8 @@ pub enum ClaimAnswer {
 }
 
 impl State {
-    /// Applies a claim at the store's time `time_us` (microseconds).
+    /// Applies a claim at the store's time `time_us` (microseconds). If that cuts the token's life, the reader's key follows:
+    /// see [`Self::cut_ttl_ms`].
     pub fn claim(&mut self, time_us: u64, request: &ClaimRequest) -> ClaimAnswer {
         let now_ms = time_us / 1_000;
         let ClaimRequest { worker, nonce, viewer, rules, alive } = request;

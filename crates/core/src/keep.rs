@@ -1,6 +1,7 @@
 //! Keep: publish the state's copy again where the reader's key is gone or was overwritten (rule R13).
 
-use crate::state::{Alive, CLOCK_SLACK_MS, State};
+use crate::life::Alive;
+use crate::state::{CLOCK_SLACK_MS, State};
 
 /// What the reader's key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,8 @@ pub enum KeepAnswer {
         /// Time to live.
         ttl_ms: u64,
     },
-    /// There is no token that still lives; `announce` is true the first time that its end was found.
+    /// There is no token that still lives, and readers must find none: the key is deleted if it still holds the last one.
+    /// `announce` is true the first time that its end was found.
     NoToken {
         /// A token's life ended without a successor, and nobody said so yet.
         announce: bool,
@@ -59,6 +61,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::life::Known;
     use crate::token::Fingerprint;
 
     const NOW: u64 = 1_000_000_000;
@@ -97,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_saw_the_commit_knows_better_than_a_clock_that_was_stepped() {
-        let alive = Some(Alive { token_fence: 7, for_ms: 3_600_000 });
+        let alive = Some(Alive { token_fence: 7, for_ms: 3_600_000, known: Known::Exactly });
         let hour = 3_600_000;
         for now in [NOW + 2 * hour, NOW - hour] {
             let mut state = with_an_hour_left();
@@ -106,8 +109,28 @@ mod tests {
             assert_eq!(state.refresh_at_ms, now + hour - 600_000);
             assert!(!state.clock_went_back(now));
         }
-        let of_an_older_token = Some(Alive { token_fence: 6, for_ms: 1 });
+        let of_an_older_token = Some(Alive { token_fence: 6, for_ms: 1, known: Known::Exactly });
         let answer = with_an_hour_left().keep(NOW, of_an_older_token, ReaderKey::Absent);
         assert_eq!(answer, KeepAnswer::Republished { ttl_ms: hour });
+    }
+
+    #[test]
+    fn a_worker_that_only_read_the_token_shortens_its_life_and_never_lengthens_it() {
+        let hour = 3_600_000;
+        let alive = |for_ms| Some(Alive { token_fence: 7, for_ms, known: Known::AtMost });
+        let current = |ttl_ms| ReaderKey::Current { ttl_ms: Some(ttl_ms) };
+        // The clock went back by half an hour: the key would live on by as much.
+        let mut state = with_an_hour_left();
+        let back = NOW - hour / 2;
+        let answer = state.keep(back, alive(hour), current(hour + hour / 2));
+        assert_eq!(answer, KeepAnswer::Republished { ttl_ms: hour });
+        assert_eq!(
+            (state.expires_at_ms, state.refresh_at_ms),
+            (back + hour, back + hour - 600_000)
+        );
+        let answer = state.keep(back + hour, alive(0), current(0));
+        assert_eq!(answer, KeepAnswer::NoToken { announce: true });
+        let forward = with_an_hour_left().keep(NOW + hour / 2, alive(hour), current(hour / 2));
+        assert_eq!(forward, KeepAnswer::Kept);
     }
 }

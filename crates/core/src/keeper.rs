@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use crate::clock::Boot;
+use crate::life::{Known, Life, left};
 use crate::outlook::{Outlook, Reason, Rules, Viewer};
 use crate::ports::{Observed, TouchedKey};
 use crate::recollection::Recollection;
-use crate::state::{Alive, Memory, OwnClaim, State};
+use crate::state::{CLOCK_SLACK_MS, Memory, OwnClaim, State, VERSION};
 
 /// The place in a unit's order costs this much: the first worker begins, the next follows if nobody has.
 pub const STEP: Duration = Duration::from_millis(150);
@@ -31,7 +32,9 @@ const URGENT_MS: u64 = 120_000;
 pub struct Keeper {
     seen: Option<Seen>,
     recollection: Recollection,
-    witness: Option<Witness>,
+    life: Option<Life>,
+    /// The store's clock was seen to go back, and may show the token's life longer than it is.
+    went_back: bool,
     work: Option<Work>,
     /// The view is to be read again, from this instant.
     read_from: Option<Boot>,
@@ -63,13 +66,8 @@ struct Seen {
     state: State,
     now_ms: u64,
     at: Boot,
-}
-
-/// When the token dies by this worker's boot clock, if it heard of the commit when it happened.
-#[derive(Clone, Copy, Debug)]
-struct Witness {
-    token_fence: u64,
-    dies_at: Boot,
+    /// That was then, and not before.
+    timely: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -142,10 +140,9 @@ impl Keeper {
         &self.recollection.memory
     }
 
-    /// How long the token still lives by the boot clock, if this worker heard of its commit.
-    pub fn alive(&self, now: Boot) -> Option<Alive> {
-        let Witness { token_fence, dies_at } = self.witness?;
-        Some(Alive { token_fence, for_ms: crate::clock::millis(dies_at.since(now)) })
+    /// When the token dies by the boot clock, as far as this worker knows.
+    pub const fn life(&self) -> Option<Life> {
+        self.life
     }
 
     /// The worker as the outlook sees it.
@@ -158,8 +155,14 @@ impl Keeper {
         }
     }
 
-    /// Takes in a state that was asked for, or heard of, at `at`, in `epoch` if the answer told which.
-    pub fn observe(&mut self, observed: Observed, source: Source, at: Boot, epoch: Option<&str>) {
+    /// Takes in a state that was asked for at `at` and came at `heard_at`, in `epoch` if the answer told which.
+    pub fn observe(
+        &mut self,
+        observed: Observed,
+        source: Source,
+        [at, heard_at]: [Boot; 2],
+        epoch: Option<&str>,
+    ) {
         let Observed { state, now_ms } = observed;
         if self.seen.as_ref().is_some_and(|seen| seen.overtakes(&state, now_ms, at)) {
             return;
@@ -170,31 +173,53 @@ impl Keeper {
         let before =
             self.seen.as_ref().filter(|seen| source == Source::Told && seen.now_ms <= now_ms);
         let at = before.map_or(at, |seen| at.min(seen.boot_of(now_ms)));
-        self.witness(&state, now_ms, source, at);
+        let timely = source != Source::Told
+            || self.seen.as_ref().is_some_and(|seen| seen.is_followed_by(now_ms, heard_at));
+        let stepped = |seen: &Seen| seen.is_ahead_of(now_ms, source, at);
+        self.went_back |= self.seen.as_ref().is_some_and(stepped);
+        self.life = self.learn(&state, now_ms, (source, timely), [at, heard_at]);
+        self.went_back &= self.life.is_some_and(|life| life.is_exceeded_by(&state, now_ms, at));
         if self.seen.as_ref().is_some_and(|seen| seen.state.generation != state.generation) {
             self.probe_at = None;
         }
         self.read_from = None;
         self.not_before = None;
-        self.seen = Some(Seen { state, now_ms, at });
+        self.seen = Some(Seen { state, now_ms, at, timely });
     }
 
-    /// Notes when the token dies, if this worker knows from the commit itself.
-    fn witness(&mut self, state: &State, now_ms: u64, source: Source, at: Boot) {
-        let known = self.witness.is_some_and(|witness| witness.token_fence == state.token_fence);
-        let dies_at = match source {
-            Source::Committed { sent_at, life } => Some(sent_at + life),
-            Source::Read | Source::Told if known => return,
-            Source::Read => None,
-            Source::Told => {
-                let before = self.seen.as_ref().map(|seen| seen.state.token_fence);
-                let news = before.is_some_and(|before| before != state.token_fence);
-                let left = Duration::from_millis(state.expires_at_ms.saturating_sub(now_ms));
-                news.then_some(at + left)
-            }
-        };
+    /// When the token of `state` dies, as far as this worker knows once it has seen that state.
+    fn learn(
+        &self,
+        state: &State,
+        now_ms: u64,
+        (source, timely): (Source, bool),
+        [at, heard_at]: [Boot; 2],
+    ) -> Option<Life> {
         let token_fence = state.token_fence;
-        self.witness = dies_at.map(|dies_at| Witness { token_fence, dies_at });
+        let exactly = |dies_at| Some(Life { token_fence, dies_at, known: Known::Exactly });
+        // A witness has made the life longer, and knows better than whoever only read of it.
+        let was_raised = |seen: &Seen| {
+            seen.state.token_fence == token_fence && seen.state.expires_at_ms < state.expires_at_ms
+        };
+        let raised = self.seen.as_ref().is_some_and(was_raised);
+        let known = self.life.filter(|life| {
+            life.token_fence == token_fence && !(raised && life.known == Known::AtMost)
+        });
+        match source {
+            Source::Committed { sent_at, life } => exactly(sent_at + life),
+            _ if known.is_some_and(|life| life.known == Known::Exactly) => known,
+            Source::Told if timely && self.is_told_of_the_commit(state) => {
+                exactly(at + left(state, now_ms))
+            }
+            Source::Told | Source::Read => Life::read(known, state, now_ms, heard_at),
+        }
+    }
+
+    /// Whether `state`, of which this worker is told, is news of a token, just as its commit left it.
+    fn is_told_of_the_commit(&self, state: &State) -> bool {
+        let before = self.seen.as_ref().map(|seen| seen.state.token_fence);
+        let news = before.is_some_and(|before| before != state.token_fence);
+        news && state.fence == state.token_fence && !state.intent
     }
 
     /// Notes that an event was heard: the touches that come with it are its own. `reader` if it wrote the reader's key.
@@ -222,7 +247,7 @@ impl Keeper {
         }
     }
 
-    /// The reader's key was found missing although the state has a good token.
+    /// Readers were found without the good token that the state has.
     pub fn unpublished(&mut self, around: &Surroundings<'_>) {
         self.keep_from = Some(around.now + place(around.rank, STEP));
     }
@@ -254,7 +279,8 @@ impl Keeper {
 
     /// The action under way ended, and the store answered.
     pub fn done(&mut self) {
-        self.work = None;
+        // Said once: who knows it to live longer may say so after that.
+        self.went_back &= self.work.take() != Some(Work::Keep);
         self.not_before = None;
     }
 
@@ -335,7 +361,8 @@ impl Keeper {
                 }
             }
         }
-        if self.keep_from.or_else(|| self.sweep_at(around)).is_some_and(&mut has_come) {
+        let keep_from = self.keep_from.or_else(|| self.mend_from(around));
+        if keep_from.or_else(|| self.sweep_at(around)).is_some_and(&mut has_come) {
             self.keep_from = None;
             self.work = Some(Work::Keep);
             return Action::Keep;
@@ -368,6 +395,12 @@ impl Keeper {
     /// When the store's clock shows `at_ms`, by estimate; what is past when it was seen counts from then.
     fn instant_of(&self, at_ms: u64, now: Boot) -> Boot {
         self.seen.as_ref().map_or(now, |seen| seen.boot_of(at_ms))
+    }
+
+    /// From when the store is told that the token lives less long than its state shows, if its clock went back.
+    fn mend_from(&self, around: &Surroundings<'_>) -> Option<Boot> {
+        let seen = self.seen.as_ref().filter(|seen| self.went_back && seen.state.v <= VERSION)?;
+        Some(seen.at + place(around.rank, STEP))
     }
 
     fn sweep_at(&self, around: &Surroundings<'_>) -> Option<Boot> {
@@ -407,6 +440,20 @@ impl Seen {
         self.at + Duration::from_millis(now_ms.saturating_sub(self.now_ms))
     }
 
+    /// Whether something was heard as it happened that the store tells of `now_ms`. Of a worker that was paused, and of a store
+    /// whose clock was stepped, nobody knows when it happened, nor what is told next, until the worker has asked.
+    fn is_followed_by(&self, now_ms: u64, heard_at: Boot) -> bool {
+        let apart_ms = self.store_now_ms(heard_at).abs_diff(now_ms);
+        self.timely && Duration::from_millis(apart_ms) < OVERTAKING
+    }
+
+    /// Whether the store's clock has gone back since, if it shows `now_ms` and did not before `at`.
+    fn is_ahead_of(&self, now_ms: u64, source: Source, at: Boot) -> bool {
+        // What is told may be heard long after it happened.
+        let told_late = source == Source::Told && now_ms >= self.now_ms;
+        !told_late && now_ms + CLOCK_SLACK_MS < self.store_now_ms(at)
+    }
+
     /// Whether this was seen of a later moment than `state`: answers and events come over different connections.
     fn overtakes(&self, state: &State, now_ms: u64, at: Boot) -> bool {
         let outcome = self.state.intent && !state.intent && state.fence == self.state.fence;
@@ -429,6 +476,7 @@ fn place(rank: u32, step: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::life::Alive;
     use crate::outlook::WECHAT;
     use crate::token::Fingerprint;
 
@@ -468,7 +516,7 @@ mod tests {
 
     fn keeper(state: State) -> Keeper {
         let mut keeper = Keeper::default();
-        keeper.observe(Observed { state, now_ms: NOW_MS }, Source::Read, START, Some("e1"));
+        keeper.observe(Observed { state, now_ms: NOW_MS }, Source::Read, [START; 2], Some("e1"));
         keeper
     }
 
@@ -502,7 +550,7 @@ mod tests {
             ..settled()
         };
         let told = Observed { state: claimed, now_ms: NOW_MS + 100_000 };
-        second.observe(told, Source::Told, START + s(100), None);
+        second.observe(told, Source::Told, [START + s(100); 2], None);
         let end = START + s(108) + STEP + LAG;
         assert_eq!(second.next(&around(s(100), 1)), Action::Rest(Some(end)));
         let taken_over = Action::Refresh { reason: Reason::Takeover };
@@ -555,21 +603,83 @@ mod tests {
         let mut first = keeper(settled());
         let old =
             || Observed { state: State { fingerprint: None, ..settled() }, now_ms: NOW_MS - 10 };
-        first.observe(old(), Source::Told, START + s(1), None);
+        first.observe(old(), Source::Told, [START + s(1); 2], None);
         assert!(first.view(START).unwrap().0.fingerprint.is_some());
-        first.observe(old(), Source::Told, START + s(6), None);
+        first.observe(old(), Source::Told, [START + s(6); 2], None);
         assert!(first.view(START).unwrap().0.fingerprint.is_none());
     }
 
     #[test]
     fn only_a_worker_that_heard_of_the_commit_knows_the_tokens_life() {
         let mut first = keeper(settled());
-        assert_eq!(first.alive(START), None);
+        assert_eq!(first.life().map(|life| life.known), Some(Known::AtMost));
         let next = State { fence: 8, token_fence: 8, expires_at_ms: NOW_MS + 900_000, ..settled() };
         let told = Observed { state: next, now_ms: NOW_MS + 1_000 };
-        first.observe(told, Source::Told, START + s(1), None);
-        let alive = first.alive(START + s(100)).unwrap();
-        assert_eq!((alive.token_fence, alive.for_ms), (8, 800_000));
+        let mut paused = first.clone();
+        first.observe(told.clone(), Source::Told, [START + s(1); 2], None);
+        let alive = first.life().unwrap().alive(START + s(100));
+        assert_eq!(alive, Alive { token_fence: 8, for_ms: 800_000, known: Known::Exactly });
+        // Of what was told at 1 s and heard at 100 s nobody knows when it was, nor of what was told right after it.
+        let claimed = Observed { state: State { intent: true, ..settled() }, now_ms: NOW_MS + 900 };
+        paused.observe(claimed, Source::Told, [START + s(100); 2], None);
+        paused.observe(told, Source::Told, [START + s(100); 2], None);
+        let life = paused.life().unwrap();
+        assert_eq!((life.known, life.dies_at), (Known::AtMost, START + s(999)));
+    }
+
+    #[test]
+    fn a_worker_that_read_the_token_before_the_clock_went_back_has_its_life_cut() {
+        let read = |keeper: &mut Keeper, now_ms, at| {
+            let observed = Observed { state: settled(), now_ms };
+            keeper.observe(observed, Source::Read, [START + at; 2], None);
+        };
+        let mut second = keeper(settled());
+        read(&mut second, NOW_MS + 50_000, s(50));
+        assert!(matches!(second.next(&around(s(50), 1)), Action::Rest(_)), "nothing was stepped");
+        // Stepped back by 20 s: all of the state still lies in the past.
+        read(&mut second, NOW_MS + 40_000, s(60));
+        assert_eq!(second.next(&around(s(60), 1)), Action::Rest(Some(START + s(60) + STEP)));
+        assert_eq!(second.next(&around(s(61), 1)), Action::Keep);
+        let alive = second.life().unwrap().alive(START + s(61));
+        assert_eq!(alive, Alive { token_fence: 7, for_ms: 639_000, known: Known::AtMost });
+    }
+
+    #[test]
+    fn a_life_that_a_witness_made_longer_is_not_cut_again_by_who_only_read_of_it() {
+        let mut second = keeper(settled());
+        let longer = State { expires_at_ms: NOW_MS + 2_700_000, ..settled() };
+        let read = Observed { state: longer, now_ms: NOW_MS + 10_000 };
+        second.observe(read, Source::Read, [START + s(10); 2], None);
+        assert!(matches!(second.next(&around(s(11), 1)), Action::Rest(_)));
+        assert_eq!(second.life().map(|life| life.dies_at), Some(START + s(2_700)));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_is_answered_once_whatever_the_others_say() {
+        let mut first = keeper(settled());
+        let read = |now_ms| Observed { state: settled(), now_ms };
+        first.observe(read(NOW_MS + 40_000), Source::Read, [START + s(60); 2], None);
+        assert_eq!(first.next(&around(s(60), 0)), Action::Keep);
+        first.done();
+        // Nobody followed.
+        first.observe(read(NOW_MS + 41_000), Source::Read, [START + s(61); 2], None);
+        assert!(matches!(first.next(&around(s(61), 0)), Action::Rest(_)));
+    }
+
+    #[test]
+    fn a_worker_that_slept_through_a_step_back_claims_when_the_token_falls_due_all_the_same() {
+        let mut first = keeper(settled());
+        assert_eq!(first.next(&around(s(101), 0)), Action::Refresh { reason: Reason::Due });
+        assert_eq!(first.life().unwrap().alive(START + s(101)).for_ms, 599_000);
+    }
+
+    #[test]
+    fn a_newer_versions_state_is_not_mended() {
+        let mut first = keeper(settled());
+        let newer = State { v: VERSION + 1, ..settled() };
+        let read = Observed { state: newer, now_ms: NOW_MS + 40_000 };
+        first.observe(read, Source::Read, [START + s(60); 2], None);
+        assert!(matches!(first.next(&around(s(60), 0)), Action::Rest(_)));
     }
 
     #[test]
@@ -582,9 +692,9 @@ mod tests {
             Observed { state: State { fence: 9, nonce, epoch, ..settled() }, now_ms: NOW_MS + 1 }
         };
         let mut same = first.clone();
-        same.observe(later("e1"), Source::Told, START, None);
+        same.observe(later("e1"), Source::Told, [START; 2], None);
         assert_eq!(same.memory(), &Memory { remembered: 9, own: None });
-        first.observe(later("e2"), Source::Told, START, None);
+        first.observe(later("e2"), Source::Told, [START; 2], None);
         assert!(first.memory().own.is_some());
     }
 
@@ -594,8 +704,8 @@ mod tests {
         let next = State { fence: 8, token_fence: 8, expires_at_ms: NOW_MS + 900_000, ..settled() };
         let told = Observed { state: next, now_ms: NOW_MS + 100_000 };
         // Told at 100 s, heard an hour later: the token has not lived on meanwhile.
-        paused.observe(told, Source::Told, START + s(3_700), None);
-        assert_eq!(paused.alive(START + s(3_700)).map(|alive| alive.for_ms), Some(0));
+        paused.observe(told, Source::Told, [START + s(3_700); 2], None);
+        assert_eq!(paused.life().map(|life| life.known), Some(Known::AtMost));
         let due = Action::Refresh { reason: Reason::Missing };
         assert_eq!(paused.next(&around(s(3_700), 0)), due);
     }
@@ -628,9 +738,9 @@ mod tests {
         first.take_turn(START);
         // Another worker settles it; later the epoch changes once more.
         let told = |epoch, now_ms| Observed { state: of(epoch), now_ms };
-        first.observe(told("e1", NOW_MS + 1), Source::Told, START, None);
+        first.observe(told("e1", NOW_MS + 1), Source::Told, [START; 2], None);
         assert!(matches!(first.next(&around(s(1), 0)), Action::Rest(_)));
-        first.observe(told("e0", NOW_MS + 2), Source::Told, START, None);
+        first.observe(told("e0", NOW_MS + 2), Source::Told, [START; 2], None);
         assert_eq!(first.next(&around(s(2), 0)), Action::Queue);
     }
 }

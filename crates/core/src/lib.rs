@@ -19,7 +19,7 @@
 //! # Layout, in reading order
 //! 1. [`credential`], [`token`], [`clock`], [`chance`]: what is refreshed, what it yields, when; jitter and nonces.
 //! 2. [`timing`], [`nature`]: the times of a unit and which of them contradict each other; how an upstream treats old tokens.
-//! 3. [`state`], [`doubt`], [`refusal`]: what the store knows of a unit.
+//! 3. [`state`], [`doubt`], [`refusal`]: what the store knows of a unit; [`life`]: what a worker's boot clock knows better.
 //! 4. [`outlook`]: is a refresh owed, and when may it run.
 //! 5. [`claim`], [`commit`], [`abandon`], [`keep`], [`report`], [`force`], [`pause`]: the transitions.
 //! 6. [`policy`], [`codes`]: jitter, backoff, what each upstream error leads to.
@@ -38,6 +38,7 @@ pub mod doubt;
 pub mod force;
 pub mod keep;
 pub mod keeper;
+pub mod life;
 pub mod nature;
 pub mod order;
 pub mod outlook;

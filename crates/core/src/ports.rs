@@ -13,9 +13,10 @@ use crate::clock::Boot;
 use crate::commit::CommitRequest;
 use crate::credential::{Unit, Worker};
 use crate::keep::KeepAnswer;
+use crate::life::Alive;
 use crate::outlook::Rules;
 use crate::report::{Probed, ReportAnswer, ReportRequest};
-use crate::state::{Alive, State};
+use crate::state::State;
 use crate::token::{Fingerprint, Token};
 
 /// Where units' states, locks and tokens live. Every call may be repeated without harm (rule R11).
@@ -183,7 +184,7 @@ pub struct Beat {
 pub struct Reading {
     /// The state without its token.
     pub state: State,
-    /// Readers find a token.
+    /// Readers find just that token.
     pub published: bool,
     /// The time of the primary that has the unit, in milliseconds since 1970.
     pub now_ms: u64,

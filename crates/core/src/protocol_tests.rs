@@ -5,11 +5,12 @@ use crate::claim::{ClaimAnswer, ClaimRequest};
 use crate::commit::{CommitAnswer, CommitRequest};
 use crate::credential::Worker;
 use crate::doubt::Doubt;
+use crate::life::{Alive, Known};
 use crate::nature::Nature;
 use crate::outlook::{Reason, Rules, Viewer, WECHAT};
 use crate::refusal::{Scope, Status};
 use crate::report::{Evidence, Probed, ReportRequest};
-use crate::state::{Alive, Memory, OwnClaim, State};
+use crate::state::{Memory, OwnClaim, State};
 use crate::token::Token;
 
 const START_MS: u64 = 1_795_380_778_000;
@@ -380,10 +381,31 @@ fn a_forward_step_of_the_stores_clock_is_no_reason_to_fetch_for_a_worker_that_sa
     let left_ms = story.state.expires_at_ms - story.now_ms;
     story.pass(24 * 3_600_000);
     let mut request = story.request("a", "n3", Memory::default());
-    request.alive = Some(Alive { token_fence: story.state.token_fence, for_ms: left_ms });
+    let token_fence = story.state.token_fence;
+    request.alive = Some(Alive { token_fence, for_ms: left_ms, known: Known::Exactly });
     let answer = story.state.claim(story.now_ms * 1_000, &request);
     assert!(matches!(answer, ClaimAnswer::NotOwed { .. }), "{answer:?}");
     assert_eq!(story.state.expires_at_ms, story.now_ms + left_ms);
+}
+
+#[test]
+fn a_clock_that_went_back_leaves_a_token_its_life_if_the_worker_read_it_before() {
+    let mut story = Story::settled();
+    let left_ms = story.state.refresh_at_ms - story.now_ms;
+    let ahead_ms = story.state.expires_at_ms - story.state.refresh_at_ms;
+    story.pass(left_ms);
+    // Back by less than the token's age: nothing lies in the future.
+    story.now_ms -= left_ms / 2;
+    let mut request = story.request("a", "n3", Memory::default());
+    let ttl_ms = story.state.expires_at_ms - story.now_ms;
+    let answer = story.state.clone().claim(story.now_ms * 1_000, &request);
+    assert!(matches!(answer, ClaimAnswer::NotOwed { .. }), "nobody knows better: {answer:?}");
+    let token_fence = story.state.token_fence;
+    request.alive = Some(Alive { token_fence, for_ms: ahead_ms, known: Known::AtMost });
+    let answer = story.state.claim(story.now_ms * 1_000, &request);
+    assert!(matches!(answer, ClaimAnswer::Claimed { reason: Reason::Due, .. }), "{answer:?}");
+    let found_ms = story.now_ms + ttl_ms;
+    assert_eq!(story.state.cut_ttl_ms(found_ms, story.now_ms), Some(ahead_ms));
 }
 
 #[test]

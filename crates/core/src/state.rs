@@ -157,15 +157,6 @@ pub struct OwnClaim {
     pub epoch: String,
 }
 
-/// How long a token still lives by the boot clock of a worker that saw its commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Alive {
-    /// The fence under which that token was committed.
-    pub token_fence: u64,
-    /// What is left of its life, in milliseconds; 0 if it is over.
-    pub for_ms: u64,
-}
-
 impl Mark {
     /// The name in the state.
     pub const fn as_str(self) -> &'static str {
@@ -230,26 +221,6 @@ impl State {
             || self.marked_at_ms > latest
             || self.drains_at_ms > latest.saturating_add(self.drain_ms)
             || self.refusals.iter().any(|refusal| refusal.is_of_the_future(now_ms))
-    }
-
-    /// Moves the token's instants to what a worker's boot clock says of them, if the store's clock was stepped meanwhile.
-    ///
-    /// Returns whether anything moved.
-    pub(crate) fn follow_boot_clock(&mut self, now_ms: u64, alive: Option<Alive>) -> bool {
-        let Some(alive) = alive.filter(|a| a.token_fence == self.token_fence && a.token_fence > 0)
-        else {
-            return false;
-        };
-        let expires_at_ms = now_ms.saturating_add(alive.for_ms);
-        if expires_at_ms.abs_diff(self.expires_at_ms) <= CLOCK_SLACK_MS {
-            return false;
-        }
-        let life_ms = self.expires_at_ms.saturating_sub(self.issued_at_ms);
-        let ahead_ms = self.expires_at_ms.saturating_sub(self.refresh_at_ms);
-        self.expires_at_ms = expires_at_ms;
-        self.issued_at_ms = expires_at_ms.saturating_sub(life_ms);
-        self.refresh_at_ms = expires_at_ms.saturating_sub(ahead_ms);
-        true
     }
 
     /// The fields as they stand in the hash; zero, empty and absent are left out.

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use zhongkong_testkit::builder::{WorkerAccount, configuration};
 use zhongkong_testkit::cluster::{APP_ID, LOCK_KEY, SECRET, STATE_KEY, TOKEN_KEY};
 use zhongkong_testkit::ports::free_port;
+use zhongkong_testkit::server;
 use zhongkong_testkit::wait::holds_within;
 use zhongkong_testkit::worker::Plan;
 use zhongkong_testkit::{RedisServer, Timings, Worker, http};
@@ -66,7 +67,7 @@ impl Stage {
     pub(crate) async fn build() -> anyhow::Result<Self> {
         TIMINGS.check();
         let (binary, simulator) = (beside("zhongkong")?, beside("zhongkong-simulator")?);
-        let version = Command::new("redis-server").arg("--version").output().await;
+        let version = Command::new(server::program()).arg("--version").output().await;
         version.context("redis-server is not installed (apt-get install redis-server)")?;
         let directory = tempfile::Builder::new().prefix("zhongkong-demo-").tempdir()?;
         let redis = RedisServer::start().await;

@@ -6,11 +6,12 @@ use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::commit::{CommitAnswer, CommitRequest};
 use zhongkong_core::credential::Worker;
 use zhongkong_core::keep::{KeepAnswer, ReaderKey};
+use zhongkong_core::life::{Alive, Known};
 use zhongkong_core::nature::Nature;
 use zhongkong_core::outlook::{Rules, Viewer};
 use zhongkong_core::refusal::{REFUSALS_MAX, Scope, Status};
 use zhongkong_core::report::{Evidence, Probed, ReportRequest};
-use zhongkong_core::state::{Alive, Memory, NUMBER_MAX, OwnClaim, State};
+use zhongkong_core::state::{Memory, NUMBER_MAX, OwnClaim, State};
 use zhongkong_core::token::{Fingerprint, Token};
 
 /// The longest time of the configuration: a year.
@@ -192,7 +193,8 @@ impl Transition {
 
     fn alive(&self, state: &State) -> Option<Alive> {
         let for_ms = self.times.0[5];
-        self.flags[2].then_some(Alive { token_fence: state.token_fence, for_ms })
+        let known = if self.flags[0] { Known::Exactly } else { Known::AtMost };
+        self.flags[2].then_some(Alive { token_fence: state.token_fence, for_ms, known })
     }
 
     fn text_of(&self, of_the_state: &str) -> String {

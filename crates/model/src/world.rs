@@ -1,8 +1,9 @@
 //! A world: the nodes of Redis with the core's own state, the workers, the upstream, and what may still go wrong.
 
+use zhongkong_core::life::{Alive, Known};
 use zhongkong_core::outlook::Viewer;
 use zhongkong_core::recollection::Recollection;
-use zhongkong_core::state::{Alive, Memory, State};
+use zhongkong_core::state::{Memory, State};
 
 use crate::bounds::{Budget, Protocol};
 use crate::happened::Happened;
@@ -178,7 +179,8 @@ impl World {
     /// What worker `w` knows of the token's life by its own clock.
     pub fn alive(&self, w: usize) -> Option<Alive> {
         let (token_fence, ticks) = self.workers[w].witness?;
-        Some(Alive { token_fence, for_ms: u64::from(ticks) * TICK_MS })
+        let for_ms = u64::from(ticks) * TICK_MS;
+        Some(Alive { token_fence, for_ms, known: Known::Exactly })
     }
 
     /// The store's time in microseconds: it moves on between two claims, even within a tick.

@@ -284,7 +284,7 @@ impl Route<'_> {
 fn node(access: &Arc<Access>, address: &str) -> Arc<Node> {
     // Whatever made the address put the port there.
     let (host, port) = slots::parts(address).unwrap_or((address, 0));
-    let place = Place::Server(Arc::clone(access), RedisAddress::Tcp(host.to_owned(), port));
+    let place = Place::server(Arc::clone(access), RedisAddress::Tcp(host.to_owned(), port));
     Arc::new(Node::new(place, address.to_owned()))
 }
 

@@ -3,6 +3,7 @@
 use redis::{Pipeline, RedisResult, ServerErrorKind, Value};
 use zhongkong_core::credential::Unit;
 
+use crate::hindrance::Hindrance;
 use crate::keys::Keys;
 use crate::node::Node;
 
@@ -17,19 +18,21 @@ pub struct Facts {
     pub replicas: Option<u32>,
     /// Replicas that have to acknowledge a claim.
     pub required: u32,
+    /// Whether it would take writes without any replica: `min-replicas-to-write` is 0.
+    pub isolated_writes: Option<bool>,
     /// `maxmemory-policy`: anything but `noeviction` may delete a state.
     pub eviction: Option<String>,
     /// Whether an append-only file is kept.
     pub append_only: Option<bool>,
     /// Whether snapshots are taken.
     pub snapshots: Option<bool>,
-    /// Whether the epoch can be read, without which lost writes of a failover go unnoticed.
-    pub epoch: bool,
     /// The server's clock, in milliseconds since 1970.
     pub now_ms: Option<u64>,
     /// What the worker needs and its user may not do, as the ACL rules that grant it:
     /// `+xack`, `~zhongkong:*`, `&zhongkong:events`.
     pub denied: Option<Vec<String>>,
+    /// What keeps it from taking writes now, and workers from noticing lost ones.
+    pub hindrances: Vec<Hindrance>,
     /// The cluster that it is a part of.
     pub cluster: Option<ClusterFacts>,
 }
@@ -106,7 +109,7 @@ const NEEDS: [(&str, &str); 34] = [
     ("+del", "DEL $lock"),
     ("+pttl", "PTTL $reader"),
     ("+type", "TYPE $reader"),
-    ("+exists", "EXISTS $reader"),
+    ("+getrange", "GETRANGE $reader 0 1"),
     ("+zadd", "ZADD $workers 1 identity"),
     ("+zrem", "ZREM $workers identity"),
     ("+zremrangebyscore", "ZREMRANGEBYSCORE $workers -inf 1"),
@@ -183,9 +186,11 @@ impl Facts {
         self.version = version.or_else(|| field(info, "redis_version").map(ToOwned::to_owned));
         self.role = field(info, "role").map(ToOwned::to_owned);
         self.replicas = connected_replicas(info);
+        // Counted only where some are needed.
+        self.isolated_writes =
+            self.role.is_some().then_some(field(info, "min_slaves_good_slaves").is_none());
         self.eviction = field(info, "maxmemory_policy").map(ToOwned::to_owned);
         self.append_only = field(info, "aof_enabled").map(|flag| flag == "1");
-        self.epoch = epoch(info).is_some();
     }
 
     pub(crate) fn read_rights(&mut self, answer: Option<RedisResult<Value>>, keys: &Keys) {

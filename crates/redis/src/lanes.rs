@@ -9,7 +9,7 @@ use zhongkong_core::ports::StoreError;
 
 use crate::link::Link;
 use crate::place::Place;
-use crate::scripts::Operation;
+use crate::scripts::{Call, Operation};
 
 /// A connection that was idle for longer may have been dropped on the way, which only its next user would find out.
 const IDLE_FOR: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ impl Lanes {
     pub(crate) async fn run(
         &self,
         operation: &Operation,
-        append: impl Fn(&mut Pipeline, bool),
+        append: impl Fn(&mut Pipeline, Call<'_>),
     ) -> Result<Vec<RedisResult<Value>>, StoreError> {
         let fresh = |(since, _): &(Instant, Link)| since.elapsed() < IDLE_FOR;
         let free = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop().filter(fresh);

@@ -5,7 +5,11 @@
 //! - `scripts`: the Lua sources; each applies one transition of the core crate atomically.
 //! - `reply`: what scripts and events say, in the core's types.
 //! - `settings`, `tls`, `place`: where Redis is, how to log in, how it is encrypted, and where a connection leads.
+//! - `sentinel`: which server is the primary, where Sentinels name it.
 //! - `link`: one connection, which is replaced when it breaks and never repairs itself behind a command's back.
+//! - `refusal`: what it means that Redis refuses, and what to do.
+//! - `episode`: what is said when it begins and when it ends.
+//! - `believed`: whether what a connection tells of the epoch can be believed.
 //! - `lanes`: connections for claims, each used by one at a time.
 //! - `node`: one primary's connections.
 //! - `slots`, `redirect`, `cluster`: a Redis Cluster: who has which slot, and what a server says that lacks it.
@@ -16,12 +20,16 @@
 //! - `inbox`: the stream in which readers leave reports.
 //! - `listen`: events and key tracking on a connection of their own.
 //! - `facts`: what kind of Redis this is, for people.
+//! - `hindrance`: what keeps it from taking writes.
 //! - `fuzzing`, with the feature of that name: for the fuzzer.
 
+mod believed;
 mod cluster;
+mod episode;
 mod facts;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod hindrance;
 mod inbox;
 mod keys;
 mod lanes;
@@ -33,15 +41,19 @@ mod place;
 mod presence;
 mod reading;
 mod redirect;
+mod refusal;
 mod reply;
 mod scripts;
+mod sentinel;
 mod settings;
 mod slots;
 mod store;
 mod tls;
 
 pub use facts::{ClusterFacts, Facts, ShardFacts};
+pub use hindrance::Hindrance;
 pub use keys::Keys;
-pub use settings::{Access, Deployment, RedisAddress, RedisSettings};
+pub use sentinel::{SentinelFacts, Watched};
+pub use settings::{Access, Deployment, RedisAddress, RedisSettings, SentinelSettings};
 pub use store::{RedisStore, Replicas};
 pub use tls::{Tls, UselessFile};

@@ -38,6 +38,8 @@ pub(crate) struct Listener<'a> {
 
 struct Ear<'a> {
     connection: MultiplexedConnection,
+    /// How often the place had been left when it was made.
+    moves: u64,
     pushes: mpsc::Receiver<PushInfo>,
     overflown: Arc<AtomicBool>,
     /// Held while this connection hears the events.
@@ -81,9 +83,12 @@ async fn listen_to_all(nodes: &Nodes, keys: &Keys, hear: &(dyn Fn(Notice) + Send
     }
 }
 
-/// Looks for the primaries again whenever something did not fit.
+/// Looks for the primary again now and then, and for those of a cluster whenever something did not fit.
 async fn follow(nodes: &Nodes) {
-    let Some(cluster) = nodes.cluster() else { return };
+    let cluster = match nodes {
+        Nodes::Only(_, only) => return only.place.follow().await,
+        Nodes::Cluster(cluster) => cluster,
+    };
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -138,7 +143,7 @@ impl Listener<'_> {
                 mpsc::error::TrySendError::Closed(_) => Err(()),
             })
         });
-        let mut connection = self.node.place.connect(&config).await?;
+        let (mut connection, moves) = self.node.place.connect(&config).await?;
         let events = self.events.try_acquire().ok();
         if events.is_some() {
             connection.subscribe(self.keys.events()).await.map_err(|error| describe(&error))?;
@@ -155,13 +160,17 @@ impl Listener<'_> {
                 "redis refuses CLIENT TRACKING: a key deleted by hand is noticed by the slow sweep only"
             );
         }
-        Ok(Ear { connection, pushes, overflown, events })
+        Ok(Ear { connection, moves, pushes, overflown, events })
     }
 
     async fn hear_all(&self, mut ear: Ear<'_>, hear: &(dyn Fn(Notice) + Send + Sync)) {
         let mut ping = tokio::time::interval(PING_EVERY);
+        let left = self.node.place.left(ear.moves);
+        tokio::pin!(left);
         loop {
             tokio::select! {
+                // A demoted primary says nothing of it to whoever only listens.
+                () = &mut left => return,
                 push = ear.pushes.recv() => match push {
                     None => return,
                     Some(push) if push.kind == PushKind::Disconnection => return,

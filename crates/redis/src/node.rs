@@ -10,7 +10,7 @@ use crate::facts;
 use crate::lanes::Lanes;
 use crate::link::Link;
 use crate::place::Place;
-use crate::scripts::Operation;
+use crate::scripts::{Call, Operation, UNBELIEVED};
 
 /// The longest that a call may wait in Redis for something to come.
 pub(crate) const BLOCK: Duration = Duration::from_secs(5);
@@ -54,7 +54,7 @@ impl Node {
             answer => redis::from_redis_value(answer?).ok(),
         };
         let text = text.unwrap_or_default();
-        let epoch = facts::epoch(&text).unwrap_or_default();
+        let epoch = self.commands.believe(facts::epoch(&text));
         *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) = epoch;
         Ok(text)
     }
@@ -70,8 +70,12 @@ impl Node {
         &self,
         operation: &Operation,
         waits: bool,
-        append: impl Fn(&mut Pipeline, bool),
+        append: impl Fn(&mut Pipeline, Call<'_>),
     ) -> Result<Vec<RedisResult<Value>>, StoreError> {
+        let append = |pipe: &mut Pipeline, call: Call<'_>| {
+            let epoch = if self.commands.flaps() { UNBELIEVED } else { call.epoch };
+            append(pipe, Call { epoch, ..call });
+        };
         if waits {
             self.claims.run(operation, append).await
         } else {

@@ -11,7 +11,8 @@ use crate::link::settled;
 use crate::node::Node;
 use crate::place::Place;
 use crate::redirect::{Redirect, answers, asking};
-use crate::scripts::Operation;
+use crate::scripts::{Call, Operation};
+use crate::sentinel::Sentinels;
 use crate::settings::{Deployment, RedisSettings};
 use crate::slots::slot_of;
 
@@ -29,7 +30,8 @@ impl Nodes {
     pub(crate) fn new(settings: &RedisSettings) -> Self {
         let access = Arc::new(settings.access.clone());
         let place = match &settings.deployment {
-            Deployment::Server(address) => Place::Server(access, address.clone()),
+            Deployment::Server(address) => Place::server(access, address.clone()),
+            Deployment::Sentinel(settings) => Place::named(access, Sentinels::new(settings)),
             Deployment::Cluster(seeds) => {
                 return Self::Cluster(Box::new(Cluster::new(access, seeds)));
             }
@@ -43,6 +45,14 @@ impl Nodes {
         match self {
             Self::Only(..) => None,
             Self::Cluster(cluster) => Some(cluster),
+        }
+    }
+
+    /// The Sentinels, if it is them that name the primary.
+    pub(crate) fn sentinels(&self) -> Option<&Sentinels> {
+        match self {
+            Self::Only(_, only) => only.place.sentinels(),
+            Self::Cluster(_) => None,
         }
     }
 
@@ -153,7 +163,7 @@ impl Nodes {
         operation: &Operation,
         key: &str,
         waits: bool,
-        append: impl Fn(&mut Pipeline, bool),
+        append: impl Fn(&mut Pipeline, Call<'_>),
     ) -> Result<Vec<RedisResult<Value>>, StoreError> {
         let cluster = match self {
             Self::Only(_, only) => return only.run(operation, waits, append).await,
@@ -162,11 +172,11 @@ impl Nodes {
         let mut route = cluster.route(key);
         loop {
             let (node, is_asked) = route.next().await?;
-            let append = |pipe: &mut Pipeline, known: bool| {
+            let append = |pipe: &mut Pipeline, call: Call<'_>| {
                 if is_asked {
                     pipe.cmd("ASKING");
                 }
-                append(pipe, known);
+                append(pipe, call);
             };
             let sent = node.run(operation, waits, append).await.map(|mut results| {
                 // The first says only that it may ask.

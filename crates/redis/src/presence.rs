@@ -5,17 +5,22 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use redis::RedisError;
 use tokio::time::timeout;
 use zhongkong_core::credential::Worker;
 use zhongkong_core::ports::{Beat, StoreError};
 
 use crate::facts;
 use crate::link::settled;
+use crate::refusal::{explain, is_out_of_memory};
 use crate::reply::strange;
 use crate::store::{RedisStore, Replicas};
 
 /// A worker that has not beaten for this long is dead: three of its beats.
 const BEAT_VALID_MS: u64 = 6_000;
+/// Where memory is full, a command that may take more is refused unless a script that says so sends it.
+const BEAT_IN_FULL: &str =
+    "#!lua flags=allow-oom\nreturn redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])";
 /// A primary that hangs must not hold up the word that this worker lives.
 const INFO_WITHIN: Duration = Duration::from_secs(1);
 
@@ -43,15 +48,28 @@ impl RedisStore {
         let latest_ms = format!("({}", now_ms + BEAT_VALID_MS);
         pipe.cmd("ZREMRANGEBYSCORE").arg(&workers).arg(latest_ms).arg("+inf");
         pipe.cmd("ZRANGE").arg(&workers).arg(0).arg(-1);
-        let results = self.nodes.send("beat", &workers, &mut pipe).await?;
-        let mut settled_results = Vec::with_capacity(results.len());
-        for result in results {
-            settled_results.push(settled(Some(result))?);
+        let mut results = self.nodes.send("beat", &workers, &mut pipe).await?;
+        let living = settled(results.pop())?;
+        let mut results = results.into_iter();
+        match results.next() {
+            Some(Err(error)) if is_out_of_memory(&error) => {
+                self.say_full(Some(&error));
+                let mut beat = redis::cmd("EVAL");
+                beat.arg(BEAT_IN_FULL).arg(1).arg(&workers).arg(now_ms).arg(&worker.identity);
+                self.nodes.ask("beat", &workers, beat).await?;
+            }
+            added => {
+                settled(added)?;
+                self.say_full(None);
+            }
         }
-        let mut identities: Vec<String> =
-            settled_results.pop().and_then(|v| redis::from_redis_value(v).ok()).unwrap_or_default();
-        identities.sort();
-        Ok(Beat { living: identities, epochs, missing })
+        for removed in results {
+            settled(Some(removed))?;
+        }
+        let mut living: Vec<String> =
+            redis::from_redis_value(living).map_err(|_| strange("workers that are no list"))?;
+        living.sort();
+        Ok(Beat { living, epochs, missing })
     }
 
     /// The identities of the workers that live.
@@ -96,10 +114,13 @@ impl RedisStore {
             )),
             self.nodes.ask("replicas", &key, get)
         );
-        let (mut around, mut connected) = (Around::default(), Vec::new());
+        let (mut around, mut connected, mut blind) = (Around::default(), Vec::new(), false);
         for (node, info) in nodes.iter().zip(infos) {
             match info {
-                Ok(info) => connected.push(facts::connected_replicas(&info).unwrap_or(0)),
+                Ok(info) => {
+                    blind |= info.is_empty();
+                    connected.push(facts::connected_replicas(&info).unwrap_or(0));
+                }
                 Err(error) => around.missing.push(format!("{}: {error}", node.name)),
             }
             around.epochs.extend(node.last_epoch());
@@ -113,6 +134,7 @@ impl RedisStore {
             Err(_) if self.nodes.cluster().is_some() => {}
             Err(error) => return Err(error),
         }
+        self.say_blind(blind);
         self.highest_known.store(true, Ordering::Release);
         if let Some(cluster) = self.nodes.cluster() {
             around
@@ -120,8 +142,35 @@ impl RedisStore {
                 .extend(cluster.uncovered().map(|slots| format!("slots {slots}: no primary")));
         }
         let least = connected.into_iter().min().filter(|_| around.missing.is_empty());
-        self.remember(least.unwrap_or(0)).await?;
+        // A number that could not be kept is seen again at the next beat.
+        self.remember(least.unwrap_or(0)).await.ok();
         Ok(around)
+    }
+
+    /// Says once that `INFO` is refused.
+    fn say_blind(&self, blind: bool) {
+        if self.blind.is_news(blind) && blind {
+            tracing::warn!(
+                "redis refuses INFO, as some managed ones do: the epoch rule is off, so that writes which a failover \
+                 loses go unnoticed, and replicas are not waited for. Allow INFO to the worker's user if you can"
+            );
+        }
+    }
+
+    /// Says once that memory is full, and once that it no longer is.
+    fn say_full(&self, refusal: Option<&RedisError>) {
+        if !self.full.is_news(refusal.is_some()) {
+            return;
+        }
+        if let Some(error) = refusal {
+            tracing::error!(
+                error = explain(error),
+                "redis has no memory left. Tokens are refreshed all the same, in place of the old ones; reports of \
+                 readers and new credentials may be refused"
+            );
+        } else {
+            tracing::info!("redis has memory again");
+        }
     }
 
     /// Remembers a number of connected replicas above the highest so far.

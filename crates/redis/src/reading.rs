@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use redis::{RedisResult, Value};
+use redis::{Cmd, RedisResult, Value};
 use zhongkong_core::credential::Unit;
 use zhongkong_core::ports::{Reading, StoreError};
 use zhongkong_core::state::State;
+use zhongkong_core::token::TOKEN_MAX;
 
 use crate::facts;
 use crate::link::settled;
@@ -91,17 +92,19 @@ impl RedisStore {
         pipe.cmd("INFO").arg("server").arg("replication").cmd("TIME");
         for unit in places.iter().filter_map(|place| units.get(*place)) {
             pipe.cmd("HGETALL").arg(self.keys.state(unit));
-            pipe.cmd("EXISTS").arg(self.keys.reader(unit));
+            pipe.add_command(self.own_text(unit));
         }
         let mut results = node.commands.send("read", &mut pipe).await?.into_iter();
         let (epoch, now_ms) = epoch_and_time(&mut results);
+        let epoch: Arc<str> = node.commands.believe(epoch).into();
         let mut readings = Vec::with_capacity(places.len());
         for unit in places.iter().filter_map(|place| units.get(*place)) {
             let both: Vec<_> = results.by_ref().take(2).collect();
             let key = self.keys.state(unit);
             let reading = (!self.nodes.is_elsewhere(&key, node, &both)).then(|| {
-                let mut both = both.into_iter();
-                reading_of((both.next(), both.next()), now_ms, Arc::clone(&epoch))
+                let mut both = both.into_iter().map(|result| settled(Some(result)));
+                let mut next = || both.next().unwrap_or_else(|| settled(None));
+                reading_of((next(), next().ok()), now_ms, Arc::clone(&epoch))
             });
             readings.push(reading);
         }
@@ -116,33 +119,43 @@ impl RedisStore {
         let mut results = self.nodes.send("read", &key, &mut pipe).await?.into_iter();
         let (epoch, now_ms) = epoch_and_time(&mut results);
         // The one key may be there already, and the other not.
-        let mut exists = redis::cmd("EXISTS");
-        exists.arg(self.keys.reader(unit));
-        let exists = self.nodes.ask("read", &key, exists).await?;
-        reading_of((results.next(), Some(Ok(exists))), now_ms, epoch)
+        let found = match self.nodes.ask("read", &key, self.own_text(unit)).await {
+            Err(StoreError::Refused(_)) => None,
+            found => Some(found?),
+        };
+        let epoch = epoch.unwrap_or_default().into();
+        reading_of((settled(results.next()), found), now_ms, epoch)
+    }
+
+    /// Asks for what readers find. What somebody wrote there is of any length; no token is as long as this.
+    fn own_text(&self, unit: &Unit) -> Cmd {
+        let mut get = redis::cmd("GETRANGE");
+        get.arg(self.keys.reader(unit)).arg(0).arg(TOKEN_MAX);
+        get
     }
 }
 
 /// What `INFO` and `TIME` answered.
-fn epoch_and_time(results: &mut impl Iterator<Item = RedisResult<Value>>) -> (Arc<str>, u64) {
+fn epoch_and_time(results: &mut impl Iterator<Item = RedisResult<Value>>) -> (Option<String>, u64) {
     let info = results.next().and_then(Result::ok);
     let info: Option<String> = info.and_then(|value| redis::from_redis_value(value).ok());
-    let epoch = info.as_deref().and_then(facts::epoch).unwrap_or_default();
     let now_ms = settled(results.next()).ok().and_then(millis_of).unwrap_or_default();
-    (epoch.into(), now_ms)
+    (info.as_deref().and_then(facts::epoch), now_ms)
 }
 
-/// One unit: its state, and whether readers find a token.
+/// One unit: its state, and whether readers find just its token. A key of another type answers with an error: readers find
+/// no token there either.
 fn reading_of(
-    (state, key): (Option<RedisResult<Value>>, Option<RedisResult<Value>>),
+    (state, key): (Result<Value, StoreError>, Option<Value>),
     now_ms: u64,
     epoch: Arc<str>,
 ) -> Result<Reading, StoreError> {
-    let (state, key) = (settled(state), settled(key));
     let fields: Vec<(String, String)> =
         redis::from_redis_value(state?).map_err(|_| strange("a state that is no hash of text"))?;
     let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let published = redis::from_redis_value(key?).unwrap_or(false);
-    let state = State::from_fields(fields).without_token();
-    Ok(Reading { state, published, now_ms, epoch })
+    let state = State::from_fields(fields);
+    let found: Option<Vec<u8>> = key.and_then(|value| redis::from_redis_value(value).ok());
+    let own = state.token.as_ref().map(|token| token.expose().as_bytes());
+    let published = own.is_some() && found.as_deref() == own;
+    Ok(Reading { state: state.without_token(), published, now_ms, epoch })
 }

@@ -7,8 +7,23 @@ use zhongkong_core::credential::Unit;
 
 use crate::keys::Keys;
 
+/// How every script is run: also when memory is full. What it writes are a few fields in place of others, and readers
+/// would lose their token for want of them. Whatever else is wrong, it is refused as a whole, before its first write.
+const SHEBANG: &str = "#!lua flags=allow-oom";
 /// What stands before every script.
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
+
+/// How a script is called on one connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call<'a> {
+    /// The server has the script's source.
+    pub(crate) known: bool,
+    /// What the connection told of the epoch; empty where it told nothing, [`UNBELIEVED`] where nothing is believed.
+    pub(crate) epoch: &'a str,
+}
+
+/// Stands for an epoch where scripts are not to look themselves either.
+pub(crate) const UNBELIEVED: &str = "-";
 
 /// One atomic operation.
 #[derive(Debug)]
@@ -37,7 +52,7 @@ pub(crate) static FORGET: LazyLock<Operation> = operation!("forget");
 
 impl Operation {
     fn new(name: &'static str, body: &str) -> Self {
-        let source = format!("{PRELUDE}\n{body}");
+        let source = format!("{SHEBANG}\n{PRELUDE}\n{body}");
         let sha1 = Script::new(&source).get_hash().to_owned();
         Self { name, source, sha1 }
     }

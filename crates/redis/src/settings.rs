@@ -23,8 +23,21 @@ pub enum RedisAddress {
 pub enum Deployment {
     /// One server, always the same.
     Server(RedisAddress),
+    /// The primary that Sentinels name.
+    Sentinel(SentinelSettings),
     /// A Redis Cluster, some of whose servers are at these hosts and ports; it names the others.
     Cluster(Vec<(String, u16)>),
+}
+
+/// Sentinels, and the primary that they watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentinelSettings {
+    /// Where they are, or some of them.
+    pub addresses: Vec<RedisAddress>,
+    /// The primary's name.
+    pub primary: String,
+    /// How they let a worker in.
+    pub access: Access,
 }
 
 /// How any one server lets a worker in.
@@ -48,6 +61,17 @@ pub struct RedisSettings {
     /// How it lets a worker in.
     pub access: Access,
 }
+
+impl PartialEq for Access {
+    fn eq(&self, other: &Self) -> bool {
+        let password =
+            |access: &Self| access.password.as_ref().map(|p| p.expose_secret().to_owned());
+        let rest = |access: &Self| (access.database, access.username.clone(), access.tls.clone());
+        rest(self) == rest(other) && password(self) == password(other)
+    }
+}
+
+impl Eq for Access {}
 
 impl Access {
     /// A client of the server at `address`; nothing is connected yet. Reads the files of the encryption.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use redis::Value;
+use redis::{Pipeline, RedisResult, Value};
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::clock::millis;
@@ -14,6 +14,7 @@ use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::force::{INVALIDATION_SPACING_MS, INVALIDATIONS_A_DAY, InvalidateAnswer};
 use zhongkong_core::keep::KeepAnswer;
+use zhongkong_core::life::{Alive, Known};
 use zhongkong_core::nature::Nature;
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
@@ -23,19 +24,23 @@ use zhongkong_core::report::{
     AFTER_MIDNIGHT_MS, Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX,
     STRAINED_SPACING_MAX_MS, alive_holds_ms,
 };
-use zhongkong_core::state::{Alive, OwnClaim};
+use zhongkong_core::state::OwnClaim;
 use zhongkong_core::token::Token;
 
+use crate::episode::Episode;
 use crate::facts::{self, ClusterFacts, Facts, ShardFacts};
+use crate::hindrance::{self, Hindrance};
 use crate::inbox::Inbox;
 use crate::keys::Keys;
-use crate::link::settled;
+use crate::link::{describe, settled};
 use crate::listen::listen;
 use crate::nodes::Nodes;
+use crate::refusal::{answers_nobody, explain, is_demoted};
 use crate::reply::{Reply, strange};
 use crate::scripts::{
-    ABANDON, CLAIM, COMMIT, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
+    ABANDON, CLAIM, COMMIT, Call, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
 };
+use crate::sentinel::SentinelFacts;
 use crate::settings::RedisSettings;
 use crate::tls;
 
@@ -60,6 +65,9 @@ pub struct RedisStore {
     /// The highest number of replicas seen, for [`Replicas::Auto`].
     pub(crate) highest: AtomicU32,
     pub(crate) highest_known: AtomicBool,
+    pub(crate) full: Episode,
+    pub(crate) waits_in_vain: Episode,
+    pub(crate) blind: Episode,
     inbox: Inbox,
 }
 
@@ -72,6 +80,9 @@ impl RedisStore {
             replicas,
             highest: AtomicU32::new(0),
             highest_known: AtomicBool::new(false),
+            full: Episode::default(),
+            waits_in_vain: Episode::default(),
+            blind: Episode::default(),
             inbox: Inbox::new(Arc::clone(&nodes), keys.reports()),
             nodes,
             keys,
@@ -94,7 +105,13 @@ impl RedisStore {
         facts::ask_rights(&mut pipe, &self.keys, unit, in_cluster);
         let mut results =
             self.nodes.send("facts", &self.keys.state(unit), &mut pipe).await?.into_iter();
-        if let Some(Ok(info)) = results.next() {
+        let info = results.next();
+        if let Some(Err(error)) = &info
+            && answers_nobody(error)
+        {
+            return Err(StoreError::Refused(explain(error)));
+        }
+        if let Some(Ok(info)) = info {
             facts.read_info(&redis::from_redis_value::<String>(info).unwrap_or_default());
         }
         if let Some(Ok(save)) = results.next() {
@@ -102,8 +119,28 @@ impl RedisStore {
         }
         facts.now_ms = results.next().and_then(|time| settled(Some(time)).ok()).and_then(millis_of);
         facts.read_rights(results.next(), &self.keys);
+        facts.hindrances = self.hindrances().await?;
         facts.cluster = self.cluster().await;
         Ok(facts)
+    }
+
+    /// What keeps Redis from taking writes now, or one of its primaries.
+    pub async fn hindrances(&self) -> Result<Vec<Hindrance>, StoreError> {
+        if let Some(cluster) = self.nodes.cluster() {
+            cluster.look_again().await?;
+        }
+        let nodes = self.nodes.primaries().borrow().clone();
+        let mut found = Vec::new();
+        for asked in join_all(nodes.iter().map(|node| hindrance::of(&node.commands))).await {
+            match asked {
+                Ok(hindrances) => found.extend(hindrances),
+                // A primary that is away is told as such.
+                Err(_) if self.nodes.cluster().is_some() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        found.dedup();
+        Ok(found)
     }
 
     /// What kind of cluster this is; none if it is no cluster.
@@ -114,6 +151,14 @@ impl RedisStore {
         let nodes = self.nodes.primaries().borrow().clone();
         let shards = join_all(nodes.iter().map(|node| ShardFacts::of(node))).await;
         Some(ClusterFacts { shards, uncovered: cluster.uncovered() })
+    }
+
+    /// What each Sentinel tells; none where there are none.
+    pub async fn sentinels(&self) -> Vec<SentinelFacts> {
+        match self.nodes.sentinels() {
+            Some(sentinels) => sentinels.facts().await,
+            None => Vec::new(),
+        }
     }
 
     /// Marks the token as to be killed: an idempotent upstream replaces it at once, and without overlap.
@@ -174,11 +219,35 @@ impl RedisStore {
         unit: &Unit,
         arguments: &[String],
     ) -> Result<Reply, StoreError> {
-        let append = |pipe: &mut redis::Pipeline, known: bool| {
-            operation.call(pipe, &self.keys, unit, arguments, known);
+        let append = |pipe: &mut Pipeline, call: Call<'_>| {
+            operation.call(pipe, &self.keys, unit, arguments, call.known);
         };
         let results = self.nodes.run(operation, &self.keys.state(unit), false, append).await?;
         Reply::new(settled(results.into_iter().next())?)
+    }
+
+    /// Replicas that acknowledged a claim, and those that had to.
+    fn acknowledged(&self, wait: Option<RedisResult<Value>>, required: u32) -> (u32, u32) {
+        let refused = match wait {
+            None => return (0, required),
+            Some(Ok(count)) => {
+                self.waits_in_vain.is_news(false);
+                return (redis::from_redis_value(count).unwrap_or(0), required);
+            }
+            // Its replicas have the claim no more than any other server will.
+            Some(Err(error)) if is_demoted(&error) => return (0, required),
+            Some(Err(error)) => error,
+        };
+        if self.waits_in_vain.is_news(true) {
+            tracing::warn!(
+                error = describe(&refused),
+                "redis refuses WAIT, as some managed ones do: no replica is known to have a claim, and a failover may \
+                 lose it, so that two tokens are fetched at once"
+            );
+        }
+        // Whoever asked for a number of replicas gets it or no refresh; else there is nothing to wait for.
+        let required = if self.replicas == Replicas::Auto { 0 } else { required };
+        (0, required)
     }
 }
 
@@ -186,9 +255,9 @@ impl RedisStore {
 impl Store for RedisStore {
     async fn claim(&self, unit: &Unit, request: &ClaimRequest) -> Result<Claimed, StoreError> {
         let required = self.required().await?;
-        let arguments = claim_arguments(request);
-        let append = |pipe: &mut redis::Pipeline, known: bool| {
-            CLAIM.call(pipe, &self.keys, unit, &arguments, known);
+        let append = |pipe: &mut Pipeline, call: Call<'_>| {
+            let arguments = claim_arguments(request, call.epoch);
+            CLAIM.call(pipe, &self.keys, unit, &arguments, call.known);
             if required > 0 {
                 pipe.cmd("WAIT").arg(required).arg(WAIT_TIMEOUT_MS);
             }
@@ -197,11 +266,7 @@ impl Store for RedisStore {
         let results = self.nodes.run(&CLAIM, &self.keys.state(unit), required > 0, append).await?;
         let mut results = results.into_iter();
         let mut reply = Reply::new(settled(results.next())?)?;
-        let acknowledged = match results.next() {
-            Some(Ok(count)) => redis::from_redis_value(count).unwrap_or(0),
-            // Some managed Redis refuse WAIT: no replica has acknowledged anything then.
-            Some(Err(_)) | None => 0,
-        };
+        let (acknowledged, required) = self.acknowledged(results.next(), required);
         let verdict = reply.text()?;
         let mut answer = match verdict.as_str() {
             "claimed" => {
@@ -292,8 +357,7 @@ impl Store for RedisStore {
         unit: &Unit,
         alive: Option<Alive>,
     ) -> Result<(KeepAnswer, Observed), StoreError> {
-        let (fence, for_ms) = known_life(alive);
-        let mut reply = self.run(&KEEP, unit, &[fence, for_ms]).await?;
+        let mut reply = self.run(&KEEP, unit, &known_life(alive)).await?;
         let verdict = reply.text()?;
         let ttl = reply.text()?;
         let announce = reply.text()? == "1";
@@ -389,7 +453,8 @@ impl Store for RedisStore {
     }
 }
 
-fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
+/// The arguments on a connection that told this of the epoch.
+fn claim_arguments(request: &ClaimRequest, told: &str) -> Vec<String> {
     let ClaimRequest { worker, nonce, viewer, rules, alive } = request;
     let honours = match rules.nature {
         Nature::Rotating { honours } => honours,
@@ -397,7 +462,7 @@ fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
     };
     let none = OwnClaim { fence: 0, nonce: String::new(), epoch: String::new() };
     let own = viewer.memory.own.as_ref().unwrap_or(&none);
-    let (alive_fence, alive_for) = known_life(*alive);
+    let [alive_fence, alive_for, at_most] = known_life(*alive);
     vec![
         worker.name.to_string(),
         worker.identity.clone(),
@@ -415,7 +480,8 @@ fn claim_arguments(request: &ClaimRequest) -> Vec<String> {
         own.epoch.clone(),
         alive_fence,
         alive_for,
-        viewer.epoch.clone(),
+        if told.is_empty() { viewer.epoch.clone() } else { told.to_owned() },
+        at_most,
     ]
 }
 
@@ -444,9 +510,11 @@ fn report_arguments(request: &ReportRequest) -> Vec<String> {
     ]
 }
 
-fn known_life(alive: Option<Alive>) -> (String, String) {
-    let alive = alive.unwrap_or(Alive { token_fence: 0, for_ms: 0 });
-    (alive.token_fence.to_string(), alive.for_ms.to_string())
+fn known_life(alive: Option<Alive>) -> [String; 3] {
+    let none = Alive { token_fence: 0, for_ms: 0, known: Known::Exactly };
+    let Alive { token_fence, for_ms, known } = alive.unwrap_or(none);
+    let at_most = String::from(if known == Known::AtMost { "1" } else { "" });
+    [token_fence.to_string(), for_ms.to_string(), at_most]
 }
 
 /// The answer of `TIME`, in milliseconds.

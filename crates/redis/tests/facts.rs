@@ -6,7 +6,8 @@ use zhongkong_core::credential::Unit;
 use zhongkong_redis::{
     Access, Deployment, Facts, Keys, RedisAddress, RedisSettings, RedisStore, Replicas,
 };
-use zhongkong_testkit::RedisServer;
+use zhongkong_testkit::server::program;
+use zhongkong_testkit::{RedisServer, process};
 
 /// What a user is told who may log in and do exactly `rules`.
 async fn facts_of(server: &RedisServer, rules: &str) -> Facts {
@@ -69,4 +70,16 @@ async fn asking_what_a_user_may_do_changes_nothing_and_publishes_nothing() {
     for command in ["publish", "set", "hset", "del", "zadd", "xgroup|create", "client|tracking"] {
         assert_eq!(server.calls_of(command).await, 0, "{command}");
     }
+}
+
+#[tokio::test]
+async fn the_server_is_named_as_it_names_itself() {
+    let told = process::command(program()).arg("--version").output().await.unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    // Redis server v=7.0.15 sha=…, or Valkey server v=9.1.2 sha=…
+    let (name, rest) = told.split_once(" server v=").unwrap();
+    let version = rest.split(' ').next().unwrap();
+    let expected = if name == "Redis" { version.to_owned() } else { format!("{name} {version}") };
+    let facts = facts_of(&RedisServer::start().await, "+@all ~* &*").await;
+    assert_eq!(facts.version, Some(expected));
 }

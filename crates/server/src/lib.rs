@@ -3,10 +3,11 @@
 //! # Layout, in reading order
 //! - `cli`: the command line; `terminal`: what a command says, and what each ending means to the shell.
 //! - [`config`]: the configuration, read whole before anything else happens.
-//! - `run`: a worker, from its start to its orderly end; `wiring` builds its parts, `logging` and `clock` serve it.
+//! - `run`: a worker, from its start to its orderly end; `wiring` builds its parts, `logging`, `descriptions` (of
+//!   metrics) and `clock` serve it.
 //! - `api`: the worker's HTTP face.
 //! - `commands`: what is asked of Redis from the command line.
-//! - `report`, `event`: a unit's status, and what happens to it, in words, for both.
+//! - `report`, `event`, `hindrance`: a unit's status, what happens to it, and what ails Redis, in words, for both.
 //! - `failpoint` and `fuzzing`, with the features of those names: for tests and for the fuzzer.
 
 mod api;
@@ -14,6 +15,7 @@ mod cli;
 mod clock;
 mod commands;
 pub mod config;
+mod descriptions;
 mod event;
 #[cfg(feature = "failpoints")]
 mod failpoint;
@@ -21,6 +23,7 @@ mod failpoint;
 mod fenced;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod hindrance;
 mod language;
 mod logging;
 mod report;

@@ -18,13 +18,13 @@ use zhongkong_coordinator::failpoints::Failpoints;
 use zhongkong_coordinator::{Coordinator, CredentialSettings, Handle};
 use zhongkong_core::clock::Clock;
 use zhongkong_core::ports::Store;
-use zhongkong_redis::RedisStore;
+use zhongkong_redis::{Access, Deployment, RedisStore, SentinelSettings};
 
 use crate::api::{self, Api};
 use crate::clock::BootClock;
 use crate::config::{Config, Environment, Loaded};
 use crate::terminal::{Exit, complain};
-use crate::{logging, wiring};
+use crate::{descriptions, logging, wiring};
 
 /// Bounds of the histograms, in seconds: from a local Redis to the longest request time-out that is of use.
 const BUCKETS: [f64; 12] =
@@ -52,6 +52,7 @@ pub(crate) async fn run(
         .set_buckets_for_metric(Matcher::Suffix("duration_seconds".to_owned()), &BUCKETS)
         .and_then(PrometheusBuilder::install_recorder)
         .context("metrics")?;
+    descriptions::describe();
 
     let clock: Arc<dyn Clock> = Arc::new(BootClock);
     let store = Arc::new(wiring::store(&config.redis));
@@ -198,19 +199,38 @@ fn credentials(
     wiring::credentials(config, &transport)
 }
 
+/// Where Redis is, without a login.
+fn place(config: &Config) -> (Deployment, u16) {
+    let mut deployment = config.redis.deployment.clone();
+    if let Deployment::Sentinel(SentinelSettings { access, .. }) = &mut deployment {
+        *access = Access::default();
+    }
+    (deployment, config.redis.access.database)
+}
+
+/// How Sentinels let a worker in, if there are any.
+fn watch(config: &Config) -> Access {
+    match &config.redis.deployment {
+        Deployment::Sentinel(SentinelSettings { access, .. }) => access.clone(),
+        Deployment::Server(_) | Deployment::Cluster(_) => Access::default(),
+    }
+}
+
 /// The keys that a reload does not change, and that are other ones now.
 fn changed_for_the_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
-    let place = |config: &Config| (config.redis.deployment.clone(), config.redis.access.database);
-    let tls = |config: &Config| config.redis.access.tls.clone();
-    let secret = |config: &Config| {
-        config.redis.access.password.as_ref().map(|password| password.expose_secret().to_owned())
+    let (was, is) = (&old.redis.access, &new.redis.access);
+    let (former, later) = (watch(old), watch(new));
+    let secret = |access: &Access| {
+        access.password.as_ref().map(|password| password.expose_secret().to_owned())
     };
     [
         ("redis.url", place(old) != place(new)),
+        ("redis.username", was.username != is.username),
+        ("redis.password", secret(was) != secret(is)),
+        ("redis.ca, redis.client_cert or redis.client_key", was.tls != is.tls),
+        ("redis.sentinel_username", former.username != later.username),
+        ("redis.sentinel_password", secret(&former) != secret(&later)),
         ("redis.prefix", old.redis.prefix != new.redis.prefix),
-        ("redis.username", old.redis.access.username != new.redis.access.username),
-        ("redis.password", secret(old) != secret(new)),
-        ("redis.ca, redis.client_cert or redis.client_key", tls(old) != tls(new)),
         ("redis.replicas", old.redis.replicas != new.redis.replicas),
         ("log.level", old.log.filter != new.log.filter),
         ("log.format", old.log.format != new.log.format),

@@ -9,12 +9,12 @@ use zhongkong_core::claim::ClaimRequest;
 use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::keep::KeepAnswer;
+use zhongkong_core::life::Alive;
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
     Beat, Claimed, Committed, LeftReport, Notice, Observed, Published, Reading, Store, StoreError,
 };
 use zhongkong_core::report::{ReportAnswer, ReportRequest};
-use zhongkong_core::state::Alive;
 
 use crate::inbox::Entry;
 use crate::machine::Machine;

@@ -9,12 +9,13 @@ use zhongkong_core::commit::{CommitAnswer, CommitRequest};
 use zhongkong_core::credential::Unit;
 use zhongkong_core::doubt::Doubts;
 use zhongkong_core::keep::{KeepAnswer, ReaderKey};
+use zhongkong_core::life::Alive;
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
     Beat, Claimed, Committed, Notice, Observed, Published, Reading, StoreError, TouchedKey,
 };
 use zhongkong_core::report::{ReportAnswer, ReportRequest};
-use zhongkong_core::state::{Alive, State};
+use zhongkong_core::state::State;
 use zhongkong_core::token::{Fingerprint, Token};
 
 use crate::inbox::{Entry, Inbox};
@@ -59,6 +60,21 @@ struct Cell {
 struct Reader {
     value: String,
     expires_at_ms: u64,
+}
+
+impl Cell {
+    /// What the reader's key holds.
+    fn reader_key(&self, now_ms: u64) -> ReaderKey {
+        let token = self.state.token.as_ref().map(Token::expose);
+        match &self.reader {
+            None => ReaderKey::Absent,
+            Some(reader) if Some(reader.value.as_str()) == token => {
+                let ttl_ms = Some(reader.expires_at_ms.saturating_sub(now_ms));
+                ReaderKey::Current { ttl_ms }
+            }
+            Some(_) => ReaderKey::Other,
+        }
+    }
 }
 
 impl Memory {
@@ -116,6 +132,21 @@ impl Memory {
         }
     }
 
+    /// The reader's key is to live so long, if it holds the state's token; 0: it is to go.
+    fn let_the_key_follow(&mut self, unit: &Unit, ttl_ms: u64) {
+        let now_ms = self.now_ms();
+        let cell = self.cell(unit);
+        if !matches!(cell.reader_key(now_ms), ReaderKey::Current { .. }) {
+            return;
+        }
+        cell.reader.take_if(|_| ttl_ms == 0);
+        if let Some(reader) = &mut cell.reader {
+            reader.expires_at_ms = now_ms + ttl_ms;
+        }
+        self.touch(unit, TouchedKey::State);
+        self.touch(unit, TouchedKey::Reader);
+    }
+
     fn touch(&mut self, unit: &Unit, key: TouchedKey) {
         self.told.push(Notice::Touched { unit: unit.clone(), key });
     }
@@ -145,9 +176,12 @@ impl Memory {
         self.forget_what_a_lock_would_not_know(unit);
         let state = &mut self.cell(unit).state;
         let before = (state.fence, state.nonce.clone());
-        let doubts = state.doubt.clone();
+        let (doubts, found_ms) = (state.doubt.clone(), state.expires_at_ms);
         let answer = state.claim(time_us, &request);
         let made = (state.fence, &state.nonce) != (before.0, &before.1);
+        if let Some(ttl_ms) = state.cut_ttl_ms(found_ms, time_us / 1_000) {
+            self.let_the_key_follow(unit, ttl_ms);
+        }
         self.forget_what_a_lock_would_not_know(unit);
         if made && matches!(answer, ClaimAnswer::Claimed { .. }) {
             if self.cell(unit).state.doubt != doubts {
@@ -208,15 +242,12 @@ impl Memory {
         let now_ms = self.now_ms();
         let cell = self.cell(unit);
         let token = cell.state.token.as_ref().map(|token| token.expose().to_owned());
-        let key = match &cell.reader {
-            None => ReaderKey::Absent,
-            Some(reader) if Some(&reader.value) == token.as_ref() => {
-                let ttl_ms = Some(reader.expires_at_ms.saturating_sub(now_ms));
-                ReaderKey::Current { ttl_ms }
-            }
-            Some(_) => ReaderKey::Other,
-        };
+        let key = cell.reader_key(now_ms);
         let answer = cell.state.keep(now_ms, alive, key);
+        if let (KeepAnswer::NoToken { .. }, ReaderKey::Current { .. }) = (answer, key) {
+            self.let_the_key_follow(unit, 0);
+        }
+        let cell = self.cell(unit);
         match (answer, token) {
             (KeepAnswer::Republished { ttl_ms }, Some(value)) => {
                 cell.reader = Some(Reader { value, expires_at_ms: now_ms + ttl_ms });
@@ -263,7 +294,10 @@ impl Memory {
         let (epoch, now_ms) = (Arc::from(self.epoch()), self.now_ms());
         let readings = units.iter().map(|unit| {
             let Cell { state, reader } = self.data.units.get(unit).cloned().unwrap_or_default();
-            let (state, published) = (state.without_token(), reader.is_some());
+            let found = reader.as_ref().map(|reader| reader.value.as_str());
+            let own = state.token.as_ref().map(Token::expose);
+            let published = own.is_some() && found == own;
+            let state = state.without_token();
             Ok(Reading { state, published, now_ms, epoch: Arc::clone(&epoch) })
         });
         readings.collect()

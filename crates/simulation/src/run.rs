@@ -17,6 +17,8 @@ use crate::world::{TheWorld, World};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// No command stays under way for longer.
 const LONGEST_UNDER_WAY: Duration = Duration::from_secs(15);
+/// A trap that was laid last is taken away so long after.
+const TRAPPED_WITHIN: Duration = Duration::from_secs(5);
 /// How often it is looked whether everything is settled.
 const SETTLED_EVERY: Duration = Duration::from_millis(250);
 
@@ -97,6 +99,8 @@ async fn through(stage: &Arc<Stage>, episode: &Episode, recovery: Duration) -> S
         world.spawn(stage.play(fault));
     }
     time.until(episode.to).await;
+    // A trap that was laid last catches whoever comes by soon, and nobody afterwards.
+    tokio::time::sleep(TRAPPED_WITHIN).await;
     stage.clear_the_trap();
     stage.all_go_on().await;
     // What is under way may not have begun to matter.

@@ -6,10 +6,13 @@
  * Monotonic clocks stay true, as they do when an administrator sets a real clock.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -59,3 +62,18 @@ time_t time(time_t *now) {
     if (now) *now = precise.tv_sec;
     return precise.tv_sec;
 }
+
+/* Valkey 9.1 asks for the time once a millisecond, and adds what the processor's counter says, which no shim can hold.
+ * Where it cannot learn here that there is such a counter, it asks each time. (On ARM it does not look.) */
+static FILE *opened(const char *function, const char *path, const char *mode) {
+    if (strcmp(path, "/proc/cpuinfo") == 0) {
+        errno = ENOENT;
+        return NULL;
+    }
+    FILE *(*next)(const char *, const char *) = dlsym(RTLD_NEXT, function);
+    return next(path, mode);
+}
+
+FILE *fopen(const char *restrict path, const char *restrict mode) { return opened("fopen", path, mode); }
+
+FILE *fopen64(const char *restrict path, const char *restrict mode) { return opened("fopen64", path, mode); }

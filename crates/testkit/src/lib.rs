@@ -11,6 +11,7 @@
 //! - [`reader`]: a service that reads the key, and counts what it finds.
 //! - [`recorder`], [`story`]: all that happens, as a history that can be checked.
 //! - [`proxy`], [`namespace`]: ways between the parts that can be cut, held and slowed.
+//! - [`sentinel`]: Sentinels, which make another redis-server the primary.
 //! - [`server`], [`redis_clock`], [`authority`], [`subscription`]: a redis-server, the time it believes, its certificates,
 //!   and what is said on it.
 //! - [`redis_cluster`]: several of them that share the keys.
@@ -34,6 +35,7 @@ pub mod reader;
 pub mod recorder;
 pub mod redis_clock;
 pub mod redis_cluster;
+pub mod sentinel;
 pub mod server;
 pub mod story;
 pub mod subscription;
@@ -50,6 +52,7 @@ pub use reader::{BadRead, Counts, Finding, Reader};
 pub use recorder::Recorder;
 pub use redis_clock::RedisClock;
 pub use redis_cluster::RedisCluster;
+pub use sentinel::Sentinels;
 pub use server::RedisServer;
 pub use subscription::Subscription;
 pub use timings::Timings;

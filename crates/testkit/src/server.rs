@@ -1,7 +1,10 @@
 //! A private redis-server on a random port, ended on drop.
 
+use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -13,6 +16,27 @@ use crate::process;
 
 /// Longest wait for a server to answer: a loaded machine takes its time.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// Names the server's program, where it is another than the installed redis-server.
+const PROGRAM: &str = "ZHONGKONG_REDIS_SERVER";
+
+const MISSING: &str = "redis-server must be installed (apt-get install redis-server)";
+
+/// The server's program: the installed redis-server, or what `ZHONGKONG_REDIS_SERVER` names.
+#[expect(clippy::disallowed_methods, reason = "which server a run is about is said from outside")]
+pub fn program() -> &'static OsString {
+    static CHOSEN: OnceLock<OsString> = OnceLock::new();
+    CHOSEN.get_or_init(|| {
+        let named = std::env::var_os(PROGRAM).filter(|program| !program.is_empty());
+        let Some(program) = named else { return "redis-server".into() };
+        let told = std::process::Command::new(&program).arg("--version").output();
+        let told =
+            told.unwrap_or_else(|error| panic!("{PROGRAM} is {}: {error}", program.display()));
+        let version = String::from_utf8_lossy(&told.stdout).into_owned();
+        // Not a macro: what those print is captured.
+        drop(std::io::stderr().write_all(format!("{PROGRAM}: {version}").as_bytes()));
+        program
+    })
+}
 
 /// A redis-server of one's own.
 #[derive(Debug)]
@@ -87,7 +111,7 @@ impl RedisServer {
     /// Starts the server (again), and waits until it answers.
     pub async fn restart(&mut self) {
         self.kill().await;
-        let child = process::command("redis-server")
+        let child = process::command(program())
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
             // Its background thread would wait in vain, or without a pause, on a clock that moves.
@@ -99,7 +123,7 @@ impl RedisServer {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("redis-server must be installed (apt-get install redis-server)");
+            .expect(MISSING);
         self.child = Some(child);
         tokio::time::timeout(START_TIMEOUT, self.answers())
             .await
@@ -111,13 +135,15 @@ impl RedisServer {
         self.directory.path().join("appendonlydir").join("appendonly.aof.1.incr.aof")
     }
 
+    /// Where it writes its files.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     async fn answers(&mut self) {
         loop {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
-            assert!(
-                ended.is_none(),
-                "redis-server must be installed (apt-get install redis-server) and start: {ended:?}"
-            );
+            assert!(ended.is_none(), "{MISSING}, and start: {ended:?}");
             if let Ok(mut connection) = self.try_connect().await
                 && redis::cmd("PING").query_async::<()>(&mut connection).await.is_ok()
             {

@@ -81,7 +81,7 @@ impl Pair {
     }
 }
 
-async fn replica_of(port: u16) -> RedisServer {
+pub(crate) async fn replica_of(port: u16) -> RedisServer {
     let primary = format!("127.0.0.1 {port}");
     let replica = RedisServer::start_with(&["--replicaof", &primary], &[]).await;
     is_linked(&replica).await;

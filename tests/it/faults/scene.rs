@@ -205,7 +205,7 @@ pub(super) fn is_wide() -> bool {
 }
 
 /// Says, captured or not, that a scenario was left out, and how many were.
-pub(super) fn skipped(name: &str, why: &str) {
+pub(crate) fn skipped(name: &str, why: &str) {
     static SKIPPED: AtomicUsize = AtomicUsize::new(0);
     let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
     // Not a macro: what those print is captured.

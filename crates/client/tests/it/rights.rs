@@ -8,6 +8,11 @@ use crate::scene::{KEY, SHORT, Scene, ready, refuses, shows, watch};
 const RIGHTS: [&str; 6] =
     ["+get", "+pttl", "+client|tracking", "%R~zhongkong:*", "+xadd", "%W~zhongkong:reports"];
 
+/// Redis' own words, which begin with a capital letter in newer versions.
+fn is_about_rights(said: &str) -> bool {
+    said.to_lowercase().contains("no permissions")
+}
+
 #[tokio::test]
 async fn the_rights_that_are_asked_for_are_enough() {
     let scene = Scene::new().await;
@@ -39,7 +44,7 @@ async fn get_alone_is_enough_to_follow() {
     refuses(&reader, |why| *why == NoToken::Absent).await;
     let error = reader.report(&current).await.unwrap_err();
     let ReportError::Refused(why) = error else { panic!("{error:?}") };
-    assert!(why.to_string().contains("no permissions"), "{why}");
+    assert!(is_about_rights(&why.to_string()), "{why}");
 }
 
 #[tokio::test]
@@ -51,7 +56,7 @@ async fn a_key_that_may_not_be_read_says_so_and_hinders_no_other() {
     let (client, reader) = watch(scene.builder().username("shop").password("s3cret"));
     let foreign = client.access_token("wx-of-others").unwrap();
     let error = refuses(&foreign, |why| matches!(why, NoToken::Unread { why: Some(_) })).await;
-    assert!(error.to_string().contains("no permissions"), "{error}");
+    assert!(is_about_rights(&error.to_string()), "{error}");
     assert_eq!(ready(&reader).await.expose(), "first");
     scene.publish("second").await;
     shows(&reader, "second").await;

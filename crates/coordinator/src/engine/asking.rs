@@ -25,7 +25,9 @@ impl Coordinator {
                     credentials = credentials.len(),
                     "configuration reloaded: keeping these credentials from now on"
                 );
-                self.units.reload(&credentials, &self.world);
+                for gone in self.units.reload(&credentials, &self.world) {
+                    self.telemetry.gone(&gone);
+                }
                 self.telemetry.begin(self.units.iter().map(|slot| &slot.unit));
                 self.resync.wanted = true;
             }

@@ -10,6 +10,8 @@ use super::{Coordinator, Done};
 
 /// Reports that were taken and not finished are looked after every so many beats, and whenever a worker came or went.
 const ADOPT_EVERY: u64 = 5;
+/// Reasons why Redis does not do what is asked, that are told before it does again.
+const TROUBLES_MAX: usize = 8;
 const STORE_RETRY_BASE: Duration = Duration::from_millis(200);
 const STORE_RETRY_CAP: Duration = Duration::from_secs(5);
 
@@ -19,6 +21,11 @@ impl Coordinator {
             return;
         }
         self.beating = true;
+        let Self { units, world, telemetry, .. } = &*self;
+        telemetry.seen_together(units.iter().filter_map(|slot| {
+            let (state, _) = slot.keeper.view(world.now)?;
+            Some((slot.unit.kind, state))
+        }));
         let (store, worker) = (Arc::clone(&self.store), self.settings.worker.clone());
         self.tasks.spawn(async move { Done::Beaten(store.beat(&worker).await) });
     }
@@ -29,7 +36,7 @@ impl Coordinator {
             Ok(Beat { living, epochs, missing }) => {
                 let news = self.world.epochs.hear_all(&epochs);
                 self.reread(news);
-                let away = self.told_unreachable;
+                let away = !self.troubles.is_empty();
                 self.store_is(true);
                 self.tell_missing(missing);
                 metrics::gauge!("zhongkong_workers").set(living.len() as f64);
@@ -48,14 +55,25 @@ impl Coordinator {
         }
     }
 
+    /// Redis did not do what was asked: says each reason once, until it does.
     pub(super) fn tell_unreachable(&mut self, error: &StoreError) {
         self.store_is(false);
-        if !std::mem::replace(&mut self.told_unreachable, true) {
+        if self.troubles.len() >= TROUBLES_MAX || self.troubles.contains(error) {
+            return;
+        }
+        if matches!(error, StoreError::Refused(_)) {
+            tracing::error!(
+                %error,
+                "redis does not let the worker work: no refresh until it does; readers keep their tokens, and the \
+                 worker tries again"
+            );
+        } else {
             tracing::warn!(
                 %error,
                 "redis does not answer: no refresh without it; readers keep their tokens, and the worker tries again"
             );
         }
+        self.troubles.push(error.clone());
     }
 
     /// Says what of Redis does not answer, once for as long as it is the same.
@@ -74,10 +92,10 @@ impl Coordinator {
         self.told_missing = missing;
     }
 
-    /// Whether Redis answers.
+    /// Whether Redis answers, and does what is asked.
     pub(super) fn store_is(&mut self, up: bool) {
         metrics::gauge!("zhongkong_store_up").set(f64::from(u8::from(up)));
-        if up && std::mem::replace(&mut self.told_unreachable, false) {
+        if up && !std::mem::take(&mut self.troubles).is_empty() {
             tracing::info!("redis answers again");
         }
         self.health.send_if_modified(|health| std::mem::replace(&mut health.store_up, up) != up);

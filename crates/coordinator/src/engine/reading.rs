@@ -100,7 +100,10 @@ impl Coordinator {
             }
         };
         let away = |read: &Result<_, _>| matches!(read, Err(StoreError::Unavailable(_)));
-        if units.is_empty() || !readings.iter().all(away) {
+        let answers = units.is_empty() || !readings.iter().all(away);
+        // One that refuses writes is read all the same.
+        let refused = self.troubles.iter().any(|error| matches!(error, StoreError::Refused(_)));
+        if answers && !refused {
             self.store_is(true);
         }
         let mut read_now = Vec::new();

@@ -6,7 +6,8 @@
 -- ARGV[12] request timeout ms   [13] tokens that live at once; 0 = idempotent upstream
 -- ARGV[14] remembered fence     [15] own last fence [16] own last nonce  [17] own last epoch ('' = none)
 -- ARGV[18] fence of the token whose life the worker knows (0 = none)     [19] that life in ms
--- ARGV[20] epoch as the worker knows it, for where INFO is refused
+-- ARGV[20] epoch as the connection told it, for where INFO is refused to scripts; '-' where nothing is believed
+-- ARGV[21] '1' if the life is the most that is left
 -- Returns {'claimed', fence, reason, raised doubts} | {'held', until, '', ''} | {'not_owed', look at, '', ''}
 -- | {'paused', '', '', ''} | {'newer', v, '', ''}, each followed by epoch, connected replicas, view.
 
@@ -18,13 +19,14 @@ local own_fence, own_nonce, own_epoch = tonumber(ARGV[15]), ARGV[16], ARGV[17]
 local idempotent = honours == 0
 
 -- The epoch is read here, so that nothing can come between it and the claim.
-local epoch, replicas = ARGV[20], 0
+local believed = ARGV[20] ~= '-'
+local epoch, replicas = believed and ARGV[20] or '', 0
 do
   local info = redis.pcall('INFO', 'server', 'replication')
   if type(info) == 'string' then
     local run_id = string.match(info, 'run_id:(%x+)')
     local second = string.match(info, 'master_replid2:(%x+)')
-    if run_id and second then epoch = run_id .. ':' .. second end
+    if run_id and second and believed then epoch = run_id .. ':' .. second end
     replicas = tonumber(string.match(info, 'connected_slaves:(%d+)')) or 0
   end
 end
@@ -122,22 +124,35 @@ local function forget_future_instants()
   set('refresh_at_ms', math.min(num('refresh_at_ms'), now))
 end
 
+-- The reader's key ends by the clock of Redis, and would outlive a token whose life was cut.
+local function save_and_let_the_key_follow(found_ms)
+  save()
+  if num('expires_at_ms') >= found_ms or not is_published() then return end
+  local left = num('expires_at_ms') - now
+  if left > 0 then
+    redis.call('SET', KEYS[3], s.token, 'PX', int(left))
+  else
+    redis.call('DEL', KEYS[3])
+  end
+end
+
 if num('v') > VERSION then return answer('newer', s.v, view('claimed')) end
 if exists() and s.nonce == nonce then
   return answer('claimed', int(num('fence')), view('claimed'), 'due')
 end
-follow_boot_clock(tonumber(ARGV[18]), tonumber(ARGV[19]))
+local found_ms = num('expires_at_ms')
+follow_boot_clock(tonumber(ARGV[18]), tonumber(ARGV[19]), ARGV[21] == '1')
 if claim_is_current() then
-  save()
+  save_and_let_the_key_follow(found_ms)
   return answer('held', int(num('claimed_at_ms') + num('lease_ms')), view('claimed'))
 end
 if is_paused() then
-  save()
+  save_and_let_the_key_follow(found_ms)
   return answer('paused', '', view('paused'))
 end
 local reason, at = owed()
 if not reason or at > now then
-  save()
+  save_and_let_the_key_follow(found_ms)
   return answer('not_owed', int(reason and at or num('refresh_at_ms')), view('released'))
 end
 
@@ -189,7 +204,7 @@ if s.rejected == 'invalidated' then
     if idempotent then set('invalidating', fence) end
   end
 end
-save()
+save_and_let_the_key_follow(found_ms)
 redis.call('SET', KEYS[2], int(fence) .. ':' .. name, 'PX', int(lease))
 local raised = {}
 for name in string.gmatch(s.doubt or '', '[^,]+') do

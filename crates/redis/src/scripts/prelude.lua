@@ -5,7 +5,7 @@
 -- ARGV[1] channel of events   ARGV[2] credential id   ARGV[3] kind
 -- Every script returns {verdict, detail ..., view}; a view is JSON: the time and the state without its token.
 
-local VERSION, SLACK = 1, 1000
+local VERSION, SLACK, LONGER_SLACK = 1, 1000, 9000
 local REFUSALS_MAX, REFUSAL_SHOWN = 16, 86400000
 local SCOPES = {worker = true, configuration = true, account = true, transient = true}
 local STATUSES = {
@@ -134,6 +134,11 @@ local function usable()
   return s.fingerprint ~= nil and s.token ~= nil and num('expires_at_ms') > now
 end
 
+-- Whether the reader's key holds the state's token.
+local function is_published()
+  return s.token ~= nil and redis.call('TYPE', KEYS[3]).ok == 'string' and redis.call('GET', KEYS[3]) == s.token
+end
+
 local function claim_is_current()
   return s.intent ~= nil
     and now < num('claimed_at_ms') + num('lease_ms')
@@ -222,10 +227,13 @@ local function clock_went_back()
   return false
 end
 
-local function follow_boot_clock(alive_fence, alive_for)
+-- A worker that only read the token, and did not hear of its commit, makes no life longer.
+local function follow_boot_clock(alive_fence, alive_for, at_most)
   if alive_fence == 0 or alive_fence ~= num('token_fence') then return end
   local expires = now + alive_for
-  if math.abs(expires - num('expires_at_ms')) <= SLACK then return end
+  local shorter = expires + SLACK < num('expires_at_ms')
+  local longer = not at_most and expires > num('expires_at_ms') + LONGER_SLACK
+  if not shorter and not longer then return end
   local life = math.max(0, num('expires_at_ms') - num('issued_at_ms'))
   local ahead = math.max(0, num('expires_at_ms') - num('refresh_at_ms'))
   set('expires_at_ms', expires)

@@ -5,9 +5,10 @@ use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::commit::{CommitAnswer, CommitRequest};
 use zhongkong_core::force::InvalidateAnswer;
 use zhongkong_core::keep::{KeepAnswer, ReaderKey};
+use zhongkong_core::life::{Alive, Known};
 use zhongkong_core::refusal::{Scope, Status};
 use zhongkong_core::report::{Evidence, Probed, ReportAnswer, ReportRequest};
-use zhongkong_core::state::{Alive, State};
+use zhongkong_core::state::State;
 use zhongkong_core::token::{Fingerprint, Token};
 
 use crate::events;
@@ -69,8 +70,7 @@ impl History {
         Some(match *step {
             Step::Claim(ref step) => {
                 let (worker, viewer) = self.claimant(step);
-                let token_fence = self.model.token_fence;
-                let alive = step.alive_ms.map(|for_ms| Alive { token_fence, for_ms });
+                let alive = step.life.map(|life| self.alive(life));
                 let (nonce, rules) = (self.nonce(step.repeat), self.rules());
                 Call::Claim(ClaimRequest { worker, nonce, viewer, rules, alive })
             }
@@ -93,10 +93,7 @@ impl History {
                 let (drain_ms, outcome) = (self.rules().drain_ms, outcome(how, retry_in_ms));
                 Call::Abandon(AbandonRequest { fence, nonce, drain_ms, outcome })
             }
-            Step::Keep { knows, for_ms } => {
-                let alive = Alive { token_fence: self.model.token_fence, for_ms };
-                Call::Keep(Some(alive).filter(|_| knows))
-            }
+            Step::Keep { life } => Call::Keep(life.map(|life| self.alive(life))),
             Step::Force => Call::Force,
             Step::Invalidate => Call::Invalidate,
             Step::Pause { resume: false } => Call::Pause,
@@ -108,6 +105,10 @@ impl History {
             Step::Again { back } => self.calls.iter().rev().nth(usize::from(back))?.clone(),
             _ => return None,
         })
+    }
+
+    fn alive(&self, (for_ms, known): (u64, Known)) -> Alive {
+        Alive { token_fence: self.model.token_fence, for_ms, known }
     }
 
     fn report_of(&self, token: u8, evidence: u8, budget: u32) -> ReportRequest {
@@ -168,6 +169,9 @@ impl History {
                 {
                     self.reader = Some(Key::text(token.expose(), now_ms + ttl_ms));
                 }
+                if let (KeepAnswer::NoToken { .. }, ReaderKey::Current { .. }) = (answer, key) {
+                    self.reader = None;
+                }
                 Answer::Keep(answer)
             }
             Call::Force => Answer::Force(self.model.force(now_ms, &rules)),
@@ -201,7 +205,14 @@ impl History {
             request.viewer.epoch = self.epoch();
         }
         let repeated = self.model.exists() && self.model.nonce == request.nonce;
+        let (now_ms, found_ms) = (self.now_ms(), self.model.expires_at_ms);
         let answer = self.model.claim(self.now_us, &request);
+        if let Some(ttl_ms) = self.model.cut_ttl_ms(found_ms, now_ms)
+            && matches!(self.reader_key(), ReaderKey::Current { .. })
+        {
+            let token = self.model.token.as_ref().map_or("", Token::expose);
+            self.reader = Some(Key::text(token, now_ms + ttl_ms)).filter(|_| ttl_ms > 0);
+        }
         if let ClaimAnswer::Claimed { fence, .. } = answer
             && !repeated
         {
@@ -227,7 +238,7 @@ impl History {
     }
 
     /// What the reader's key holds, as a keep sees it.
-    fn reader_key(&self) -> ReaderKey {
+    pub(crate) fn reader_key(&self) -> ReaderKey {
         let Some(key) = &self.reader else { return ReaderKey::Absent };
         let own = self.model.token.as_ref().map(Token::expose);
         if own.is_none() || key.text.as_deref() != own {

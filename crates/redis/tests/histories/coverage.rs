@@ -65,6 +65,10 @@ const WANTED: &[&str] = &[
     "the clock goes back by more than the slack",
     "the clock goes on over midnight",
     "doubt of the clock",
+    "a witness makes a life longer",
+    "a worker that read a token makes its life shorter",
+    "a worker that read a token makes its life no longer",
+    "a token past its life is withdrawn",
     // Epochs.
     "the server is promoted while a claim is open",
     "a claim where scripts may not read the epoch",

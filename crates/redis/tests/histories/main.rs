@@ -95,7 +95,7 @@ const fn claim(worker: u8) -> Step {
         forget: false,
         ahead: 0,
         stale: false,
-        alive_ms: None,
+        life: None,
     })
 }
 

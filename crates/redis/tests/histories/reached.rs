@@ -5,6 +5,7 @@ use zhongkong_core::claim::ClaimAnswer;
 use zhongkong_core::commit::CommitAnswer;
 use zhongkong_core::doubt::Doubt;
 use zhongkong_core::keep::KeepAnswer;
+use zhongkong_core::life::{Alive, Known};
 use zhongkong_core::outlook::Reason;
 use zhongkong_core::refusal::{REFUSALS_MAX, Scope, Status};
 use zhongkong_core::report::ReportAnswer;
@@ -90,6 +91,7 @@ fn answered(
             see(before.epochs == Epochs::Told, "a claim where scripts may not read the epoch");
             see(before.epochs == Epochs::Off, "a claim where the epoch rule is off");
             see(request.viewer.epoch == "stale", "a claim by a worker with a stale epoch");
+            followed(before, request.alive, after, see);
             match answer {
                 ClaimAnswer::Claimed { reason, .. } => {
                     see(old.nonce == request.nonce, "a repeated claim has its fence again");
@@ -126,14 +128,38 @@ fn answered(
             see(before.reader.is_none(), "the copy is published again");
             see(before.reader.is_some(), "the copy replaces what a stranger wrote");
         }
-        (Call::Keep(_), Answer::Keep(KeepAnswer::NoToken { announce: true })) => {
-            see(true, "the end of the last token is announced");
+        (Call::Keep(_), Answer::Keep(KeepAnswer::NoToken { announce })) => {
+            see(*announce, "the end of the last token is announced");
+            let withdrawn = before.reader.is_some() && after.reader.is_none();
+            see(withdrawn, "a token past its life is withdrawn");
         }
         (Call::Report(request), Answer::Report(answer)) => {
             reported(before, request.budget, *answer, new, see);
         }
         (_, Answer::Newer) => see(true, "a call leaves a newer state alone"),
         _ => {}
+    }
+}
+
+/// How the state and the reader's key followed a claimant's boot clock.
+fn followed(
+    before: &History,
+    alive: Option<Alive>,
+    after: &History,
+    see: &mut impl FnMut(bool, &str),
+) {
+    let old_ms = before.model.expires_at_ms;
+    let Some(alive) = alive.filter(|_| before.reader.is_some() && old_ms > 0) else { return };
+    let knows_ms = before.now_ms() + alive.for_ms;
+    let moved = after.model.expires_at_ms != old_ms;
+    let follows = moved && before.reader != after.reader;
+    match alive.known {
+        Known::Exactly => see(moved && knows_ms > old_ms, "a witness makes a life longer"),
+        Known::AtMost => {
+            see(follows && knows_ms < old_ms, "a worker that read a token makes its life shorter");
+            let longer = knows_ms > old_ms + CLOCK_SLACK_MS;
+            see(longer && !moved, "a worker that read a token makes its life no longer");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One step of a history, and how steps are drawn: what is worth doing depends on what happened before.
 
 use proptest::prelude::*;
+use zhongkong_core::life::Known;
 
 use crate::reference::{History, Scene};
 use crate::spoil::{self, Foreign, Spoilt};
@@ -22,8 +23,7 @@ pub(crate) enum Step {
         retry_in_ms: u64,
     },
     Keep {
-        knows: bool,
-        for_ms: u64,
+        life: Option<(u64, Known)>,
     },
     Force,
     Invalidate,
@@ -84,7 +84,7 @@ pub(crate) struct ClaimStep {
     pub(crate) ahead: u64,
     /// What it believes the store's epoch to be is out of date.
     pub(crate) stale: bool,
-    pub(crate) alive_ms: Option<u64>,
+    pub(crate) life: Option<(u64, Known)>,
 }
 
 /// Which claim an outcome belongs to.
@@ -96,9 +96,10 @@ pub(crate) enum Pick {
     Any(u8),
 }
 
-/// What a worker knows of the token's life: mostly nothing.
-fn life() -> impl Strategy<Value = Option<u64>> {
-    prop_oneof![3 => Just(None), 1 => (0..60_000_u64).prop_map(Some)]
+/// What a worker knows of the token's life: often nothing.
+fn life() -> impl Strategy<Value = Option<(u64, Known)>> {
+    let known = prop_oneof![Just(Known::Exactly), Just(Known::AtMost)];
+    prop_oneof![2 => Just(None), 1 => (0..60_000_u64, known).prop_map(Some)]
 }
 
 /// Mostly the last claim; now and then one before it, which is late.
@@ -112,10 +113,10 @@ fn pick() -> impl Strategy<Value = Pick> {
 
 fn claim(workers: u8) -> impl Strategy<Value = Step> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
-    (0..workers, flags, 0..3_u64, life()).prop_map(|(worker, flags, ahead, alive_ms)| {
+    (0..workers, flags, 0..3_u64, life()).prop_map(|(worker, flags, ahead, life)| {
         let (repeat, old_epoch, forget, stale) = flags;
         let repeat = repeat && worker == 1;
-        Step::Claim(ClaimStep { worker, repeat, old_epoch, forget, ahead, stale, alive_ms })
+        Step::Claim(ClaimStep { worker, repeat, old_epoch, forget, ahead, stale, life })
     })
 }
 
@@ -194,13 +195,12 @@ pub(crate) fn next(history: &History) -> BoxedStrategy<Step> {
 fn mixed(history: &History) -> BoxedStrategy<Step> {
     let (or_else, often) =
         if history.is_newer() { (Step::Downgrade, 24) } else { (Step::ForgetScripts, 1) };
-    let keep = (any::<bool>(), 0..60_000_u64);
     let how = prop_oneof![4 => Just(2_u8), 4 => 0..7_u8];
     prop_oneof![
         16 => claim(4),
         12 => commit(prop_oneof![Just(1_000_u64), 20_000..60_000_u64, Just(7_200_000)]),
         8 => abandon(how, 0..2_000_u64),
-        4 => keep.prop_map(|(knows, for_ms)| Step::Keep { knows, for_ms }),
+        4 => life().prop_map(|life| Step::Keep { life }),
         2 => Just(Step::Force),
         2 => Just(Step::Invalidate),
         2 => prop::bool::weighted(0.7).prop_map(|resume| Step::Pause { resume }),

@@ -10,6 +10,7 @@ use zhongkong_core::credential::Unit;
 use zhongkong_core::ports::{Committed, Observed, Store, StoreError};
 use zhongkong_core::report::ReportRequest;
 use zhongkong_core::state::State;
+use zhongkong_core::token::Token;
 
 use crate::call::{Answer, Call, Told};
 use crate::events;
@@ -144,7 +145,9 @@ impl System {
         let Stage { runtime, store, .. } = &*self.stage;
         let reading = runtime.block_on(store.read(units)).unwrap().remove(0).unwrap();
         same(&self.named(reading.state), &model.clone().without_token());
-        assert_eq!(reading.published, history.reader.is_some());
+        let own = model.token.as_ref().map(Token::expose);
+        let found = history.reader.as_ref().and_then(|key| key.text.as_deref());
+        assert_eq!(reading.published, own.is_some() && found == own);
         assert_eq!(reading.now_ms, history.now_ms());
     }
 

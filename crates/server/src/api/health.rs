@@ -23,7 +23,7 @@ pub(super) async fn ready(State(api): State<Api>) -> (StatusCode, &'static str) 
     if health.stopping {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
     } else if !health.store_up {
-        (StatusCode::SERVICE_UNAVAILABLE, "redis does not answer\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "redis does not answer, or refuses: see the log\n")
     } else {
         (StatusCode::OK, "ready\n")
     }

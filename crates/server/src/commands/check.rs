@@ -1,5 +1,8 @@
 //! `check`: configuration, Redis, clock and the way to the upstream; one line each, and what to do about it.
 
+mod rights;
+mod sentinel;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -7,10 +10,11 @@ use serde::Serialize;
 use tokio::net::TcpStream;
 use url::Url;
 use zhongkong_core::credential::Unit;
-use zhongkong_redis::{Facts, Keys};
+use zhongkong_redis::{Facts, Hindrance, Keys};
 
 use super::status::cluster_in_words;
 use crate::config::{Config, ConfigError, Loaded, RedisConfig, Replicas};
+use crate::hindrance;
 use crate::language::Language;
 use crate::terminal::{Colour, Exit, Paint, answer};
 use crate::wiring;
@@ -19,17 +23,18 @@ use crate::wiring;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A difference between this machine's clock and Redis' that is worth a word: nothing depends on it, but logs are hard to read.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
-/// Rights without which a worker works, and says what it then cannot notice.
-const DISPENSABLE: [&str; 3] = ["+info", "+wait", "+client|tracking"];
 
 /// What is looked at; programs may rely on the names in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum What {
     Configuration,
+    Sentinels,
     Redis,
     Acl,
     Cluster,
+    Writes,
+    Tracking,
     Epoch,
     Eviction,
     Persistence,
@@ -114,9 +119,12 @@ impl What {
     const fn name(self, language: Language) -> &'static str {
         match self {
             Self::Configuration => language.say("configuration", "配置"),
+            Self::Sentinels => language.say("sentinels", "哨兵"),
             Self::Redis => language.say("redis", "Redis"),
             Self::Acl => language.say("acl", "权限"),
             Self::Cluster => language.say("cluster", "集群"),
+            Self::Writes => language.say("writes", "写入"),
+            Self::Tracking => language.say("tracking", "键跟踪"),
             Self::Epoch => language.say("epoch", "纪元"),
             Self::Eviction => language.say("eviction", "淘汰策略"),
             Self::Persistence => language.say("persistence", "持久化"),
@@ -160,29 +168,32 @@ fn configuration(loaded: &Loaded, language: Language) -> Vec<Finding> {
 
 async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Finding>> {
     let store = wiring::store(&config.redis);
+    let user = config.redis.access.username.as_deref().unwrap_or("default");
     let id = config.credentials.first().map_or_else(|| "any".parse(), |c| Ok(c.id.clone()))?;
+    let sentinels = store.sentinels().await;
+    let mut findings = sentinel::findings(&sentinels, language);
     let facts = match store.facts(&Unit::access_token(id)).await {
         Ok(facts) => facts,
         Err(error) => {
-            let advice = language.say(
-                "see that Redis runs there, and that [redis] in the configuration is right",
-                "请确认 Redis 已在该地址运行，且配置中的 [redis] 正确",
-            );
+            let error = error.to_string();
+            let advice = rights::advice(&error, user, language);
             let semicolon = language.semicolon();
-            return Ok(vec![wrong(What::Redis, format!("{error}{semicolon}{advice}"))]);
+            findings.push(wrong(What::Redis, format!("{error}{semicolon}{advice}")));
+            return Ok(findings);
         }
     };
-    let mut findings = vec![version(&facts, language), acl(&facts, &config.redis, language)];
+    findings.push(version(&facts, language));
     if let Some(cluster) = &facts.cluster {
         let (text, whole) = cluster_in_words(cluster, language);
         findings.push(if whole { ok(What::Cluster, text) } else { wrong(What::Cluster, text) });
     }
-    if !facts.epoch {
-        findings.push(warning(What::Epoch, language.say(
-            "INFO is refused: writes that a failover loses go unnoticed. Allow INFO to the worker's user",
-            "INFO 被拒绝：故障切换丢失的写入将无法察觉。请允许 worker 用户执行 INFO",
-        )));
+    findings.extend(hindrances(&facts, language));
+    if facts.hindrances.contains(&Hindrance::Loading) {
+        // It answers hardly anything else.
+        return Ok(findings);
     }
+    findings.push(rights::finding(&facts, user, language));
+    findings.extend(done_without(&facts, language));
     match facts.eviction.as_deref() {
         Some("noeviction") => findings.push(ok(What::Eviction, "noeviction")),
         Some(policy) => findings.push(warning(What::Eviction, format!("{policy}{}{}", language.colon(), language.say(
@@ -193,35 +204,43 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
     }
     findings.push(persistence(&facts, language));
     findings.push(replicas(&facts, &config.redis, language));
+    if !sentinels.is_empty() && facts.isolated_writes == Some(true) {
+        findings.push(warning(What::Replicas, language.say(
+            "min-replicas-to-write is 0: a primary that is cut off from its replicas takes writes that a failover loses; \
+             set min-replicas-to-write 1 and min-replicas-max-lag 10",
+            "min-replicas-to-write 为 0：与从节点失联的主节点仍接受写入，故障切换后会丢失；\
+             请设置 min-replicas-to-write 1 与 min-replicas-max-lag 10",
+        )));
+    }
     findings.extend(facts.now_ms.map(|now_ms| clock(now_ms, language)));
     Ok(findings)
 }
 
-/// What the worker's user lacks, as an administrator would grant it.
-fn acl(facts: &Facts, config: &RedisConfig, language: Language) -> Finding {
-    let Some(denied) = &facts.denied else {
-        return warning(
-            What::Acl,
-            language.say(
-                "unknown: this Redis cannot be asked. Use Redis 7.0 or newer, or Valkey",
-                "未知：此 Redis 无法查询权限。请使用 Redis 7.0 及以上或 Valkey",
-            ),
-        );
-    };
-    if denied.is_empty() {
-        return ok(What::Acl, language.say("the worker may do what it needs", "worker 权限齐全"));
-    }
-    let user = config.access.username.as_deref().unwrap_or("default");
-    let lacks = language.say(
-        "the worker's user lacks rights; as an administrator, grant them, and check again",
-        "worker 用户权限不足；请以管理员身份授权后再次检查",
-    );
-    let text = format!("{lacks}{}ACL SETUSER {user} {}", language.colon(), denied.join(" "));
-    if denied.iter().all(|rule| DISPENSABLE.contains(&rule.as_str())) {
-        warning(What::Acl, text)
-    } else {
-        wrong(What::Acl, text)
-    }
+/// What keeps Redis from taking writes, and workers from noticing lost ones.
+fn hindrances(facts: &Facts, language: Language) -> impl Iterator<Item = Finding> {
+    facts.hindrances.iter().map(move |hindrance| {
+        let text = hindrance::in_words(*hindrance, language);
+        match hindrance {
+            Hindrance::NoEpoch | Hindrance::EpochFlaps => warning(What::Epoch, text),
+            _ => wrong(What::Writes, text),
+        }
+    })
+}
+
+/// What a worker then cannot do, for those whose Redis grants no more.
+fn done_without(facts: &Facts, language: Language) -> impl Iterator<Item = Finding> {
+    let lacks = |rule: &str| facts.denied.iter().flatten().any(|denied| denied == rule);
+    let wait = lacks("+wait").then(|| {
+        warning(What::Replicas, language.say(
+        "WAIT is refused: a failover may lose a claim, so that two tokens are fetched at once",
+        "WAIT 被拒绝：故障切换可能丢失认领，导致同时获取两个 token",
+    ))
+    });
+    let tracking = lacks("+client|tracking").then(|| warning(What::Tracking, language.say(
+        "CLIENT TRACKING is refused: a key that somebody deletes or overwrites is repaired within 10 minutes, not at once",
+        "CLIENT TRACKING 被拒绝：被删除或覆盖的键要在 10 分钟内才会修复，而不是立即修复",
+    )));
+    wait.into_iter().chain(tracking)
 }
 
 fn version(facts: &Facts, language: Language) -> Finding {
@@ -266,9 +285,14 @@ fn version(facts: &Facts, language: Language) -> Finding {
 
 fn persistence(facts: &Facts, language: Language) -> Finding {
     match (facts.append_only, facts.snapshots) {
-        (None, _) | (Some(false), None) => warning(What::Persistence, language.say(
-            "unknown; allow INFO and CONFIG GET to the worker's user, or see to it that appendonly is yes",
-            "未知；请允许 worker 用户执行 INFO 与 CONFIG GET，或自行确认已设置 appendonly yes",
+        (None, _) => warning(What::Persistence, language.say(
+            "unknown, since INFO is refused; allow it to the worker's user, or see to it that appendonly is yes",
+            "INFO 被拒绝，无法得知；请允许 worker 用户执行 INFO，或自行确认已设置 appendonly yes",
+        )),
+        // Not advised is CONFIG GET: it shows passwords.
+        (Some(false), None) => warning(What::Persistence, language.say(
+            "no append-only file, and CONFIG GET is refused, which tells of snapshots; set appendonly yes, or see to it that there are snapshots",
+            "未启用 AOF；CONFIG GET 被拒绝，无法得知是否有 RDB。请设置 appendonly yes，或自行确认有 RDB 快照",
         )),
         (Some(true), _) => ok(What::Persistence, "appendonly"),
         (Some(false), Some(false)) => warning(What::Persistence, language.say(
@@ -371,7 +395,6 @@ fn target(url: &Url) -> Option<(String, u16)> {
 
 #[cfg(test)]
 mod tests {
-    use zhongkong_redis::{Access, Deployment, RedisAddress};
 
     use super::*;
 
@@ -379,9 +402,12 @@ mod tests {
     fn the_names_in_json_are_those_of_the_english_lines() {
         for what in [
             What::Configuration,
+            What::Sentinels,
             What::Redis,
             What::Acl,
             What::Cluster,
+            What::Writes,
+            What::Tracking,
             What::Epoch,
             What::Eviction,
             What::Persistence,
@@ -390,34 +416,6 @@ mod tests {
             What::Upstream,
         ] {
             assert_eq!(serde_json::json!(what), what.name(Language::English));
-        }
-    }
-
-    fn denied(rules: &[&str], language: Language) -> Finding {
-        let denied = Some(rules.iter().map(ToString::to_string).collect());
-        let facts = Facts { denied, ..Facts::default() };
-        let config = RedisConfig {
-            deployment: Deployment::Server(RedisAddress::Tcp("store".to_owned(), 6379)),
-            access: Access { username: Some("worker".to_owned()), ..Access::default() },
-            prefix: "zhongkong".to_owned(),
-            replicas: Replicas::Auto,
-        };
-        acl(&facts, &config, language)
-    }
-
-    #[test]
-    fn a_lacking_right_is_wrong_unless_a_worker_can_do_without_and_the_line_grants_it() {
-        for (rules, verdict) in [
-            (&[][..], Verdict::Ok),
-            (&["+info", "+wait"], Verdict::Warning),
-            (&["+info", "+xack", "~zhongkong:*"], Verdict::Wrong),
-        ] {
-            for language in [Language::English, Language::Chinese] {
-                let finding = denied(rules, language);
-                assert_eq!(finding.verdict, verdict, "{}", finding.text);
-                let line = format!("ACL SETUSER worker {}", rules.join(" "));
-                assert_eq!(finding.text.ends_with(&line), verdict != Verdict::Ok);
-            }
         }
     }
 }

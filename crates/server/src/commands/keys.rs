@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use zhongkong_core::credential::{CredentialId, Unit};
-use zhongkong_redis::{Access, Deployment, Keys, RedisAddress, Tls};
+use zhongkong_redis::{Access, Deployment, Keys, RedisAddress, SentinelSettings, Tls};
 
 use crate::config::{Config, RedisConfig};
 use crate::language::Language;
@@ -109,31 +109,51 @@ fn client(config: &RedisConfig) -> String {
     let RedisConfig { deployment, access, .. } = config;
     let Access { database, username, password, tls } = access;
     let mut words = vec!["redis-cli".to_owned()];
-    let mut tcp = |host: &str, port: u16| words.push(format!("-h {} -p {port}", quoted(host)));
-    match deployment {
-        Deployment::Server(RedisAddress::Tcp(host, port)) => tcp(host, *port),
-        Deployment::Server(RedisAddress::Unix(socket)) => {
-            words.push(format!("-s {}", path(socket)));
-        }
+    words.push(match deployment {
+        Deployment::Server(address) => to(address),
+        Deployment::Sentinel(sentinels) => format!("$({})", ask(sentinels)),
+        // Any of them leads to the one that has the key.
         Deployment::Cluster(hosts) => {
-            // Any of them leads to the one that has the key.
-            if let Some((host, port)) = hosts.first() {
-                tcp(host, *port);
-            }
-            words.push("-c".to_owned());
+            let any = hosts.first().map(|(host, port)| to(&RedisAddress::Tcp(host.clone(), *port)));
+            format!("{} -c", any.unwrap_or_default())
         }
-    }
+    });
     if *database != 0 {
         words.push(format!("-n {database}"));
     }
-    if let Some(Tls { ca, own }) = tls {
-        words.push("--tls".to_owned());
-        words.extend(ca.as_deref().map(|ca| format!("--cacert {}", path(ca))));
-        let own = own.as_ref();
-        words.extend(own.map(|(cert, key)| format!("--cert {} --key {}", path(cert), path(key))));
-    }
+    words.extend(tls.as_ref().map(encrypted));
     words.extend(username.as_ref().map(|name| format!("--user {}", quoted(name))));
     words.extend(password.as_ref().map(|_| "--askpass".to_owned()));
+    words.join(" ")
+}
+
+fn to(address: &RedisAddress) -> String {
+    match address {
+        RedisAddress::Tcp(host, port) => format!("-h {} -p {port}", quoted(host)),
+        RedisAddress::Unix(socket) => format!("-s {}", path(socket)),
+    }
+}
+
+/// Asks the first of the Sentinels where the primary is, in words that `redis-cli` takes.
+fn ask(SentinelSettings { addresses, primary, access }: &SentinelSettings) -> String {
+    let Access { username, password, tls, .. } = access;
+    let mut words = vec!["redis-cli".to_owned()];
+    words.extend(addresses.first().map(to));
+    words.extend(tls.as_ref().map(encrypted));
+    words.extend(username.as_ref().map(|name| format!("--user {}", quoted(name))));
+    // Asked for, it would be mixed up with the answer.
+    words.extend(
+        password.as_ref().map(|_| "--no-auth-warning -a \"$SENTINEL_PASSWORD\"".to_owned()),
+    );
+    words.push(format!("SENTINEL GET-MASTER-ADDR-BY-NAME {}", quoted(primary)));
+    format!("{} | xargs printf -- '-h %s -p %s'", words.join(" "))
+}
+
+fn encrypted(Tls { ca, own }: &Tls) -> String {
+    let mut words = vec!["--tls".to_owned()];
+    words.extend(ca.as_deref().map(|ca| format!("--cacert {}", path(ca))));
+    let own = own.as_ref();
+    words.extend(own.map(|(cert, key)| format!("--cert {} --key {}", path(cert), path(key))));
     words.join(" ")
 }
 
@@ -198,6 +218,24 @@ mod tests {
         let access = Access { database: 3, username, ..Access::default() };
         let redis = redis(RedisAddress::Unix("/run/redis.sock".into()), access);
         assert_eq!(client(&redis), r"redis-cli -s /run/redis.sock -n 3 --user 'the shop'\''s'");
+    }
+
+    #[test]
+    fn a_primary_that_sentinels_name_is_asked_for_first() {
+        let sentinels = SentinelSettings {
+            addresses: vec![RedisAddress::Tcp("h1".to_owned(), 26379)],
+            primary: "mymaster".to_owned(),
+            access: Access { password: Some("s3cret".into()), ..Access::default() },
+        };
+        let redis = RedisConfig {
+            deployment: Deployment::Sentinel(sentinels),
+            ..redis(RedisAddress::Unix("/".into()), Access { database: 2, ..Access::default() })
+        };
+        assert_eq!(
+            client(&redis),
+            "redis-cli $(redis-cli -h h1 -p 26379 --no-auth-warning -a \"$SENTINEL_PASSWORD\" \
+             SENTINEL GET-MASTER-ADDR-BY-NAME mymaster | xargs printf -- '-h %s -p %s') -n 2"
+        );
     }
 
     #[test]

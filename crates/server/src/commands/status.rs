@@ -8,6 +8,7 @@ use zhongkong_redis::{ClusterFacts, ShardFacts};
 
 use super::target::anybody;
 use crate::config::Config;
+use crate::hindrance;
 use crate::language::Language;
 use crate::report::{UnitReport, next_refresh, span};
 use crate::terminal::{Exit, answer, complain, complain_of_redis};
@@ -33,6 +34,10 @@ pub(crate) async fn status(
             return Ok(complain_of_redis(&error, language));
         }
     };
+    // A status that Redis cannot write is not seen below.
+    for hindrance in store.hindrances().await.unwrap_or_default() {
+        complain(&hindrance::in_words(hindrance, language));
+    }
     let mut reports = Vec::with_capacity(units.len());
     let mut exit = Exit::Done;
     for chunk in units.chunks(READ_AT_ONCE) {

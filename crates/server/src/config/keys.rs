@@ -27,8 +27,17 @@ pub(super) const INCLUDED: Keys =
     Keys { name: "an included file", others: &["credentials"], ..NONE };
 pub(super) const REDIS: Keys = Keys {
     name: "redis",
-    scalars: &["url", "prefix", "username", "replicas", "ca", "client_cert", "client_key"],
-    secrets: &["password"],
+    scalars: &[
+        "url",
+        "prefix",
+        "username",
+        "replicas",
+        "ca",
+        "client_cert",
+        "client_key",
+        "sentinel_username",
+    ],
+    secrets: &["password", "sentinel_password"],
     ..NONE
 };
 pub(super) const WORKER: Keys = Keys { name: "worker", scalars: &["name"], ..NONE };

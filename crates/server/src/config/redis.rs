@@ -3,11 +3,12 @@
 mod location;
 
 use secrecy::SecretString;
-use zhongkong_redis::{Access, Deployment, Tls};
+use zhongkong_redis::{Access, Deployment, SentinelSettings, Tls};
 
 use self::location::{Location, location};
 use super::secret::secret;
 use super::section::Section;
+use super::value::Raw;
 
 /// The longest prefix of keys, in characters.
 const PREFIX_MAX: usize = 64;
@@ -39,11 +40,10 @@ pub enum Replicas {
 
 pub(super) fn read(section: &Section<'_>) -> Option<RedisConfig> {
     let location = section.read_or("url", "redis://127.0.0.1:6379/0", location);
-    let username = section.read("username", |raw| match raw.text()? {
-        "" => Err("must not be empty; leave it out for the default user".to_owned()),
-        name => Ok(name.to_owned()),
-    });
+    let own_username = section.read("username", username);
     let password = secret(section, "password").map(|(_, password)| password);
+    let sentinel_username = section.read("sentinel_username", username);
+    let sentinel_password = secret(section, "sentinel_password").map(|(_, password)| password);
     let prefix = section.read_or("prefix", "zhongkong", |raw| prefix(raw.text()?));
     let replicas = section.read("replicas", |raw| match raw.text() {
         Ok("auto") => Ok(Replicas::Auto),
@@ -74,24 +74,50 @@ pub(super) fn read(section: &Section<'_>) -> Option<RedisConfig> {
             "a password in plain text; use redis.password = { file = … } or { env = … }",
         );
     }
+    let tls = encrypted.then_some(tls);
+    let mut deployment = deployment;
+    if let Deployment::Sentinel(SentinelSettings { access, .. }) = &mut deployment {
+        *access = Access {
+            database: 0,
+            username: sentinel_username,
+            password: sentinel_password,
+            tls: tls.clone(),
+        };
+    } else {
+        for key in ["sentinel_username", "sentinel_password"] {
+            if section.has(key) {
+                section.problem(
+                    key,
+                    "is of use with redis+sentinel:// alone; change redis.url, or remove it",
+                );
+            }
+        }
+    }
     Some(RedisConfig {
         deployment,
         access: Access {
             database,
-            username: username.or(url_username),
+            username: own_username.or(url_username),
             password: password.or(url_password.map(SecretString::from)),
-            tls: encrypted.then_some(tls),
+            tls,
         },
         prefix: prefix?,
         replicas: replicas.unwrap_or(Replicas::Auto),
     })
 }
 
+fn username(raw: Raw<'_>) -> Result<String, String> {
+    match raw.text()? {
+        "" => Err("must not be empty; leave it out for the default user".to_owned()),
+        name => Ok(name.to_owned()),
+    }
+}
+
 /// The files of the encryption, tried once so that a useless one is found at start.
 fn tls(section: &Section<'_>, encrypted: bool) -> Tls {
     let [ca, certificate, key] = TLS_KEYS.map(|key| {
         if !encrypted && section.has(key) {
-            section.problem(key, "is of use with rediss:// alone; change redis.url, or remove it");
+            section.problem(key, "is of use with rediss:// or rediss+sentinel:// alone; change redis.url, or remove it");
             return None;
         }
         section.read(key, |raw| match raw.text()? {
@@ -131,7 +157,7 @@ fn prefix(text: &str) -> Result<String, String> {
 mod tests {
     use secrecy::ExposeSecret;
 
-    use zhongkong_redis::{Deployment, RedisAddress, Tls};
+    use zhongkong_redis::{Deployment, RedisAddress, SentinelSettings, Tls};
 
     use super::Replicas;
     use crate::config::testing::{ACCOUNT, load_with, loaded, refused, refused_with, warned};
@@ -174,9 +200,12 @@ mod tests {
     #[test]
     fn what_cannot_be_reached_is_refused() {
         for (url, part) in [
-            ("redis+sentinel://:s3cret@h1:26379,h2:26379/mymaster", "is not in this version"),
+            ("redis+sentinel://:s3cret@h1:26379,h2:26379", "name of the primary"),
+            ("redis+sentinel://h1,h2/mymaster/s3cret", "the database a number"),
+            ("redis+sentinel://h1,:s3cret/mymaster", "a port that is no number"),
+            ("redis+sentinel://h1,,h2/mymaster", "must hold a host"),
             ("redis+cluster://h1:7000,h2:7001/1", "a cluster has but one"),
-            ("http://h", "must begin with redis://, rediss:// or unix://"),
+            ("http://h", "must begin with redis://, rediss://, unix://, redis+sentinel:// or"),
             ("redis://:s3cret@h:port", "a port that is no number"),
             ("redis://:s3cret@h:0", "a port that is no number"),
             ("redis://:s3cret/x@h", "a port that is no number"),
@@ -220,9 +249,31 @@ mod tests {
             let toml = format!("[redis]\nurl = \"rediss://store\"\n{lines}");
             refused(&toml.replace("s3cret", "key"), &[&format!("redis.{key}: "), part]);
             let toml = format!("[redis]\nurl = \"redis://store\"\n{lines}");
-            let part = "is of use with rediss:// alone";
+            let part = "is of use with rediss:// or rediss+sentinel:// alone";
             refused(&toml.replace("s3cret", "key"), &[&format!("redis.{key}: "), part]);
         }
+    }
+
+    #[test]
+    fn sentinels_have_a_login_of_their_own_and_the_encryption_in_common() {
+        let toml = format!(
+            "[redis]\nurl = \"rediss+sentinel://:s3cret@h1/mymaster\"\nsentinel_username = \"watch\"\n{ACCOUNT}"
+        );
+        let variable = ("ZHONGKONG__REDIS__SENTINEL_PASSWORD", "s3cret-too");
+        let redis = load_with(&toml, [variable]).unwrap().config.redis;
+        assert_eq!(redis.access.password.unwrap().expose_secret(), "s3cret");
+        let Deployment::Sentinel(SentinelSettings { access, .. }) = redis.deployment else {
+            panic!("another deployment");
+        };
+        assert_eq!(access.username.as_deref(), Some("watch"));
+        assert_eq!(access.password.unwrap().expose_secret(), "s3cret-too");
+        assert_eq!((access.tls, redis.access.username), (Some(Tls::default()), None));
+        let toml = format!("redis.sentinel_username = \"watch\"\n{ACCOUNT}");
+        refused_with(
+            &toml,
+            [variable],
+            &["redis.sentinel_username: is of use with redis+sentinel:// alone", variable.0],
+        );
     }
 
     #[test]

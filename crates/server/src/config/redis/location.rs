@@ -1,14 +1,20 @@
-//! `redis.url`: one server, and how to log in there.
+//! `redis.url`: one server or Sentinels, and how to log in there.
 //!
-//! Taken apart by hand, since other forms of it name several hosts, which the standard's URLs may not.
+//! Taken apart by hand, since it may name several hosts, which the standard's URLs may not.
 
 use url::Host;
-use zhongkong_redis::{Deployment, RedisAddress};
+use zhongkong_redis::{Access, Deployment, RedisAddress, SentinelSettings};
 
 use crate::config::value::Raw;
 
 /// Redis' own port.
 const PORT: u16 = 6379;
+/// A Sentinel's.
+const SENTINEL_PORT: u16 = 26379;
+/// The most Sentinels that are asked.
+const SENTINELS_MAX: usize = 16;
+const SCHEMES: &str =
+    "redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// (over TLS: rediss+…)";
 
 /// What the URL says.
 #[derive(Debug)]
@@ -39,10 +45,9 @@ pub(super) fn location(raw: Raw<'_>) -> Result<Location, String> {
         "unix" => socket(rest),
         "redis+cluster" => cluster(rest, false),
         "rediss+cluster" => cluster(rest, true),
-        "redis+sentinel" => {
-            Err(format!("{scheme}:// is not in this version; use redis://, rediss:// or unix://"))
-        }
-        _ => Err("must begin with redis://, rediss:// or unix://".to_owned()),
+        "redis+sentinel" => sentinel(rest, false),
+        "rediss+sentinel" => sentinel(rest, true),
+        _ => Err(format!("must begin with {SCHEMES}")),
     }
 }
 
@@ -71,6 +76,29 @@ fn cluster(rest: &str, encrypted: bool) -> Result<Location, String> {
         password,
         encrypted,
     })
+}
+
+/// The login is that of the primary.
+fn sentinel(rest: &str, encrypted: bool) -> Result<Location, String> {
+    let Parts { username, password, hosts, path } = Parts::of(rest)?;
+    let wanted = "must be redis+sentinel://host:port,host:port/name of the primary/database, the database a number";
+    let (name, number) = path.split_once('/').unwrap_or((path, ""));
+    let database = database(number).ok_or(wanted)?;
+    let primary = decoded(name)?;
+    if primary.is_empty() {
+        return Err(wanted.to_owned());
+    }
+    if hosts.len() > SENTINELS_MAX {
+        return Err(format!("must name {SENTINELS_MAX} hosts at most"));
+    }
+    let address =
+        |(host, port): (_, Option<_>)| RedisAddress::Tcp(host, port.unwrap_or(SENTINEL_PORT));
+    let deployment = Deployment::Sentinel(SentinelSettings {
+        addresses: hosts.into_iter().map(address).collect(),
+        primary,
+        access: Access::default(),
+    });
+    Ok(Location { deployment, database, username, password, encrypted })
 }
 
 fn socket(rest: &str) -> Result<Location, String> {
@@ -173,6 +201,23 @@ mod tests {
         let unix = |path: &str| Deployment::Server(RedisAddress::Unix(path.into()));
         assert_eq!(understood("unix:///run/redis.sock"), (unix("/run/redis.sock"), 0));
         assert_eq!(understood("unix:///a%20b?db=7"), (unix("/a b"), 7));
+    }
+
+    #[test]
+    fn sentinels_are_hosts_and_the_name_of_a_primary() {
+        let url = "rediss+sentinel://u:p@h1:26380,h2,[::1]:7/my%20master/3";
+        let Location { deployment, database, username, password, encrypted } =
+            location(Raw::Variable(url)).unwrap();
+        let hosts = [("h1", 26380), ("h2", 26379), ("::1", 7)];
+        let expected = SentinelSettings {
+            addresses: hosts.map(|(host, port)| RedisAddress::Tcp(host.to_owned(), port)).into(),
+            primary: "my master".to_owned(),
+            access: Access::default(),
+        };
+        assert_eq!(deployment, Deployment::Sentinel(expected));
+        assert_eq!((database, encrypted), (3, true));
+        assert_eq!((username.as_deref(), password.as_deref()), (Some("u"), Some("p")));
+        assert!(!location(Raw::Variable("redis+sentinel://h/m")).unwrap().encrypted);
     }
 
     #[test]
