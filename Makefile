@@ -36,6 +36,8 @@ test: ## All tests, on a real Redis and a simulated upstream
 	$(call need,cc,gcc libc6-dev)
 	$(call need,ip,iproute2)
 	$(call need,iptables,iptables)
+	$(call need,chromium,chromium fonts-dejavu-core)
+	$(call need,chromedriver,chromium-driver)
 	$(call need,promtool,prometheus)
 	cargo test --locked --workspace
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use zhongkong_simulator::Scope;
+use zhongkong_testkit::cluster::TOKEN_KEY;
 use zhongkong_testkit::http::{Answer, Request};
 use zhongkong_testkit::{APP_ID, Cluster, ClusterBuilder, SECRET};
 
@@ -17,6 +18,8 @@ const ALL: &str = "/v1/credentials";
 const ONE: &str = "/v1/credentials/wx-test";
 const TOKEN_OF: &str = "/v1/credentials/wx-test/token";
 const REFRESH: &str = "/v1/credentials/wx-test/refresh";
+const PAUSE: &str = "/v1/credentials/wx-test/pause";
+const RESUME: &str = "/v1/credentials/wx-test/resume";
 
 fn with_bearer_tokens() -> ClusterBuilder {
     let token = |name: &str, scope: &str, secret: &str| {
@@ -64,6 +67,10 @@ async fn each_call_needs_its_scope_and_an_admins_call_is_logged_by_name() {
         ("GET", ONE, read),
         ("GET", TOKEN_OF, [401, 401, 403, 200, 200]),
         ("POST", REFRESH, [401, 401, 403, 403, 200]),
+        ("POST", PAUSE, [401, 401, 403, 403, 200]),
+        ("POST", RESUME, [401, 401, 403, 403, 200]),
+        ("GET", "/v1/worker", read),
+        ("GET", "/", open),
         ("GET", "/healthz", open),
         ("GET", "/readyz", open),
         ("GET", "/metrics", open),
@@ -87,6 +94,70 @@ async fn each_call_needs_its_scope_and_an_admins_call_is_logged_by_name() {
     assert!(asked[0].contains("operator") && asked[0].contains(APP_ID), "{asked:?}");
     for secret in [READ, TOKEN, ADMIN, SECRET, &cluster.token().await.unwrap()] {
         assert!(!said.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_over_http_lasts_until_it_is_lifted_and_readers_keep_their_token() {
+    let cluster = at_rest().start().await;
+    cluster.settle().await;
+    let token = cluster.token().await;
+    let calls = cluster.simulator.calls(APP_ID);
+    for _again in 0..2 {
+        let paused = ask(&cluster, "POST", PAUSE, &[]).await;
+        let kind = &paused.json()["kinds"][0];
+        assert_eq!((paused.status, &kind["status"]), (200, &"paused".into()), "{paused:?}");
+        assert_eq!(kind["refresh_in"], Value::Null, "nobody knows when");
+        assert_eq!((&kind["valid"], &kind["key"]), (&true.into(), &TOKEN_KEY.into()));
+    }
+    let forced = refresh_at(&cluster, 0, true).await;
+    assert_eq!((forced.0, &forced.1["outcome"]), (200, &"paused".into()), "{forced:?}");
+    assert_eq!((cluster.token().await, cluster.simulator.calls(APP_ID)), (token.clone(), calls));
+
+    let resumed = ask(&cluster, "POST", RESUME, &[]).await;
+    assert_eq!(resumed.json()["kinds"][0]["status"], "ok", "{resumed:?}");
+    // What was asked for during the pause is owed.
+    until(&cluster, "the refresh that was forced", async || cluster.token().await != token).await;
+
+    for path in ["/v1/credentials/nobody/pause", "/v1/credentials/nobody/resume"] {
+        problem(&ask(&cluster, "POST", path, &[]).await, 404, "unknown_credential");
+    }
+    let url = format!("{}{PAUSE}", cluster.workers()[0].http_url());
+    let odd = Request::new("POST", &url).json(&json!({ "kind": "access_token" })).send().await;
+    problem(&odd.unwrap(), 400, "invalid_request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_tells_who_it_is_who_lives_and_who_asks() {
+    let cluster = with_bearer_tokens().workers(2).start().await;
+    cluster.settle().await;
+    let bearer = format!("Bearer {READ}");
+    until(&cluster, "both live", async || {
+        let answer = ask(&cluster, "GET", "/v1/worker", &[("Authorization", &bearer)]).await;
+        let told = answer.json();
+        assert_eq!((&told["worker"], &told["store_up"]), (&"worker-1".into(), &true.into()));
+        assert_eq!(told["caller"], json!({ "name": "watcher", "scope": "read" }));
+        let living = told["living"].as_array().unwrap();
+        let this: Vec<(&Value, &Value)> =
+            living.iter().map(|peer| (&peer["name"], &peer["this"])).collect();
+        this == [(&"worker-1".into(), &true.into()), (&"worker-2".into(), &false.into())]
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn advice_is_in_the_language_that_the_caller_prefers() {
+    let mut cluster = cluster().workers(1).prepare().await;
+    cluster.simulator.set_outcome(40125, Scope::account(APP_ID));
+    cluster.start_worker(1).wait_ready().await;
+    for (accepted, word) in [("zh-CN,zh;q=0.9,en;q=0.8", "密钥文件"), ("en", "AppSecret into")]
+    {
+        until(&cluster, "advice", async || {
+            let answer = ask(&cluster, "GET", ONE, &[("Accept-Language", accepted)]).await;
+            let advice = &answer.json()["kinds"][0]["refusals"][0]["advice"];
+            advice.as_str().is_some_and(|advice| advice.contains(word))
+        })
+        .await;
     }
 }
 

@@ -19,6 +19,7 @@
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `http`: the interface of a worker: scopes, tokens, bad requests.
+//! - `dashboard`: the page, in a real browser.
 //! - `metrics`: what Prometheus scrapes, the rules and the board that read it, and what to do about an alert.
 //! - `secrecy`: no secret and no token leaves.
 //! - `readers`: the code of the readers' guide, in each of its languages.
@@ -32,6 +33,7 @@ mod architecture;
 mod cluster;
 mod commands;
 mod cost;
+mod dashboard;
 mod death;
 mod encryption;
 mod faults;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use zhongkong_core::clock::Boot;
 use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::outlook::Outlook;
 use zhongkong_core::refusal::Refusal;
@@ -50,6 +51,8 @@ pub struct UnitEvent {
 pub struct Health {
     /// Redis answers.
     pub store_up: bool,
+    /// Since when it does, or does not; none until the first answer or failure.
+    pub store_changed_at: Option<Boot>,
     /// The coordinator is about to end.
     pub stopping: bool,
 }
@@ -67,6 +70,20 @@ pub struct UnitView {
     pub now_ms: u64,
     /// What it means for this worker.
     pub outlook: Option<Outlook>,
+}
+
+/// Which units are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Those of one credential.
+    One(CredentialId),
+    /// Those of so many credentials, in the order of their ids.
+    Following {
+        /// The last one before them; none begins with the first of all.
+        after: Option<CredentialId>,
+        /// The most of them.
+        credentials: usize,
+    },
 }
 
 /// What asking for a refresh came to.
@@ -114,7 +131,7 @@ pub enum CommandError {
 
 #[derive(Debug)]
 pub(crate) enum Order {
-    Views { id: Option<CredentialId>, answer: oneshot::Sender<Vec<UnitView>> },
+    Views { of: Selection, answer: oneshot::Sender<Vec<UnitView>> },
     Refresh { unit: Unit, force: bool, answer: oneshot::Sender<Asking> },
     Report { unit: Unit, fingerprint: Fingerprint, answer: oneshot::Sender<Asking> },
     Reload { credentials: Vec<CredentialSettings> },
@@ -142,10 +159,10 @@ impl Handle {
         *self.health.borrow()
     }
 
-    /// The units of `id`, or of every credential, in their order.
-    pub async fn views(&self, id: Option<CredentialId>) -> Result<Vec<UnitView>, CommandError> {
+    /// The units that `of` says, in their order.
+    pub async fn views(&self, of: Selection) -> Result<Vec<UnitView>, CommandError> {
         let (answer, answered) = oneshot::channel();
-        self.order(Order::Views { id, answer }).await?;
+        self.order(Order::Views { of, answer }).await?;
         let mut views = within(ANSWER_TIMEOUT, answered).await?;
         views.sort_by(|a, b| a.unit.cmp(&b.unit));
         Ok(views)

@@ -24,5 +24,7 @@ mod telemetry;
 mod units;
 
 pub use engine::Coordinator;
-pub use handle::{CommandError, Handle, PAUSED_FOR, RefreshAnswer, UnitEvent, UnitView};
+pub use handle::{
+    CommandError, Handle, Health, PAUSED_FOR, RefreshAnswer, Selection, UnitEvent, UnitView,
+};
 pub use settings::{CoordinatorSettings, CredentialSettings};

@@ -1,6 +1,7 @@
 //! The table of keepers and their timers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -200,6 +201,26 @@ impl Units {
     pub(crate) fn of(&self, id: &CredentialId) -> impl Iterator<Item = &Slot> {
         let unit = |kind| Unit { id: id.clone(), kind };
         Kind::ALL.into_iter().filter_map(move |kind| self.slots.get(&unit(kind)))
+    }
+
+    /// The units of the first `credentials` credentials whose ids follow `after`, or of the first of all.
+    pub(crate) fn following(&self, after: Option<&CredentialId>, credentials: usize) -> Vec<&Slot> {
+        let last_kind = Kind::ALL.into_iter().max();
+        let last = after.zip(last_kind).map(|(id, kind)| Unit { id: id.clone(), kind });
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let (mut slots, mut seen) = (Vec::new(), 0);
+        let mut current: Option<&CredentialId> = None;
+        for slot in self.slots.range((from, Bound::Unbounded)).map(|(_, slot)| slot) {
+            if current != Some(&slot.unit.id) {
+                if seen == credentials {
+                    break;
+                }
+                seen += 1;
+                current = Some(&slot.unit.id);
+            }
+            slots.push(slot);
+        }
+        slots
     }
 
     pub(crate) fn names(&self) -> Vec<Unit> {

@@ -228,6 +228,11 @@ impl State {
         from_ms
     }
 
+    /// How many refreshes reports caused on the day of `now_ms`.
+    pub fn reports_today(&self, now_ms: u64) -> u32 {
+        if self.report_day == day_of(now_ms) { self.report_count } else { 0 }
+    }
+
     /// Whether reports have caused that many refreshes on `day`.
     const fn is_spent(&self, day: u64, budget: u32) -> bool {
         self.report_day == day + 1 || self.report_day == day && self.report_count >= budget

@@ -4,7 +4,9 @@
 //! - `routes`: which calls there are and what each needs; what holds for all of them.
 //! - `guard`: who may ask what.
 //! - `request`: ids, queries and bodies, read strictly.
-//! - `credentials`, `token`, `report`, `refresh`, `events`, `health`: the calls; `outcome`: what several of them answer.
+//! - `credentials`, `token`, `report`, `refresh`, `pause`, `worker`, `events`, `health`: the calls; `outcome`: what several
+//!   of them answer.
+//! - `dashboard`: the page for people, and its files.
 //! - `problem`: errors as `application/problem+json` (RFC 9457).
 //!
 //! # Errors of every call
@@ -20,13 +22,15 @@
 //! | 500 | `internal` | a defect of this program; it is logged |
 //! | 503 | `timeout` | the worker took too long |
 //!
-//! A `HEAD` request gets the headers of the `GET` request, and no body. Nothing that is answered may be cached.
+//! A `HEAD` request gets the headers of the `GET` request, and no body. Nothing that is answered may be cached, but for
+//! the dashboard's files, whose address changes with them.
 //!
 //! What is no HTTP never comes this far: hyper answers it with 400, or with 431 if there are too many headers or they
 //! are too long, without a body, and closes the connection. Whoever does not finish the headers of a request in time,
 //! or leaves an answer unread, finds the connection closed.
 
 mod credentials;
+mod dashboard;
 mod events;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -34,6 +38,7 @@ mod guard;
 mod health;
 mod listen;
 mod outcome;
+mod pause;
 mod problem;
 mod refresh;
 mod report;
@@ -44,15 +49,16 @@ mod routes_tests;
 #[cfg(test)]
 mod testing;
 mod token;
+mod worker;
 
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use zhongkong_coordinator::{Handle, UnitView};
+use zhongkong_coordinator::{Handle, Selection, UnitView};
 use zhongkong_core::credential::Unit;
-use zhongkong_core::ports::Store;
+use zhongkong_redis::RedisStore;
 
 use self::guard::Guard;
 use self::listen::Limits;
@@ -63,7 +69,9 @@ use crate::config::HttpConfig;
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
     handle: Handle,
-    store: Arc<dyn Store>,
+    store: Arc<RedisStore>,
+    /// Tells this run of the worker from every other.
+    identity: Arc<str>,
     metrics: PrometheusMetrics,
     guard: watch::Sender<Arc<Guard>>,
     /// Places for those who listen to events.
@@ -82,13 +90,15 @@ impl std::fmt::Debug for PrometheusMetrics {
 impl Api {
     pub(crate) fn new(
         handle: Handle,
-        store: Arc<dyn Store>,
+        store: Arc<RedisStore>,
+        identity: &str,
         metrics: PrometheusHandle,
         config: &HttpConfig,
     ) -> Self {
         let guard = watch::Sender::new(Arc::new(Guard::new(config)));
         let listeners = events::places();
-        Self { handle, store, metrics: PrometheusMetrics(metrics), guard, listeners }
+        let metrics = PrometheusMetrics(metrics);
+        Self { handle, store, identity: identity.into(), metrics, guard, listeners }
     }
 
     /// Takes the bearer tokens of `config` from now on.
@@ -98,7 +108,7 @@ impl Api {
 
     /// `unit` as this worker sees it; 404 `unknown_credential` if it is not configured here.
     async fn view(&self, unit: &Unit) -> Result<UnitView, Problem> {
-        let views = self.handle.views(Some(unit.id.clone())).await?;
+        let views = self.handle.views(Selection::One(unit.id.clone())).await?;
         let view = views.into_iter().find(|view| view.unit == *unit);
         view.ok_or_else(|| Problem::unknown_credential(&unit.id))
     }

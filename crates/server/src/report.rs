@@ -6,7 +6,7 @@ use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::doubt::Doubt;
 use zhongkong_core::outlook::Outlook;
 use zhongkong_core::refusal::{Refusal, Scope, Status};
-use zhongkong_core::state::State;
+use zhongkong_core::state::{Mark, State};
 
 use crate::language::Language;
 
@@ -26,6 +26,8 @@ pub(crate) struct UnitReport {
     pub(crate) expires_in: u64,
     /// Seconds since 1970.
     pub(crate) expires_at: u64,
+    /// When its request was sent, in seconds since 1970.
+    pub(crate) issued_at: u64,
     /// Seconds until the next refresh is due, or owed and free to run; none while an operator wants none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refresh_in: Option<u64>,
@@ -38,6 +40,11 @@ pub(crate) struct UnitReport {
     pub(crate) fingerprint: Option<String>,
     /// Whether somebody refreshes now.
     pub(crate) refreshing: bool,
+    /// Who asked for another token, if that is still to be served: `reported`, `forced` or `invalidated`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rejected: Option<&'static str>,
+    /// Refreshes that reports caused today, by the upstream's day.
+    pub(crate) reports_today: u32,
     /// Why the token may not be the newest; empty if it is.
     pub(crate) doubt: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,12 +100,15 @@ impl UnitReport {
             valid,
             expires_in: seconds_until(state.expires_at_ms, now_ms),
             expires_at: state.expires_at_ms / 1_000,
+            issued_at: state.issued_at_ms / 1_000,
             refresh_in: Some(seconds_until(state.refresh_at_ms, now_ms)),
             generation: state.generation,
             fence: state.fence.to_string(),
             worker: state.worker.clone(),
             fingerprint: state.fingerprint.as_ref().map(ToString::to_string),
             refreshing: state.claim_is_current(now_ms),
+            rejected: state.rejected.map(Mark::as_str),
+            reports_today: state.reports_today(now_ms),
             doubt: state.doubt.iter().map(Doubt::as_str).collect(),
             error: failed.then(|| Failure {
                 code: state.error_code,

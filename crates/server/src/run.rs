@@ -63,6 +63,7 @@ pub(crate) async fn run(
     let credentials = credentials(&config, &clock, &environment)?;
     let name = config.worker.name.clone();
     let settings = wiring::coordinator(&config, name.clone(), failpoints);
+    let identity = settings.worker.identity.clone();
     let shared: Arc<dyn Store> = Arc::<RedisStore>::clone(&store);
     #[cfg(feature = "failpoints")]
     let shared = crate::fenced::protocol(&environment, shared);
@@ -81,7 +82,7 @@ pub(crate) async fn run(
         "zhongkong runs"
     );
     let stop = CancellationToken::new();
-    let api = Api::new(handle.clone(), store, metrics.clone(), &config.http);
+    let api = Api::new(handle.clone(), store, &identity, metrics.clone(), &config.http);
     let mut tasks = JoinSet::new();
     tasks.spawn(coordinator.run(stop.clone().cancelled_owned()));
     let mut serving = JoinSet::new();

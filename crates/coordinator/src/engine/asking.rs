@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use zhongkong_core::credential::{CredentialId, Unit};
+use zhongkong_core::credential::Unit;
 use zhongkong_core::keeper::Surroundings;
 use zhongkong_core::outlook::Outlook;
 use zhongkong_core::ports::Observed;
@@ -12,14 +12,14 @@ use zhongkong_core::state::State;
 
 use super::reports::Reporter;
 use super::{Asked, Coordinator, Done, Sighting};
-use crate::handle::{Asking, CommandError, Order, RefreshAnswer, UnitView, Waiting};
+use crate::handle::{Asking, CommandError, Order, RefreshAnswer, Selection, UnitView, Waiting};
 use crate::units::{Slot, Waiter};
 
 impl Coordinator {
     pub(super) fn obey(&mut self, order: Order) {
         match order {
             // Whoever no longer waits needs no answer.
-            Order::Views { id, answer } => drop(answer.send(self.views(id.as_ref()))),
+            Order::Views { of, answer } => drop(answer.send(self.views(&of))),
             Order::Reload { credentials } => {
                 tracing::info!(
                     credentials = credentials.len(),
@@ -38,10 +38,13 @@ impl Coordinator {
         }
     }
 
-    fn views(&self, id: Option<&CredentialId>) -> Vec<UnitView> {
-        match id {
-            Some(id) => self.units.of(id).map(|slot| self.view(slot)).collect(),
-            None => self.units.iter().map(|slot| self.view(slot)).collect(),
+    fn views(&self, of: &Selection) -> Vec<UnitView> {
+        match of {
+            Selection::One(id) => self.units.of(id).map(|slot| self.view(slot)).collect(),
+            Selection::Following { after, credentials } => {
+                let slots = self.units.following(after.as_ref(), *credentials);
+                slots.into_iter().map(|slot| self.view(slot)).collect()
+            }
         }
     }
 

@@ -98,7 +98,15 @@ impl Coordinator {
         if up && !std::mem::take(&mut self.troubles).is_empty() {
             tracing::info!("redis answers again");
         }
-        self.health.send_if_modified(|health| std::mem::replace(&mut health.store_up, up) != up);
+        let now = self.world.now;
+        self.health.send_if_modified(|health| {
+            let changed = health.store_up != up || health.store_changed_at.is_none();
+            if changed {
+                health.store_up = up;
+                health.store_changed_at = Some(now);
+            }
+            changed
+        });
     }
 }
 

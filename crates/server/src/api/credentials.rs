@@ -1,39 +1,56 @@
 //! `GET /v1/credentials` and `GET /v1/credentials/{id}`: how the tokens are doing. Never a token.
 
+use std::num::NonZeroU16;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use zhongkong_coordinator::UnitView;
+use zhongkong_coordinator::{Selection, UnitView};
 
 use super::Api;
 use super::problem::Problem;
-use super::request::{Id, Nothing, Query};
+use super::request::{Id, Nothing, PageQuery, Query};
 use crate::language::Language;
 use crate::report::{UnitReport, next_refresh};
 
 /// A credential and its kinds.
 #[derive(Debug, Serialize)]
-struct CredentialReport {
-    id: String,
-    provider: &'static str,
+pub(super) struct CredentialReport {
+    pub(super) id: String,
+    pub(super) provider: &'static str,
     /// Whether Redis answers; if not, all this is as it was seen last.
-    store_up: bool,
-    kinds: Vec<UnitReport>,
+    pub(super) store_up: bool,
+    pub(super) kinds: Vec<KindReport>,
 }
 
-/// `GET /v1/credentials` (scope read): the status of every credential.
+/// One of its kinds.
+#[derive(Debug, Serialize)]
+pub(super) struct KindReport {
+    #[serde(flatten)]
+    pub(super) report: UnitReport,
+    /// The key in Redis that readers read.
+    pub(super) key: String,
+}
+
+/// `GET /v1/credentials?after=&limit=` (scope read): the status of every credential, or of so many after the one named.
+///
+/// What refusals mean and what to do about them is in English, or in Chinese where `Accept-Language` prefers that.
 ///
 /// - 200: a list of them, in the order of their ids.
-/// - 400 `invalid_request`: the address has parameters.
+/// - 400 `invalid_request`: a parameter is unknown, repeated or malformed.
 /// - 503 `store_unavailable`: the worker is stopping or overloaded.
 pub(super) async fn all(
     State(api): State<Api>,
-    Query(Nothing {}): Query<Nothing>,
+    language: Language,
+    Query(PageQuery { after, limit }): Query<PageQuery>,
 ) -> Result<Response, Problem> {
-    let views = api.handle.views(None).await?;
-    let store_up = api.handle.health().store_up;
-    let reports: Vec<CredentialReport> = views.iter().map(|view| report(view, store_up)).collect();
+    let credentials = limit.map_or(usize::MAX, |limit| NonZeroU16::get(limit).into());
+    let views = api.handle.views(Selection::Following { after, credentials }).await?;
+    let reports: Vec<CredentialReport> = views
+        .chunk_by(|one, next| one.unit.id == next.unit.id)
+        .filter_map(|kinds| api.credential_report(kinds, language))
+        .collect();
     Ok(Json(reports).into_response())
 }
 
@@ -46,20 +63,37 @@ pub(super) async fn all(
 pub(super) async fn one(
     State(api): State<Api>,
     Id(id): Id,
+    language: Language,
     Query(Nothing {}): Query<Nothing>,
 ) -> Result<Response, Problem> {
-    let views = api.handle.views(Some(id.clone())).await?;
-    let view = views.first().ok_or_else(|| Problem::unknown_credential(&id))?;
-    Ok(Json(report(view, api.handle.health().store_up)).into_response())
+    let views = api.handle.views(Selection::One(id.clone())).await?;
+    let report = api.credential_report(&views, language);
+    Ok(Json(report.ok_or_else(|| Problem::unknown_credential(&id))?).into_response())
 }
 
-fn report(view: &UnitView, store_up: bool) -> CredentialReport {
-    let state = view.state.clone().unwrap_or_default();
-    let mut kind = UnitReport::new(&view.unit, None, &state, view.now_ms, Language::English);
-    kind.known = view.state.is_some();
-    if let Some(outlook) = &view.outlook {
-        kind.refresh_in = next_refresh(outlook, view.now_ms);
+impl Api {
+    /// The report of the credential whose kinds are `views`; none if there is not even one.
+    fn credential_report(
+        &self,
+        views: &[UnitView],
+        language: Language,
+    ) -> Option<CredentialReport> {
+        let first = views.first()?;
+        Some(CredentialReport {
+            id: first.unit.id.to_string(),
+            provider: first.provider,
+            store_up: self.handle.health().store_up,
+            kinds: views.iter().map(|view| self.kind_report(view, language)).collect(),
+        })
     }
-    let (id, provider) = (view.unit.id.to_string(), view.provider);
-    CredentialReport { id, provider, store_up, kinds: vec![kind] }
+
+    fn kind_report(&self, view: &UnitView, language: Language) -> KindReport {
+        let state = view.state.clone().unwrap_or_default();
+        let mut report = UnitReport::new(&view.unit, None, &state, view.now_ms, language);
+        report.known = view.state.is_some();
+        if let Some(outlook) = &view.outlook {
+            report.refresh_in = next_refresh(outlook, view.now_ms);
+        }
+        KindReport { report, key: self.store.keys().reader(&view.unit) }
+    }
 }

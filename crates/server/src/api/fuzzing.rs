@@ -5,10 +5,11 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::HeaderValue;
 
 use super::guard::{Access, Guard};
+use super::pause::PauseBody;
 use super::problem::Problem;
 use super::refresh::RefreshBody;
 use super::report::ReportBody;
-use super::request::{Body, KindQuery, Nothing, Query, kind, well_formed};
+use super::request::{Body, KindQuery, Nothing, PageQuery, Query, kind, well_formed};
 use crate::config::{HttpConfig, HttpToken, Scope};
 
 /// A request.
@@ -52,6 +53,7 @@ pub async fn read(call: &Call<'_>, bearer: Option<&str>) -> Vec<String> {
     }
     let (mut parts, _) = request.into_parts();
     note(Query::<Nothing>::from_request_parts(&mut parts, &()).await.err());
+    note(Query::<PageQuery>::from_request_parts(&mut parts, &()).await.err());
     match Query::<KindQuery>::from_request_parts(&mut parts, &()).await {
         Ok(Query(query)) => note(kind(query.kind.as_deref()).err()),
         Err(problem) => note(Some(problem)),
@@ -61,6 +63,9 @@ pub async fn read(call: &Call<'_>, bearer: Option<&str>) -> Vec<String> {
             Ok(Body(body)) => note(body.read().err()),
             Err(problem) => note(Some(problem)),
         }
+    }
+    if let Some(request) = call.request() {
+        note(Body::<PauseBody>::from_request(request, &()).await.err());
     }
     if let Some(request) = call.request() {
         note(Body::<RefreshBody>::from_request(request, &()).await.err());

@@ -32,9 +32,13 @@ pub(super) enum Access {
     Scoped(Scope),
 }
 
-/// Who makes a call that needs a scope: the name of the bearer token, or `loopback`.
+/// Who makes a call that needs a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Caller(Arc<str>);
+pub(super) struct Caller {
+    /// The name of the bearer token, or `loopback`.
+    name: Arc<str>,
+    scope: Scope,
+}
 
 /// The bearer tokens; none of them means that every scope is open, on loopback only.
 #[derive(Debug)]
@@ -46,13 +50,17 @@ pub(super) struct Guard {
 struct Bearer {
     /// SHA-256: of one length, so that a comparison says nothing about the token's.
     hash: [u8; 32],
-    scope: Scope,
     caller: Caller,
 }
 
 impl Caller {
     pub(super) fn name(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// What it may do.
+    pub(super) const fn scope(&self) -> Scope {
+        self.scope
     }
 }
 
@@ -69,8 +77,7 @@ impl Guard {
     pub(super) fn new(config: &HttpConfig) -> Self {
         let bearer = |HttpToken { name, scope, secret }: &HttpToken| Bearer {
             hash: hash(secret.expose_secret()),
-            scope: *scope,
-            caller: Caller(name.as_str().into()),
+            caller: Caller { name: name.as_str().into(), scope: *scope },
         };
         Self { bearers: config.tokens.iter().map(bearer).collect() }
     }
@@ -87,10 +94,10 @@ impl Guard {
         }
         let Access::Scoped(scope) = access else { return Ok(None) };
         if open {
-            return Ok(Some(Caller("loopback".into())));
+            return Ok(Some(Caller { name: "loopback".into(), scope: Scope::Admin }));
         }
         let bearer = self.bearer(request.headers()).ok_or_else(Problem::unauthorized)?;
-        if bearer.scope < scope {
+        if bearer.caller.scope < scope {
             return Err(Problem::forbidden("this bearer token's scope does not allow the call"));
         }
         Ok(Some(bearer.caller.clone()))

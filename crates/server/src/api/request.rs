@@ -1,11 +1,13 @@
 //! What a request says, read strictly: nothing is given twice, nothing unknown is passed over.
 
+use std::convert::Infallible;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
+use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, Version};
 use serde::Deserialize;
@@ -14,6 +16,7 @@ use zhongkong_core::credential::{CredentialId, Kind};
 
 use super::guard::{SEC_FETCH_SITE, authority};
 use super::problem::Problem;
+use crate::language::Language;
 
 /// The largest body that is read.
 pub(super) const BODY_MAX: usize = 64 * 1024;
@@ -43,6 +46,14 @@ pub(super) trait Shape {
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
+/// `?after=&limit=`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    pub(super) after: Option<CredentialId>,
+    pub(super) limit: Option<NonZeroU16>,
+}
+
 /// `?kind=`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,6 +63,11 @@ pub(super) struct KindQuery {
 
 impl Shape for Nothing {
     const SHAPE: &'static str = "this address takes no parameters";
+}
+
+impl Shape for PageQuery {
+    const SHAPE: &'static str =
+        "this address takes two parameters at most: after, an id, and limit, 1 to 65535; each once";
 }
 
 impl Shape for KindQuery {
@@ -90,6 +106,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
         let id = Path::<String>::from_request_parts(parts, state).await;
         let Path(id) = id.map_err(|_| Problem::invalid_request("the id must be UTF-8"))?;
         id.parse().map(Self).map_err(|_| Problem::impossible_credential())
+    }
+}
+
+/// The language that the caller prefers; English where it does not say.
+impl<S: Send + Sync> FromRequestParts<S> for Language {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let preferred = parts.headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        Ok(Self::preferred(preferred.unwrap_or_default()))
     }
 }
 

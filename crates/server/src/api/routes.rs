@@ -16,7 +16,7 @@ use super::guard::Access::{Anybody, NoWebPage, Scoped};
 use super::guard::{self, Access};
 use super::problem::Problem;
 use super::request::{BODY_MAX, well_formed};
-use super::{Api, credentials, events, health, refresh, report, token};
+use super::{Api, credentials, dashboard, events, health, pause, refresh, report, token, worker};
 use crate::config::Scope::{Admin, Read, Token};
 
 /// The longest that a call may take: a body (10 s), the probe of a reported token (30 s at the very most), the longest
@@ -44,12 +44,17 @@ const GET: MethodFilter = MethodFilter::GET;
 pub(super) const POST: MethodFilter = MethodFilter::POST;
 
 /// Every call.
-pub(super) const ROUTES: [Route; 9] = [
+pub(super) const ROUTES: [Route; 14] = [
+    route(GET, "/", NoWebPage, |m| on(m, dashboard::page)),
+    route(GET, "/dashboard/{version}/{file}", NoWebPage, |m| on(m, dashboard::file)),
     route(GET, "/v1/credentials", Scoped(Read), |m| on(m, credentials::all)),
     route(GET, "/v1/credentials/{id}", Scoped(Read), |m| on(m, credentials::one)),
     route(GET, "/v1/credentials/{id}/token", Scoped(Token), |m| on(m, token::token)),
     route(POST, "/v1/credentials/{id}/report", Scoped(Token), |m| on(m, report::report)),
     route(POST, "/v1/credentials/{id}/refresh", Scoped(Admin), |m| on(m, refresh::refresh)),
+    route(POST, "/v1/credentials/{id}/pause", Scoped(Admin), |m| on(m, pause::pause)),
+    route(POST, "/v1/credentials/{id}/resume", Scoped(Admin), |m| on(m, pause::resume)),
+    route(GET, "/v1/worker", Scoped(Read), |m| on(m, worker::worker)),
     route(GET, "/v1/events", Scoped(Read), |m| on(m, events::events)),
     route(GET, "/healthz", Anybody, |m| on(m, health::live)),
     route(GET, "/readyz", Anybody, |m| on(m, health::ready)),
@@ -100,10 +105,10 @@ async fn end_in_time(State(timeout): State<Duration>, request: Request, next: Ne
     answer.unwrap_or_else(|_| Problem::timeout().into_response())
 }
 
-/// No cache keeps an answer, and no browser takes it for anything but what it says it is.
+/// No cache keeps an answer, unless it says that one may, and no browser takes it for anything but what it says it is.
 async fn keep_private(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -10,10 +10,11 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::{get, post};
 use http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, HOST, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, StatusCode, Version};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::guard::Access::{Anybody, NoWebPage, Scoped};
@@ -160,11 +161,70 @@ async fn no_cache_keeps_an_answer() {
 }
 
 #[tokio::test]
+async fn the_page_loads_nothing_but_its_own_files_and_those_may_be_kept_for_good() {
+    let worker = Worker::without_redis(TOKENS);
+    let page = worker.ask(bare(request("GET", "/"))).await;
+    assert_eq!(page.headers[CACHE_CONTROL], "no-store");
+    let html = String::from_utf8(page.body.to_vec()).unwrap();
+    let named: Vec<&str> = html.split('"').filter(|part| part.starts_with('/')).collect();
+    assert!(named.len() >= 4 && !html.contains("{version}"), "{html}");
+    assert!(!html.contains("://") && !html.contains("<style") && !html.contains("<script>"));
+    for path in named {
+        let file = worker.ask(bare(request("GET", path))).await;
+        assert_eq!(file.status, StatusCode::OK, "{path}");
+        assert_eq!(file.headers[CACHE_CONTROL], "public, max-age=31536000, immutable");
+        let tag = file.headers[ETAG].clone();
+        let again = request("GET", path).header(IF_NONE_MATCH, tag);
+        let again = worker.ask(bare(again)).await;
+        assert_eq!((again.status, again.body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
+        let expected = match path.rsplit_once('.') {
+            Some((_, "css")) => "text/css; charset=utf-8",
+            Some((_, "js")) => "text/javascript; charset=utf-8",
+            _ => "image/svg+xml",
+        };
+        assert_eq!(file.headers[CONTENT_TYPE], expected, "{path}");
+        for answer in [&page, &file] {
+            let policy = answer.headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
+            assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+            assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"));
+            assert_eq!(answer.headers[REFERRER_POLICY], "no-referrer");
+            assert_eq!(answer.headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_begins_where_it_is_asked_to_and_is_as_long() {
+    let more = ["a", "b", "c"].map(|id| {
+        format!(
+            "[[credentials]]\nprovider = \"wechat\"\napp_id = \"wx-{id}\"\n\
+             secret = {{ env = \"WX_SECRET\" }}\n"
+        )
+    });
+    let worker = Worker::without_redis(&more.concat());
+    for (query, expected) in [
+        ("", "wx-a wx-b wx-c wx-test"),
+        ("?limit=2", "wx-a wx-b"),
+        ("?after=wx-b", "wx-c wx-test"),
+        ("?after=wx-a&limit=1", "wx-b"),
+        ("?after=wx-bb&limit=65535", "wx-c wx-test"),
+        ("?after=wx-test", ""),
+    ] {
+        let answer = worker.ask(bare(request("GET", &format!("/v1/credentials{query}")))).await;
+        let list: Value = serde_json::from_slice(&answer.body).unwrap();
+        let ids: Vec<&str> =
+            list.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+        assert_eq!(ids.join(" "), expected, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_bad_address_gets_its_problem() {
     let worker = Worker::without_redis("");
     let too_long = format!("/v1/credentials/{}", "x".repeat(129));
     for (path, status, code) in [
-        ("/", 404, "not_found"),
+        ("/dashboard", 404, "not_found"),
+        ("/dashboard/0123456789abcdef/main.js", 404, "not_found"),
         ("/v1", 404, "not_found"),
         ("/v1/credentials/", 404, "not_found"),
         ("/v1//credentials", 404, "not_found"),
@@ -181,6 +241,11 @@ async fn a_bad_address_gets_its_problem() {
         ("/v1/credentials/%ff", 400, "invalid_request"),
         ("/v1/credentials/%ff/token", 400, "invalid_request"),
         ("/v1/credentials?kind=access_token", 400, "invalid_request"),
+        ("/v1/credentials?limit=0", 400, "invalid_request"),
+        ("/v1/credentials?limit=many", 400, "invalid_request"),
+        ("/v1/credentials?limit=1&limit=2", 400, "invalid_request"),
+        ("/v1/credentials?after=a%20b", 400, "invalid_request"),
+        ("/v1/worker?x", 400, "invalid_request"),
         ("/v1/credentials/wx-test?x", 400, "invalid_request"),
         ("/v1/credentials/wx-test/token?kind=jsapi", 400, "invalid_request"),
         ("/v1/credentials/wx-test/token?kind=", 400, "invalid_request"),

@@ -56,12 +56,14 @@ impl Worker {
         let credentials = wiring::credentials(&config, &transport).unwrap();
         let settings =
             wiring::coordinator(&config, config.worker.name.clone(), Failpoints::default());
+        let identity = settings.worker.identity.clone();
         let (coordinator, handle) =
             Coordinator::new(settings, &credentials, Arc::<_>::clone(&store) as _, clock);
         let mut running = JoinSet::new();
         running.spawn(coordinator.run(std::future::pending()));
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let router = routes::router(Api::new(handle, store, metrics, &config.http));
+        let api = Api::new(handle, store, &identity, metrics, &config.http);
+        let router = routes::router(api);
         Self { router, _coordinator: running }
     }
 

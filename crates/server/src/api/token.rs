@@ -10,7 +10,7 @@ use serde::Serialize;
 use zhongkong_coordinator::{PAUSED_FOR, UnitView};
 use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::outlook::Outlook;
-use zhongkong_core::ports::Published;
+use zhongkong_core::ports::{Published, Store};
 
 use super::Api;
 use super::problem::Problem;

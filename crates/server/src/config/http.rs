@@ -45,6 +45,17 @@ pub enum Scope {
     Admin,
 }
 
+impl Scope {
+    /// The name in the configuration and in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Token => "token",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 pub(super) fn read(section: &Section<'_>) -> HttpConfig {
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8620));
     let listen = section.read("listen", |raw| {
@@ -65,7 +76,7 @@ pub(super) fn read(section: &Section<'_>) -> HttpConfig {
 }
 
 fn token(entry: &Section<'_>) -> Option<HttpToken> {
-    let scopes = [("read", Scope::Read), ("token", Scope::Token), ("admin", Scope::Admin)];
+    let scopes = [Scope::Read, Scope::Token, Scope::Admin].map(|scope| (scope.as_str(), scope));
     let name = entry.read("name", |raw| match raw.text()? {
         "" => Err("must not be empty".to_owned()),
         name => Ok(name.to_owned()),

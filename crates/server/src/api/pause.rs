@@ -1,0 +1,84 @@
+//! `POST /v1/credentials/{id}/pause` and `…/resume`: no refresh of a credential, whoever asks, until that is lifted.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use zhongkong_coordinator::Selection;
+use zhongkong_core::credential::CredentialId;
+
+use super::Api;
+use super::credentials::{CredentialReport, KindReport};
+use super::guard::Caller;
+use super::problem::Problem;
+use super::request::{Body, Id, Nothing, Query, Shape};
+use crate::language::Language;
+use crate::report::UnitReport;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PauseBody {}
+
+impl Shape for PauseBody {
+    const SHAPE: &'static str = "{}";
+}
+
+/// `POST /v1/credentials/{id}/pause` (scope admin): no kind of it is refreshed from now on; readers keep the tokens to
+/// their ends.
+///
+/// - 200: its status, as `GET /v1/credentials/{id}` tells it; the same if it was paused already.
+/// - 400 `invalid_request`: the body is no empty object, is larger than 64 KiB or has another `Content-Type`; the
+///   address has parameters, or its id is not UTF-8.
+/// - 404 `unknown_credential`: it is not configured on this worker.
+/// - 408 `slow_request`: the body did not come in time.
+/// - 503 `store_unavailable`: Redis cannot be asked, or the worker is stopping or overloaded.
+pub(super) async fn pause(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id,
+    language: Language,
+    Query(Nothing {}): Query<Nothing>,
+    Body(PauseBody {}): Body<PauseBody>,
+) -> Result<Response, Problem> {
+    tracing::info!(credential.id = %id, caller = caller.name(), "somebody asks for a pause");
+    api.pause_or_resume(id, true, language).await
+}
+
+/// `POST /v1/credentials/{id}/resume` (scope admin): the kinds of it are refreshed again, at once where that is owed.
+///
+/// Its answers are those of `pause`.
+pub(super) async fn resume(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id,
+    language: Language,
+    Query(Nothing {}): Query<Nothing>,
+    Body(PauseBody {}): Body<PauseBody>,
+) -> Result<Response, Problem> {
+    tracing::info!(credential.id = %id, caller = caller.name(), "somebody ends a pause");
+    api.pause_or_resume(id, false, language).await
+}
+
+impl Api {
+    async fn pause_or_resume(
+        &self,
+        id: CredentialId,
+        pause: bool,
+        language: Language,
+    ) -> Result<Response, Problem> {
+        let views = self.handle.views(Selection::One(id.clone())).await?;
+        let provider = views.first().ok_or_else(|| Problem::unknown_credential(&id))?.provider;
+        let mut kinds = Vec::with_capacity(views.len());
+        for unit in views.into_iter().map(|view| view.unit) {
+            let asked =
+                if pause { self.store.pause(&unit).await } else { self.store.resume(&unit).await };
+            let observed = asked.map_err(|error| Problem::store_unavailable(error.to_string()))?;
+            let (state, now_ms) = (&observed.state, observed.now_ms);
+            let mut report = UnitReport::new(&unit, None, state, now_ms, language);
+            report.refresh_in = report.refresh_in.filter(|_| !state.is_paused());
+            kinds.push(KindReport { report, key: self.store.keys().reader(&unit) });
+        }
+        let report = CredentialReport { id: id.to_string(), provider, store_up: true, kinds };
+        Ok(Json(report).into_response())
+    }
+}
