@@ -181,7 +181,11 @@ impl Listener<'_> {
                 push = ear.pushes.recv() => match push {
                     None => return,
                     Some(push) if push.kind == PushKind::Disconnection => return,
-                    Some(push) if push.kind == PushKind::Invalidate && self.nodes.cluster().is_some() => {
+                    Some(push)
+                        if push.kind == PushKind::Invalidate
+                            && self.nodes.cluster().is_some()
+                            && held.len() < QUEUE =>
+                    {
                         held.push_back((Instant::now() + EVENT_WITHIN, push));
                     }
                     Some(push) => self.understand(push, hear),
