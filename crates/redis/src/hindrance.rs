@@ -70,7 +70,8 @@ fn hindrances(info: &str, config: &BTreeMap<String, String>) -> Vec<Hindrance> {
         && used.is_some_and(|(used, max)| max > 0 && used > max);
     let stops = option("stop-writes-on-bgsave-error") != Some("no");
     let good = number("min_slaves_good_slaves").and_then(|good| u32::try_from(good).ok());
-    let needed = option("min-replicas-to-write").and_then(|needed| needed.parse().ok());
+    // Told only where there has to be one.
+    let needed = option("min-replicas-to-write").map_or(Some(1), |needed| needed.parse().ok());
     let few = good.zip(needed).filter(|(good, needed)| good < needed);
 
     let candidates = [
@@ -135,5 +136,7 @@ mod tests {
         let options = [("min-replicas-to-write", "2")];
         assert_eq!(found("min_slaves_good_slaves:1", &options), [few]);
         assert_eq!(found("min_slaves_good_slaves:1", &[]), []);
+        let none = Hindrance::FewReplicas { good: 0, needed: 1 };
+        assert_eq!(found("min_slaves_good_slaves:0", &[]), [none]);
     }
 }

@@ -15,8 +15,7 @@ use crate::place::Place;
 use crate::settings::{RedisAddress, SentinelSettings};
 
 /// What a worker's user needs on the Sentinels, as the ACL rules that grant it.
-const RIGHTS: &str =
-    "+sentinel|get-master-addr-by-name +sentinel|master +sentinel|ckquorum +ping +hello";
+const RIGHTS: &str = "+sentinel|get-master-addr-by-name +sentinel|master +sentinel|ckquorum +ping";
 
 /// The Sentinels of one primary.
 #[derive(Debug)]

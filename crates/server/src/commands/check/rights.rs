@@ -1,5 +1,6 @@
 //! What the worker's user may not do in Redis, and who grants it.
 
+use zhongkong_core::codes::Text;
 use zhongkong_redis::Facts;
 
 use super::{Finding, What, ok, warning, wrong};
@@ -10,15 +11,35 @@ const DISPENSABLE: [&str; 3] = ["+info", "+wait", "+client|tracking"];
 /// Where there is a role with all that a worker needs.
 const ROLES: &str = "deploy/redis/users.acl";
 
+/// What a connection takes, as Redis names it where it is refused; the rules that grant it, and why.
+const PREREQUISITES: [(&str, &str, Text); 2] = [
+    (
+        "'select'",
+        "+select",
+        Text {
+            en: "another database than 0 takes a right of its own; as an administrator, grant it",
+            zh: "使用 0 以外的数据库需要单独授权；请以管理员身份授权",
+        },
+    ),
+    (
+        "'cluster|slots'",
+        "+cluster|slots +cluster|info +cluster|nodes +asking",
+        Text {
+            en: "a cluster takes rights of its own; as an administrator, grant them on each of its servers",
+            zh: "集群需要单独授权；请以管理员身份在每台服务器上授权",
+        },
+    ),
+];
+
 /// What to do about a Redis to which `user` gets no connection.
 pub(super) fn advice(error: &str, user: &str, language: Language) -> String {
-    // Any other right can be asked for on a connection; this one is part of making it.
-    if error.to_lowercase().contains("no permissions") && error.contains("'select'") {
-        let lacks = language.say(
-            "another database than 0 takes a right of its own; as an administrator, grant it",
-            "使用 0 以外的数据库需要单独授权；请以管理员身份授权",
-        );
-        return format!("{lacks}{}ACL SETUSER {user} +select", language.colon());
+    // Any other right can be asked for on a connection; these are part of making one.
+    let lacking = PREREQUISITES.iter().find(|(command, ..)| {
+        error.to_lowercase().contains("no permissions") && error.contains(command)
+    });
+    if let Some((_, rules, why)) = lacking {
+        let why = language.pick(*why);
+        return format!("{why}{}ACL SETUSER {user} {rules}", language.colon());
     }
     let advice = language.say(
         "see that Redis runs there, and that [redis] in the configuration is right",
@@ -92,5 +113,15 @@ mod tests {
                 assert_eq!(finding.text.ends_with(&line), verdict != Verdict::Ok);
             }
         }
+    }
+
+    #[test]
+    fn a_right_without_which_there_is_no_connection_is_named_by_the_line_that_grants_it() {
+        for (command, rules) in [("select", "+select"), ("cluster|slots", "+cluster|slots ")] {
+            let said = format!("User worker has no permissions to run the '{command}' command");
+            let told = advice(&said, "worker", Language::English);
+            assert!(told.contains(&format!("ACL SETUSER worker {rules}")), "{told}");
+        }
+        assert!(!advice("timed out", "worker", Language::English).contains("ACL"));
     }
 }
