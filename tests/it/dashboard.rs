@@ -155,6 +155,14 @@ async fn who_signs_in_sees_what_the_scope_allows_and_the_tab_takes_the_token_wit
     browser.client().close_window().await.unwrap();
     browser.client().switch_to_window(first).await.unwrap();
     browser.shows(ROW, APP_ID).await;
+
+    // Browsers trust a page at another name less: it may not use the clipboard as it likes.
+    browser.open(&page.replace("127.0.0.1", "zhongkong.example")).await;
+    sign_in(&browser, ADMIN).await;
+    browser.click(ROW).await;
+    browser.click(".copy").await;
+    browser.shows("#outcome", "Copied.").await;
+    assert!(!browser.holds("isSecureContext").await);
     browser.is_clean_but_for(&["401"]).await;
 }
 

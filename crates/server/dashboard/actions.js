@@ -8,12 +8,10 @@ import { span, w } from "./words.js";
 /** Whether the bearer token allows refreshes and pauses. */
 export const mayAct = () => state.worker?.caller.scope === "admin";
 
-const close = () => {
+export function dismiss() {
   state.question = null;
   changed();
-};
-
-export const dismiss = close;
+}
 
 export function select(id) {
   state.selected = id;
@@ -26,21 +24,24 @@ export const refresh = (id, kind) => act(id, "refresh", { kind });
 
 export function force({ id, provider }, kind) {
   const { title, text, stable, yes } = w.askForce;
-  state.question = { title: title(id), text: provider === "wechat-stable" ? stable : text, yes, act: () => act(id, "refresh", { kind, force: true }) };
+  const what = provider === "wechat-stable" ? stable : text;
+  state.question = { title: title(id), text: what, yes, act: () => act(id, "refresh", { kind, force: true }) };
   changed();
 }
 
 export function pause(credential) {
-  const { title, text, yes } = w.askPause;
+  const { title, text, dead, yes } = w.askPause;
   const longest = Math.max(...credential.kinds.map((kind) => left(credential, kind.expires_in)));
-  state.question = { title: title(credential.id), text: text(span(longest)), yes, act: () => act(credential.id, "pause") };
+  const { id } = credential;
+  const what = longest > 0 ? text(span(longest)) : dead;
+  state.question = { title: title(id), text: what, yes, act: () => act(id, "pause") };
   changed();
 }
 
 export const resume = (id) => act(id, "resume");
 
 async function act(id, what, body) {
-  close();
+  dismiss();
   const busy = `${id} ${what}`;
   if (state.busy.has(busy)) return;
   state.busy.add(busy);
@@ -58,7 +59,7 @@ async function act(id, what, body) {
   }
   state.busy.delete(busy);
   state.outcomes.set(id, { text, good });
-  announce(`${id}: ${text}`);
+  announce(id + w.colon + text);
   // The answer holds a token, which is no business of this page: the status is read instead.
   await look(id);
 }
@@ -75,6 +76,7 @@ export async function copy(id, text, field) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
+    field.focus();
     field.select();
     // The only way where the page is not reached over TLS or loopback.
     good = document.execCommand("copy");

@@ -42,7 +42,8 @@ function Kind({ credential, kind }) {
   return html`<section class="kind" aria-labelledby=${`kind-${name}`}>
     <h3 id=${`kind-${name}`}>${name}</h3>
     <p class="state"><${Status} credential=${credential} kind=${kind} /></p>
-    ${dead ? html`<p class="bad">${w.lostToken}</p>` : html`<div class="life-line"><span>${w.life}</span><${Life} credential=${credential} kind=${kind} /></div>`}
+    ${dead ? html`<p class="bad">${w.lostToken}</p>`
+      : html`<div class="life-line"><span>${w.life}</span><${Life} credential=${credential} kind=${kind} /></div>`}
     ${mayAct() && html`<div class="buttons" role="group" aria-label=${w.actions}>
       <button class="refresh" disabled=${busy} onClick=${() => refresh(id, name)}>${w.refresh}</button>
       <button class="force" disabled=${busy} onClick=${() => force(credential, name)}>${w.force}</button></div>`}
@@ -52,8 +53,10 @@ function Kind({ credential, kind }) {
     ${kind.doubt.length > 0 && html`<h4>${w.doubts}</h4><p class="hint">${w.doubtsHint}</p>
       <ul class="doubts">${kind.doubt.map((reason) => html`<li>${w.doubt[reason] ?? reason}</li>`)}</ul>`}
     ${kind.refusals.length > 0 && html`<h4>${w.refusals}</h4>
-      <ul class="refusals">${kind.refusals.map((refusal) => html`<${Refusal} credential=${credential} refusal=${refusal} advised=${steps.length > 1} />`)}</ul>`}
-    ${kind.error && kind.refusals.length === 0 && html`<h4>${w.failure}</h4><${Said} code=${kind.error.code} message=${kind.error.message} />`}
+      <ul class="refusals">${kind.refusals.map((refusal) => html`<${Refusal} credential=${credential} refusal=${refusal}
+        advised=${steps.length > 1} />`)}</ul>`}
+    ${kind.error && kind.refusals.length === 0 && html`<h4>${w.failure}</h4>
+      <${Said} code=${kind.error.code} message=${kind.error.message} />`}
     <h4>${w.facts}</h4>
     <dl>${facts(credential, kind).map(([name, value]) => html`<div><dt>${w.fact[name]}</dt><dd>${value}</dd></div>`)}</dl>
   </section>`;
@@ -70,14 +73,14 @@ function KeyField({ id, kind }) {
 function Refusal({ credential, refusal, advised }) {
   const wait = left(credential, refusal.retry_in);
   return html`<li><strong>${w.status[refusal.status] ?? refusal.status}</strong> – ${refusal.meaning}
-    <p>${w.concerns[refusal.scope](refusal.worker)}; ${wait < 1 ? w.mayTry : w.nextTry(span(wait))}</p>
-    ${advised && html`<p class="advice">${w.todo}: ${refusal.advice}</p>`}
+    <p>${w.concerns[refusal.scope](refusal.worker)}${w.semicolon}${wait < 1 ? w.mayTry : w.nextTry(span(wait))}</p>
+    ${advised && html`<p class="advice">${w.todo}${w.colon}${refusal.advice}</p>`}
     <${Said} code=${refusal.code} message=${refusal.message} /></li>`;
 }
 
 /** The upstream's own words, which nobody vouches for: as text. */
 const Said = ({ code, message }) =>
-  html`<p class="said">${w.upstreamSaid}${code !== undefined && ` (${w.code(code)})`}: <q>${message}</q></p>`;
+  html`<p class="said">${w.upstreamSaid}${code !== undefined && w.code(code)}${w.colon}<q>${message}</q></p>`;
 
 /** The next steps, in words: those of the refusals first, once each. */
 function advice(credential, kind) {
