@@ -277,7 +277,9 @@ async fn ten_thousand_credentials_are_found_and_only_those_in_sight_are_drawn() 
     browser.shows("#found", "10001 credentials").await;
     browser.until("document.querySelectorAll('[role=row]').length < 60").await;
     browser.click("[role=row] button").await;
+    browser.until("document.querySelector('dialog.detail')").await;
     browser.press_key(Key::Escape).await;
+    browser.until("!document.querySelector('dialog') && document.activeElement.dataset.row").await;
     browser.press_key(Key::End).await;
     browser.until("document.activeElement?.dataset.row === '10000'").await;
     browser.until("document.activeElement.getBoundingClientRect().bottom <= innerHeight").await;
