@@ -332,6 +332,7 @@ async fn everything_is_reached_by_keys_alone() {
     browser.press_key(Key::Enter).await;
     browser.shows("#outcome", "There is a new token.").await;
     assert_eq!(generation(&cluster).await, before + 1);
+    browser.until("document.activeElement.matches('.force')").await;
     browser.press_key(Key::Escape).await;
     browser
         .until("!document.querySelector('dialog') && document.activeElement.dataset.row === '0'")

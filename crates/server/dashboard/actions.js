@@ -1,12 +1,15 @@
 // What a person may do to a credential, and what comes of it.
 
-import { look, signOut } from "./live.js";
-import { bearer, post } from "./calls.js";
+import { post } from "./calls.js";
+import { failed, look } from "./live.js";
 import { announce, changed, left, state } from "./state.js";
 import { span, w } from "./words.js";
 
 /** Whether the bearer token allows refreshes and pauses. */
 export const mayAct = () => state.worker?.caller.scope === "admin";
+
+/** Whether something is under way for `id`. Its buttons do nothing meanwhile, and keep the focus. */
+export const isBusy = (id) => state.busy.has(id);
 
 export function dismiss() {
   state.question = null;
@@ -23,6 +26,7 @@ export function select(id) {
 export const refresh = (id, kind) => act(id, "refresh", { kind });
 
 export function force({ id, provider }, kind) {
+  if (isBusy(id)) return;
   const { title, text, stable, yes } = w.askForce;
   const what = provider === "wechat-stable" ? stable : text;
   state.question = { title: title(id), text: what, yes, act: () => act(id, "refresh", { kind, force: true }) };
@@ -30,6 +34,7 @@ export function force({ id, provider }, kind) {
 }
 
 export function pause(credential) {
+  if (isBusy(credential.id)) return;
   const { title, text, dead, yes } = w.askPause;
   const longest = Math.max(...credential.kinds.map((kind) => left(credential, kind.expires_in)));
   const { id } = credential;
@@ -42,9 +47,8 @@ export const resume = (id) => act(id, "resume");
 
 async function act(id, what, body) {
   dismiss();
-  const busy = `${id} ${what}`;
-  if (state.busy.has(busy)) return;
-  state.busy.add(busy);
+  if (isBusy(id)) return;
+  state.busy.add(id);
   state.outcomes.delete(id);
   changed();
   let text;
@@ -55,13 +59,14 @@ async function act(id, what, body) {
   } catch (failure) {
     good = false;
     text = failure.status === 0 ? w.problem.lost : (w.problem[failure.code] ?? w.problem.other(failure.status));
-    if (failure.status === 401) signOut(bearer.get() ? "wrong" : "needed");
+    if (failure.status === 401) return failed(failure);
+  } finally {
+    state.busy.delete(id);
   }
-  state.busy.delete(busy);
   state.outcomes.set(id, { text, good });
   announce(id + w.colon + text);
   // The answer holds a token, which is no business of this page: the status is read instead.
-  await look(id);
+  return look(id);
 }
 
 function said(what, { outcome, retry_after }, body) {

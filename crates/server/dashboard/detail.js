@@ -1,7 +1,7 @@
 // One credential: all of its kinds, what the upstream refused, what to do, and what happened of late.
 
 import { Dialog, html } from "./html.js";
-import { copy, force, mayAct, pause, refresh, resume, select } from "./actions.js";
+import { copy, force, isBusy, mayAct, pause, refresh, resume, select } from "./actions.js";
 import { EventList } from "./events.js";
 import { isValid, left, state } from "./state.js";
 import { Life, Status, nextRefresh } from "./table.js";
@@ -24,13 +24,11 @@ export function Detail({ id }) {
   <//>`;
 }
 
-const isBusy = (id, what = "") => [...state.busy].some((busy) => busy.startsWith(`${id} ${what}`));
-
 function PauseButton({ credential }) {
   const { id, kinds } = credential;
   const paused = kinds.every((kind) => kind.status === "paused");
   const act = () => (paused ? resume(id) : pause(credential));
-  return html`<button id="pause" disabled=${isBusy(id)} onClick=${act}>${paused ? w.resume : w.pause}</button>`;
+  return html`<button id="pause" aria-disabled=${String(isBusy(id))} onClick=${act}>${paused ? w.resume : w.pause}</button>`;
 }
 
 function Kind({ credential, kind }) {
@@ -45,8 +43,8 @@ function Kind({ credential, kind }) {
     ${dead ? html`<p class="bad">${w.lostToken}</p>`
       : html`<div class="life-line"><span>${w.life}</span><${Life} credential=${credential} kind=${kind} /></div>`}
     ${mayAct() && html`<div class="buttons" role="group" aria-label=${w.actions}>
-      <button class="refresh" disabled=${busy} onClick=${() => refresh(id, name)}>${w.refresh}</button>
-      <button class="force" disabled=${busy} onClick=${() => force(credential, name)}>${w.force}</button></div>`}
+      <button class="refresh" aria-disabled=${String(busy)} onClick=${() => refresh(id, name)}>${w.refresh}</button>
+      <button class="force" aria-disabled=${String(busy)} onClick=${() => force(credential, name)}>${w.force}</button></div>`}
     <${KeyField} id=${id} kind=${kind} />
     <h4>${w.todo}</h4>
     <ul class="todo">${steps.map((text) => html`<li>${text}</li>`)}</ul>

@@ -23,7 +23,7 @@ export const state = {
   selected: null,
   /** A question to be answered before something is done: { title, text, yes, act }. */
   question: null,
-  /** What is under way, as `<id> <action>`; what came of it, by id. */
+  /** Ids of credentials for which something is under way; what came of it, by id. */
   busy: new Set(),
   outcomes: new Map(),
   /** What a screen reader is told next. */

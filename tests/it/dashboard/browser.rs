@@ -135,7 +135,8 @@ impl Browser {
     }
 
     pub(crate) async fn click(&self, selector: &str) {
-        self.until(&format!("document.querySelector({selector:?})?.disabled === false")).await;
+        let ready = "(e) => e !== null && !e.disabled && e.ariaDisabled !== 'true'";
+        self.until(&format!("({ready})(document.querySelector({selector:?}))")).await;
         self.client.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
     }
 
