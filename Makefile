@@ -31,7 +31,8 @@ demo: ## Watch a cluster keep one token alive while workers die; ARGS=--keep lea
 	@cargo build --quiet --locked $(DEMO_PACKAGES)
 	@$(TARGET)/debug/zhongkong-demo $(ARGS)
 
-test: ## All tests, on a real Redis and a simulated upstream
+# Tests mostly wait for real time to pass: twice as many at once as there are cores.
+test: ## All tests, on a real Redis and a simulated upstream; THREADS=4 at once
 	$(call need,redis-server,redis-server)
 	$(call need,cc,gcc libc6-dev)
 	$(call need,ip,iproute2)
@@ -39,7 +40,7 @@ test: ## All tests, on a real Redis and a simulated upstream
 	$(call need,chromium,chromium fonts-dejavu-core)
 	$(call need,chromedriver,chromium-driver)
 	$(call need,promtool,prometheus)
-	cargo test --locked --workspace
+	RUST_TEST_THREADS=$(or $(THREADS),$(shell echo $$((2 * $$(nproc))))) cargo test --locked --workspace
 
 model: ## The protocol's model, more than ten million states of it; ARGS="--case R5" for one case
 	cargo run --quiet --release --locked -p zhongkong-model -- --size large $(ARGS)

@@ -83,12 +83,14 @@ async fn what_happens_at_each_primary_is_heard_and_served() {
         let deleted = Instant::now();
         let () = scene.redis.command(&key, &["DEL", &key]).await;
         until(&scene, "the key is back", async || {
-            let now: Option<String> = scene.redis.command(&key, &["GET", &key]).await;
-            now.as_ref() == Some(&token)
+            scene.redis.command::<bool>(&key, &["EXISTS", &key]).await
         })
         .await;
         assert!(deleted.elapsed() < PATIENCE / 10, "back after {:?}", deleted.elapsed());
-        assert_eq!(scene.calls(unit), calls);
+        // A refresh that was due may have come in between.
+        let back: String = scene.redis.command(&key, &["GET", &key]).await;
+        assert!(back == token || scene.calls(unit) > calls, "another token without a call");
+        let token = back;
         // A report in the stream, which has a slot of its own.
         scene.simulator.revoke(&token, false);
         let stream = "zhongkong:reports";

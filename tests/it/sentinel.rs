@@ -50,7 +50,7 @@ async fn check_tells_of_sentinels_and_keys_asks_them_first() {
     let mut sentinels = Sentinels::new();
     let url = Sentinels::url(&sentinels.ports());
     let mut cluster = cluster()
-        .workers(4)
+        .workers(5)
         .redis_options(&["--repl-diskless-sync-delay", "0"])
         .env(URL, &url)
         .env(USERNAME, "watch")
@@ -58,13 +58,17 @@ async fn check_tells_of_sentinels_and_keys_asks_them_first() {
         .worker_env(2, USERNAME, "blind")
         .worker_env(3, URL, &url.replace("mymaster", "theirs"))
         .worker_env(4, PASSWORD, "wrong")
+        .worker_env(5, "ZHONGKONG__REDIS__USERNAME", "roleless")
+        .worker_env(5, "ZHONGKONG__REDIS__PASSWORD", "word")
         .prepare()
         .await;
     let primary = cluster.redis.port();
     let _replica = replica_of(&cluster.redis).await;
     sentinels.watch(primary, 1, |_| USERS.to_owned()).await;
     cluster.start_worker(1).wait_ready().await;
-    for index in 2..=4 {
+    let rights = ["on", ">word", "~*", "&*", "+@all", "-role"];
+    let () = cluster.redis.command(&[&["ACL", "SETUSER", "roleless"], &rights[..]].concat()).await;
+    for index in 2..=5 {
         cluster.start_worker(index);
     }
     cluster.settle().await;
@@ -91,6 +95,10 @@ async fn check_tells_of_sentinels_and_keys_asks_them_first() {
         let (found, _) = checked(&cluster, worker, "redis").await;
         says(&found, "wrong", "no sentinel names the primary");
     }
+
+    let (found, code) = checked(&cluster, 4, "redis").await;
+    says(&found, "wrong", "the worker's user needs +role");
+    assert_eq!(code, 69);
 
     let keys = cluster.workers()[0].run_command(&["keys", APP_ID, "--json"]).await;
     let keys: Vec<Value> = serde_json::from_slice(&keys.stdout).unwrap();

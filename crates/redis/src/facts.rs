@@ -7,17 +7,6 @@ use crate::hindrance::Hindrance;
 use crate::keys::Keys;
 use crate::node::Node;
 
-/// How a Redis is found, on which it depends what a worker does there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// A server that stands alone.
-    Server,
-    /// The primary that Sentinels name.
-    Sentinel,
-    /// A Redis Cluster.
-    Cluster,
-}
-
 /// What `check` and `status` tell of Redis. What could not be learnt is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -99,7 +88,6 @@ impl ShardFacts {
 }
 
 /// What the worker does in Redis: each command, whole, and the ACL rule that allows it.
-/// The role `worker` of `deploy/redis/users.acl` may do the same.
 ///
 /// A command is never shortened: asked about one that is too short, Redis may read beyond its end, and crash.
 const NEEDS: [(&str, &str); 34] = [
@@ -141,8 +129,6 @@ const NEEDS: [(&str, &str); 34] = [
 /// What it does in a cluster beyond that.
 const CLUSTER_NEEDS: [(&str, &str); 2] =
     [("+cluster|slots", "CLUSTER SLOTS"), ("+asking", "ASKING")];
-/// What it does beyond that where Sentinels name the primary.
-const SENTINEL_NEEDS: [(&str, &str); 1] = [("+role", "ROLE")];
 /// Stands for the rule that allows the keys, which bears their prefix.
 const KEYS: &str = "~";
 
@@ -157,7 +143,7 @@ end
 return redis.acl_check_cmd and denied or redis.error_reply('ERR it cannot be asked')";
 
 /// Appends the question what the worker's user may not do about `unit`; it changes nothing.
-pub(crate) fn ask_rights(pipe: &mut Pipeline, keys: &Keys, unit: &Unit, form: Form) {
+pub(crate) fn ask_rights(pipe: &mut Pipeline, keys: &Keys, unit: &Unit, in_cluster: bool) {
     let word = |word: &str| match word {
         "$state" => keys.state(unit),
         "$lock" => keys.lock(unit),
@@ -169,17 +155,12 @@ pub(crate) fn ask_rights(pipe: &mut Pipeline, keys: &Keys, unit: &Unit, form: Fo
         word => word.to_owned(),
     };
     let commands: Vec<Vec<String>> =
-        needs(form).map(|(_, command)| command.split(' ').map(word).collect()).collect();
+        needs(in_cluster).map(|(_, command)| command.split(' ').map(word).collect()).collect();
     pipe.cmd("EVAL").arg(ASK).arg(0).arg(serde_json::json!(commands).to_string());
 }
 
-fn needs(form: Form) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    let beyond = match form {
-        Form::Server => &[][..],
-        Form::Sentinel => &SENTINEL_NEEDS,
-        Form::Cluster => &CLUSTER_NEEDS,
-    };
-    NEEDS.iter().chain(beyond)
+fn needs(in_cluster: bool) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    NEEDS.iter().chain(CLUSTER_NEEDS.iter().filter(move |_| in_cluster))
 }
 
 /// One field of the text that `INFO` returns.
@@ -212,16 +193,11 @@ impl Facts {
         self.append_only = field(info, "aof_enabled").map(|flag| flag == "1");
     }
 
-    pub(crate) fn read_rights(
-        &mut self,
-        answer: Option<RedisResult<Value>>,
-        keys: &Keys,
-        form: Form,
-    ) {
+    pub(crate) fn read_rights(&mut self, answer: Option<RedisResult<Value>>, keys: &Keys) {
         self.denied = match answer {
             Some(Ok(places)) => {
                 let places: Option<Vec<usize>> = redis::from_redis_value(places).ok();
-                places.map(|places| lacking(&places, keys, form))
+                places.map(|places| lacking(&places, keys))
             }
             Some(Err(error)) if error.kind() == ServerErrorKind::NoPerm.into() => {
                 Some(vec!["+eval".to_owned()])
@@ -238,8 +214,8 @@ impl Facts {
 }
 
 /// The rules that grant what is denied in these places of [`NEEDS`], counted from 1.
-fn lacking(places: &[usize], keys: &Keys, form: Form) -> Vec<String> {
-    let denied = || places.iter().filter_map(|place| needs(form).nth(place.checked_sub(1)?));
+fn lacking(places: &[usize], keys: &Keys) -> Vec<String> {
+    let denied = || places.iter().filter_map(|place| needs(true).nth(place.checked_sub(1)?));
     let all_denied = |rules: &[&str]| {
         rules.iter().all(|rule| denied().any(|(denied_rule, _)| denied_rule == rule))
     };

@@ -1,6 +1,6 @@
 //! Events and key tracking, on a connection of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use zhongkong_core::ports::Notice;
 
 use crate::keys::Keys;
@@ -24,6 +24,9 @@ use crate::reply::View;
 const QUEUE: usize = 16_384;
 /// How often a silent connection is tried, so that one that is only half open is noticed.
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// An event of a cluster comes by way of another server, and explains the keys that were touched with it only if it is heard
+/// before them.
+const EVENT_WITHIN: Duration = Duration::from_millis(50);
 /// How often the primaries of a cluster are looked for again after something did not fit.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -107,7 +110,10 @@ impl Listener<'_> {
                     failures = 0;
                     // Subscribed first, so that nothing falls between what is read now and what is heard from now on.
                     hear(Notice::Listening);
+                    let moves = ear.moves;
                     self.hear_all(ear, hear).await;
+                    // What broke this connection has likely broken the others: they are made anew before a command finds out.
+                    self.node.place.leave(moves);
                     hear(Notice::Deaf);
                     self.suspect();
                 }
@@ -165,6 +171,7 @@ impl Listener<'_> {
 
     async fn hear_all(&self, mut ear: Ear<'_>, hear: &(dyn Fn(Notice) + Send + Sync)) {
         let mut ping = tokio::time::interval(PING_EVERY);
+        let mut held: VecDeque<(Instant, PushInfo)> = VecDeque::new();
         let left = self.node.place.left(ear.moves);
         tokio::pin!(left);
         loop {
@@ -174,8 +181,20 @@ impl Listener<'_> {
                 push = ear.pushes.recv() => match push {
                     None => return,
                     Some(push) if push.kind == PushKind::Disconnection => return,
+                    Some(push)
+                        if push.kind == PushKind::Invalidate
+                            && self.nodes.cluster().is_some()
+                            && held.len() < QUEUE =>
+                    {
+                        held.push_back((Instant::now() + EVENT_WITHIN, push));
+                    }
                     Some(push) => self.understand(push, hear),
                 },
+                () = tokio::time::sleep_until(held.front().map_or_else(Instant::now, |(at, _)| *at)), if !held.is_empty() => {
+                    if let Some((_, push)) = held.pop_front() {
+                        self.understand(push, hear);
+                    }
+                }
                 // Whoever heard the events until now is gone.
                 Ok(events) = self.events.acquire(), if ear.events.is_none() => {
                     if ear.connection.subscribe(self.keys.events()).await.is_err() {

@@ -48,6 +48,14 @@ impl Nodes {
         }
     }
 
+    /// The Sentinels, if it is them that name the primary.
+    pub(crate) fn sentinels(&self) -> Option<&Sentinels> {
+        match self {
+            Self::Only(_, only) => only.place.sentinels(),
+            Self::Cluster(_) => None,
+        }
+    }
+
     /// Every primary, as they come and go.
     pub(crate) fn primaries(&self) -> watch::Receiver<Vec<Arc<Node>>> {
         match self {

@@ -58,11 +58,10 @@ impl Place {
 
     /// A new connection; else why there is none, in words for people.
     pub(crate) async fn connect(&self, config: &AsyncConnectionConfig) -> Result<Made, String> {
-        let address = match &self.way {
-            Way::Server(address) | Way::Sentinel(address) => address.clone(),
+        let (address, moves) = match &self.way {
+            Way::Server(address) | Way::Sentinel(address) => (address.clone(), self.moves()),
             Way::Named(by) => self.follow_to(by).await?,
         };
-        let moves = self.moves();
         let mut connection = self.connect_to(&address, config).await?;
         if matches!(self.way, Way::Named(_)) {
             let checked = timeout(CONNECT_TIMEOUT, is_primary(&mut connection)).await;
@@ -110,14 +109,20 @@ impl Place {
         }
     }
 
-    /// The primary; if it is another one than before, all connections leave.
-    async fn follow_to(&self, by: &Sentinels) -> Result<RedisAddress, String> {
+    /// The primary, and how often the place had been left when it was named; if it is another one than before, all connections
+    /// leave.
+    async fn follow_to(&self, by: &Sentinels) -> Result<(RedisAddress, u64), String> {
+        // Looked at first: who is told of the old primary while others learn of a new one must leave with the rest.
+        let mut moves = self.moves();
         let named = by.primary().await?;
         if named.is_news {
-            self.moves.send_modify(|moves| *moves += 1);
+            self.moves.send_modify(|now| {
+                *now += 1;
+                moves = *now;
+            });
             tracing::warn!(primary = %named.address, "the sentinels name another primary");
         }
-        Ok(named.address)
+        Ok((named.address, moves))
     }
 
     async fn connect_to(

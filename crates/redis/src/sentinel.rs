@@ -119,8 +119,14 @@ impl Sentinels {
                 return Ok(Named { address: last.primary, is_news: false });
             };
             self.silent.is_news(false);
-            let address = answer.primary.clone();
+            let heard_all = poll.answers + failures.len() == poll.asked;
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            // Somebody else may have heard of a later failover meanwhile.
+            let answer = match &*last {
+                Some(known) if !heard_all && known.recency > answer.recency => known.clone(),
+                _ => answer,
+            };
+            let address = answer.primary.clone();
             let before = last.replace(answer);
             let is_news = before.is_some_and(|before| before.primary != address);
             Ok(Named { address, is_news })

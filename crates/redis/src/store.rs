@@ -28,7 +28,7 @@ use zhongkong_core::state::OwnClaim;
 use zhongkong_core::token::Token;
 
 use crate::episode::Episode;
-use crate::facts::{self, ClusterFacts, Facts, Form, ShardFacts};
+use crate::facts::{self, ClusterFacts, Facts, ShardFacts};
 use crate::hindrance::{self, Hindrance};
 use crate::inbox::Inbox;
 use crate::keys::Keys;
@@ -101,8 +101,8 @@ impl RedisStore {
         let mut facts = Facts { required, ..Facts::default() };
         let mut pipe = redis::pipe();
         pipe.cmd("INFO").cmd("CONFIG").arg(&["GET", "save"]).cmd("TIME");
-        let form = self.form();
-        facts::ask_rights(&mut pipe, &self.keys, unit, form);
+        let in_cluster = self.nodes.cluster().is_some();
+        facts::ask_rights(&mut pipe, &self.keys, unit, in_cluster);
         let mut results =
             self.nodes.send("facts", &self.keys.state(unit), &mut pipe).await?.into_iter();
         let info = results.next();
@@ -118,7 +118,7 @@ impl RedisStore {
             facts.read_save(save);
         }
         facts.now_ms = results.next().and_then(|time| settled(Some(time)).ok()).and_then(millis_of);
-        facts.read_rights(results.next(), &self.keys, form);
+        facts.read_rights(results.next(), &self.keys);
         facts.hindrances = self.hindrances().await?;
         facts.cluster = self.cluster().await;
         Ok(facts)
@@ -153,22 +153,11 @@ impl RedisStore {
         Some(ClusterFacts { shards, uncovered: cluster.uncovered() })
     }
 
-    fn form(&self) -> Form {
-        match &*self.nodes {
-            Nodes::Cluster(_) => Form::Cluster,
-            Nodes::Only(_, only) if only.place.sentinels().is_some() => Form::Sentinel,
-            Nodes::Only(..) => Form::Server,
-        }
-    }
-
     /// What each Sentinel tells; none where there are none.
     pub async fn sentinels(&self) -> Vec<SentinelFacts> {
-        match &*self.nodes {
-            Nodes::Only(_, only) => match only.place.sentinels() {
-                Some(sentinels) => sentinels.facts().await,
-                None => Vec::new(),
-            },
-            Nodes::Cluster(_) => Vec::new(),
+        match self.nodes.sentinels() {
+            Some(sentinels) => sentinels.facts().await,
+            None => Vec::new(),
         }
     }
 

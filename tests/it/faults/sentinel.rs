@@ -15,10 +15,10 @@ use crate::setup::{Failpoints, ms, settled_again, until};
 
 /// A failover takes two seconds or three, in which the token must not end.
 const TIMINGS: Timings = Timings {
-    life: ms(16_000),
+    life: ms(13_000),
     overlap: ms(7_000),
     hold: ms(500),
-    ahead: ms(7_000),
+    ahead: ms(6_000),
     request_timeout: ms(600),
     lease: ms(2_000),
     drain: ms(2_600),
@@ -163,7 +163,6 @@ impl Trio {
     }
 
     async fn survives(&self, name: &str) {
-        self.goes_on().await;
         let limits = Limits { calls_per_refresh: Some(4), ..self.scene.limits() };
         self.scene.judge(name, &limits).await;
     }
@@ -211,6 +210,7 @@ async fn a_primary_that_is_paused_is_left_and_follows_when_it_wakes() {
     trio.scene.recorder.note("the old primary wakes");
     trio.others[old].resume();
     trio.demoted(old).await;
+    trio.goes_on().await;
     trio.survives("primary paused, Sentinels").await;
 }
 
@@ -301,6 +301,5 @@ async fn a_failover_on_request_under_load_loses_no_claim() {
     })
     .await;
     load.shutdown().await;
-    trio.goes_on().await;
     trio.scene.judge("failover on request, Sentinels", &trio.scene.limits()).await;
 }
