@@ -1,19 +1,20 @@
 // What a person may do to a credential, and what comes of it.
 
-import { look, signOut } from "./live.js";
-import { bearer, post } from "./calls.js";
+import { post } from "./calls.js";
+import { failed, look } from "./live.js";
 import { announce, changed, left, state } from "./state.js";
 import { span, w } from "./words.js";
 
 /** Whether the bearer token allows refreshes and pauses. */
 export const mayAct = () => state.worker?.caller.scope === "admin";
 
-const close = () => {
+/** Whether something is under way for `id`. Its buttons do nothing meanwhile, and keep the focus. */
+export const isBusy = (id) => state.busy.has(id);
+
+export function dismiss() {
   state.question = null;
   changed();
-};
-
-export const dismiss = close;
+}
 
 export function select(id) {
   state.selected = id;
@@ -25,25 +26,29 @@ export function select(id) {
 export const refresh = (id, kind) => act(id, "refresh", { kind });
 
 export function force({ id, provider }, kind) {
+  if (isBusy(id)) return;
   const { title, text, stable, yes } = w.askForce;
-  state.question = { title: title(id), text: provider === "wechat-stable" ? stable : text, yes, act: () => act(id, "refresh", { kind, force: true }) };
+  const what = provider === "wechat-stable" ? stable : text;
+  state.question = { title: title(id), text: what, yes, act: () => act(id, "refresh", { kind, force: true }) };
   changed();
 }
 
 export function pause(credential) {
-  const { title, text, yes } = w.askPause;
+  if (isBusy(credential.id)) return;
+  const { title, text, dead, yes } = w.askPause;
   const longest = Math.max(...credential.kinds.map((kind) => left(credential, kind.expires_in)));
-  state.question = { title: title(credential.id), text: text(span(longest)), yes, act: () => act(credential.id, "pause") };
+  const { id } = credential;
+  const what = longest > 0 ? text(span(longest)) : dead;
+  state.question = { title: title(id), text: what, yes, act: () => act(id, "pause") };
   changed();
 }
 
 export const resume = (id) => act(id, "resume");
 
 async function act(id, what, body) {
-  close();
-  const busy = `${id} ${what}`;
-  if (state.busy.has(busy)) return;
-  state.busy.add(busy);
+  dismiss();
+  if (isBusy(id)) return;
+  state.busy.add(id);
   state.outcomes.delete(id);
   changed();
   let text;
@@ -54,13 +59,14 @@ async function act(id, what, body) {
   } catch (failure) {
     good = false;
     text = failure.status === 0 ? w.problem.lost : (w.problem[failure.code] ?? w.problem.other(failure.status));
-    if (failure.status === 401) signOut(bearer.get() ? "wrong" : "needed");
+    if (failure.status === 401) return failed(failure);
+  } finally {
+    state.busy.delete(id);
   }
-  state.busy.delete(busy);
   state.outcomes.set(id, { text, good });
-  announce(`${id}: ${text}`);
+  announce(id + w.colon + text);
   // The answer holds a token, which is no business of this page: the status is read instead.
-  await look(id);
+  return look(id);
 }
 
 function said(what, { outcome, retry_after }, body) {
@@ -75,6 +81,7 @@ export async function copy(id, text, field) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
+    field.focus();
     field.select();
     // The only way where the page is not reached over TLS or loopback.
     good = document.execCommand("copy");

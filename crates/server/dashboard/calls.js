@@ -58,7 +58,8 @@ const ofCredential = (id, more = "") => `/v1/credentials/${encodeURIComponent(id
 
 export const worker = () => call("/v1/worker", { patience: BEAT_PATIENCE_MS });
 export const credential = (id) => call(ofCredential(id));
-export const post = (id, what, body = {}) => call(ofCredential(id, `/${what}`), { method: "POST", body, patience: LONG_PATIENCE_MS });
+export const post = (id, what, body = {}) =>
+  call(ofCredential(id, `/${what}`), { method: "POST", body, patience: LONG_PATIENCE_MS });
 
 /** So many credentials after the one named, or the first. */
 export function page(after, limit) {

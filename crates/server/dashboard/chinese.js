@@ -70,6 +70,8 @@ export const chinese = {
   by: (worker) => `由 ${worker}`,
   triedBy: (worker) => `${worker} 尝试过`,
   comma: "、",
+  colon: "：",
+  semicolon: "；",
   soon: "即将",
   whilePaused: "暂停中，不刷新",
   refreshing: "正在刷新",
@@ -116,7 +118,7 @@ export const chinese = {
   refusals: "上游的拒绝",
   failure: "最近一次失败",
   upstreamSaid: "上游返回",
-  code: (code) => `错误码 ${code}`,
+  code: (code) => `（错误码 ${code}）`,
   nextTry: (span) => `${span}后重试`,
   mayTry: "现在可以重试",
   concerns: {
@@ -147,6 +149,7 @@ export const chinese = {
   askPause: {
     title: (id) => `暂停 ${id}？`,
     text: (left) => `恢复之前不会刷新。现有 token 还可使用 ${left}，之后读取方将没有 token。`,
+    dead: "恢复之前不会刷新。读取方目前没有 token，恢复之前也不会有。",
     yes: "暂停",
   },
   underWay: "进行中…",

@@ -1,7 +1,7 @@
 // One credential: all of its kinds, what the upstream refused, what to do, and what happened of late.
 
 import { Dialog, html } from "./html.js";
-import { copy, force, mayAct, pause, refresh, resume, select } from "./actions.js";
+import { copy, force, isBusy, mayAct, pause, refresh, resume, select } from "./actions.js";
 import { EventList } from "./events.js";
 import { isValid, left, state } from "./state.js";
 import { Life, Status, nextRefresh } from "./table.js";
@@ -24,13 +24,11 @@ export function Detail({ id }) {
   <//>`;
 }
 
-const isBusy = (id, what = "") => [...state.busy].some((busy) => busy.startsWith(`${id} ${what}`));
-
 function PauseButton({ credential }) {
   const { id, kinds } = credential;
   const paused = kinds.every((kind) => kind.status === "paused");
   const act = () => (paused ? resume(id) : pause(credential));
-  return html`<button id="pause" disabled=${isBusy(id)} onClick=${act}>${paused ? w.resume : w.pause}</button>`;
+  return html`<button id="pause" aria-disabled=${String(isBusy(id))} onClick=${act}>${paused ? w.resume : w.pause}</button>`;
 }
 
 function Kind({ credential, kind }) {
@@ -42,18 +40,21 @@ function Kind({ credential, kind }) {
   return html`<section class="kind" aria-labelledby=${`kind-${name}`}>
     <h3 id=${`kind-${name}`}>${name}</h3>
     <p class="state"><${Status} credential=${credential} kind=${kind} /></p>
-    ${dead ? html`<p class="bad">${w.lostToken}</p>` : html`<div class="life-line"><span>${w.life}</span><${Life} credential=${credential} kind=${kind} /></div>`}
+    ${dead ? html`<p class="bad">${w.lostToken}</p>`
+      : html`<div class="life-line"><span>${w.life}</span><${Life} credential=${credential} kind=${kind} /></div>`}
     ${mayAct() && html`<div class="buttons" role="group" aria-label=${w.actions}>
-      <button class="refresh" disabled=${busy} onClick=${() => refresh(id, name)}>${w.refresh}</button>
-      <button class="force" disabled=${busy} onClick=${() => force(credential, name)}>${w.force}</button></div>`}
+      <button class="refresh" aria-disabled=${String(busy)} onClick=${() => refresh(id, name)}>${w.refresh}</button>
+      <button class="force" aria-disabled=${String(busy)} onClick=${() => force(credential, name)}>${w.force}</button></div>`}
     <${KeyField} id=${id} kind=${kind} />
     <h4>${w.todo}</h4>
     <ul class="todo">${steps.map((text) => html`<li>${text}</li>`)}</ul>
     ${kind.doubt.length > 0 && html`<h4>${w.doubts}</h4><p class="hint">${w.doubtsHint}</p>
       <ul class="doubts">${kind.doubt.map((reason) => html`<li>${w.doubt[reason] ?? reason}</li>`)}</ul>`}
     ${kind.refusals.length > 0 && html`<h4>${w.refusals}</h4>
-      <ul class="refusals">${kind.refusals.map((refusal) => html`<${Refusal} credential=${credential} refusal=${refusal} advised=${steps.length > 1} />`)}</ul>`}
-    ${kind.error && kind.refusals.length === 0 && html`<h4>${w.failure}</h4><${Said} code=${kind.error.code} message=${kind.error.message} />`}
+      <ul class="refusals">${kind.refusals.map((refusal) => html`<${Refusal} credential=${credential} refusal=${refusal}
+        advised=${steps.length > 1} />`)}</ul>`}
+    ${kind.error && kind.refusals.length === 0 && html`<h4>${w.failure}</h4>
+      <${Said} code=${kind.error.code} message=${kind.error.message} />`}
     <h4>${w.facts}</h4>
     <dl>${facts(credential, kind).map(([name, value]) => html`<div><dt>${w.fact[name]}</dt><dd>${value}</dd></div>`)}</dl>
   </section>`;
@@ -70,14 +71,14 @@ function KeyField({ id, kind }) {
 function Refusal({ credential, refusal, advised }) {
   const wait = left(credential, refusal.retry_in);
   return html`<li><strong>${w.status[refusal.status] ?? refusal.status}</strong> – ${refusal.meaning}
-    <p>${w.concerns[refusal.scope](refusal.worker)}; ${wait < 1 ? w.mayTry : w.nextTry(span(wait))}</p>
-    ${advised && html`<p class="advice">${w.todo}: ${refusal.advice}</p>`}
+    <p>${w.concerns[refusal.scope](refusal.worker)}${w.semicolon}${wait < 1 ? w.mayTry : w.nextTry(span(wait))}</p>
+    ${advised && html`<p class="advice">${w.todo}${w.colon}${refusal.advice}</p>`}
     <${Said} code=${refusal.code} message=${refusal.message} /></li>`;
 }
 
 /** The upstream's own words, which nobody vouches for: as text. */
 const Said = ({ code, message }) =>
-  html`<p class="said">${w.upstreamSaid}${code !== undefined && ` (${w.code(code)})`}: <q>${message}</q></p>`;
+  html`<p class="said">${w.upstreamSaid}${code !== undefined && w.code(code)}${w.colon}<q>${message}</q></p>`;
 
 /** The next steps, in words: those of the refusals first, once each. */
 function advice(credential, kind) {

@@ -13,8 +13,8 @@ export function Workers() {
   const known = state.living.length > 0;
   return html`<details id="workers" open=${wide.matches}>
     <summary><h2>${w.workers} ${known && html`<span class="count">${state.living.length}</span>`}</h2></summary>
-    ${known ? html`<ul class="workers">${state.living.map(({ name, identity, this: answers }) => html`<li key=${identity} title=${identity}>
-      ${name}${answers && html` <small>${w.thisOne}</small>`}</li>`)}</ul>` : html`<p class="hint">${w.noWorkers}</p>`}
+    ${known ? html`<ul class="workers">${state.living.map(({ name, identity, this: answers }) =>
+      html`<li key=${identity} title=${identity}>${name}${answers && html` <small>${w.thisOne}</small>`}</li>`)}</ul>` : html`<p class="hint">${w.noWorkers}</p>`}
   </details>`;
 }
 

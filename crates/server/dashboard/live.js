@@ -39,7 +39,8 @@ export function signOut(why) {
   run += 1;
   stream?.abort();
   bearer.forget();
-  Object.assign(state, { signIn: why, worker: null, living: [], lostSince: null, live: false, loaded: false, events: [], selected: null, question: null });
+  Object.assign(state, { signIn: why, worker: null, living: [], lostSince: null, live: false, loaded: false });
+  Object.assign(state, { events: [], selected: null, question: null });
   state.credentials.clear();
   state.outcomes.clear();
   state.version += 1;
@@ -156,7 +157,8 @@ function notice(report, asked) {
   if (before === undefined) return;
   for (const kind of report.kinds) {
     const then = before.kinds.find((other) => other.kind === kind.kind);
-    if (then !== undefined && then.known && then.status !== kind.status) announce(`${report.id}: ${w.status[kind.status] ?? kind.status}`);
+    if (then === undefined || !then.known || then.status === kind.status) continue;
+    announce(report.id + w.colon + (w.status[kind.status] ?? kind.status));
   }
 }
 

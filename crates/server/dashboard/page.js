@@ -47,7 +47,7 @@ function Head() {
     ${state.signIn === null && html`<${Liveness} />`}
     <div class="switches">
       <${Choice} id="language" label=${w.language} value=${language()} options=${LANGUAGES} choose=${chooseLanguage} />
-      <${Choice} id="theme" label=${w.theme} value=${theme()} options=${w.themes} choose=${(wanted) => { dress(wanted); changed(); }} />
+      <${Choice} id="theme" label=${w.theme} value=${theme()} options=${w.themes} choose=${chooseTheme} />
       ${worker && bearer.get() && html`<span class="who">${w.scope(worker.caller.name, worker.caller.scope)}</span>
         <button id="sign-out" onClick=${() => signOut("ended")}>${w.signOut}</button>`}
     </div>
@@ -58,6 +58,11 @@ function chooseLanguage(wanted) {
   speak(wanted);
   // The worker says in that language what refusals mean.
   if (state.signIn === null) load();
+  changed();
+}
+
+function chooseTheme(wanted) {
+  dress(wanted);
   changed();
 }
 
@@ -143,16 +148,22 @@ function Controls() {
     state.filter = filter;
     changed();
   };
+  const sort = (wanted) => {
+    state.sort = wanted;
+    changed();
+  };
   const search = (event) => {
     state.search = event.target.value;
     changed();
   };
   return html`<div class="controls">
     <label class="search"><span class="unseen">${w.search}</span>
-      <input id="search" type="search" value=${state.search} placeholder=${`${w.search}: ${w.searchHint}`} title=${w.searchKey} aria-keyshortcuts="/" autocomplete="off" spellcheck="false" onInput=${search} /></label>
-    <${Choice} id="sort" label=${w.sort} value=${state.sort} options=${w.sorts} choose=${(sort) => { state.sort = sort; changed(); }} />
+      <input id="search" type="search" value=${state.search} placeholder=${w.search + w.colon + w.searchHint}
+        title=${w.searchKey} aria-keyshortcuts="/" autocomplete="off" spellcheck="false" onInput=${search} /></label>
+    <${Choice} id="sort" label=${w.sort} value=${state.sort} options=${w.sorts} choose=${sort} />
     <div class="filters" role="group" aria-label=${w.filter}>
-      ${filters.map(([name, count]) => html`<button key=${name} data-filter=${name} class="filter" aria-pressed=${String(state.filter === name)} onClick=${choose(name)}>
+      ${filters.map(([name, count]) => html`<button key=${name} data-filter=${name} class="filter"
+        aria-pressed=${String(state.filter === name)} onClick=${choose(name)}>
         ${w.filters[name] ?? w.status[name] ?? name} <span class="count">${count}</span></button>`)}
     </div>
     <p id="found" class="hint">${state.loaded ? w.countOf(shown().length, state.credentials.size) : w.loading}</p>

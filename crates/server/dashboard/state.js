@@ -23,7 +23,7 @@ export const state = {
   selected: null,
   /** A question to be answered before something is done: { title, text, yes, act }. */
   question: null,
-  /** What is under way, as `<id> <action>`; what came of it, by id. */
+  /** Ids of credentials for which something is under way; what came of it, by id. */
   busy: new Set(),
   outcomes: new Map(),
   /** What a screen reader is told next. */
@@ -118,16 +118,29 @@ export const counts = remembered(() => [state.version], () => {
 const highest = (credential) => Math.max(...credential.kinds.map((kind) => urgency(credential, kind)));
 const shortest = (credential) => Math.min(...credential.kinds.map((kind) => left(credential, kind.expires_in)));
 const byId = (a, b) => (a.id < b.id ? -1 : 1);
-const ranked = (rank, list) =>
-  list.map((credential) => [rank(credential), credential]).sort((a, b) => a[0] - b[0] || byId(a[1], b[1])).map(([, credential]) => credential);
+
+function ranked(rank, list) {
+  const pairs = list.map((credential) => [rank(credential), credential]);
+  pairs.sort((a, b) => a[0] - b[0] || byId(a[1], b[1]));
+  return pairs.map(([, credential]) => credential);
+}
+
+/** Where a search looks. */
+function searched({ id, provider, kinds }) {
+  const texts = kinds.map(({ worker, fingerprint }) => `${worker} ${fingerprint ?? ""}`);
+  return [id, provider, ...texts].join(" ").toLowerCase();
+}
 
 /** The credentials to be shown, in their order. */
 export const shown = remembered(() => [state.version, state.filter, state.search, state.sort], () => {
   const words = state.search.toLowerCase().split(/\s+/).filter(Boolean);
-  const list = [...state.credentials.values()].filter((credential) => {
-    const text = () => [credential.id, credential.provider, ...credential.kinds.map((kind) => `${kind.worker} ${kind.fingerprint}`)].join(" ").toLowerCase();
-    return credential.kinds.some((kind) => fits(state.filter, credential, kind)) && words.every((word) => text().includes(word));
-  });
+  const found = (credential) => {
+    if (!credential.kinds.some((kind) => fits(state.filter, credential, kind))) return false;
+    if (words.length === 0) return true;
+    const text = searched(credential);
+    return words.every((word) => text.includes(word));
+  };
+  const list = [...state.credentials.values()].filter(found);
   if (state.sort === "attention") return ranked((credential) => -highest(credential), list);
   if (state.sort === "life") return ranked(shortest, list);
   return list.sort(byId);

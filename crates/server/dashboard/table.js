@@ -61,7 +61,8 @@ export class Table extends Component {
     const above = first * height;
     const below = Math.max(0, count - last) * height;
     const columns = Object.entries(w.columns);
-    return html`<div role="table" class="table" aria-labelledby="credentials" aria-describedby="keys-hint" aria-rowcount=${count + 1}>
+    return html`<div role="table" class="table" aria-labelledby="credentials" aria-describedby="keys-hint"
+      aria-rowcount=${count + 1}>
       <p id="keys-hint" class="unseen">${w.keysHint}</p>
       <div role="rowgroup" class="heads"><div role="row" class="row head" aria-rowindex="1">
         ${columns.map(([name, text]) => html`<div key=${name} role="columnheader" class=${name}>${text}</div>`)}
@@ -73,7 +74,8 @@ export class Table extends Component {
           const focus = () => {
             this.active = index;
           };
-          return html`<${Row} key=${credential.id} credential=${credential} index=${index} reachable=${index === reachable} onFocus=${focus} />`;
+          return html`<${Row} key=${credential.id} credential=${credential} index=${index}
+            reachable=${index === reachable} onFocus=${focus} />`;
         })}
         <div role="presentation" style=${{ height: `${below}px` }}></div>
       </div>
@@ -92,7 +94,8 @@ function Row({ credential, index, reachable, onFocus }) {
   // Who marks text in a row wants to copy it.
   const press = (event) => String(getSelection()) === "" && open(event);
   return html`<div role="row" class="row" aria-rowindex=${index + 2} onClick=${press}>
-    <div role="cell" class="id"><button class="link" data-row=${index} tabindex=${reachable ? 0 : -1} onFocus=${onFocus} onClick=${open} title=${credential.id}>${credential.id}</button>
+    <div role="cell" class="id"><button class="link" data-row=${index} tabindex=${reachable ? 0 : -1}
+        onFocus=${onFocus} onClick=${open} title=${credential.id}>${credential.id}</button>
       <small>${credential.provider}</small></div>
     <div role="cell" class="status"><${Status} credential=${credential} kind=${kind} /></div>
     <div role="cell" class="life"><${Life} credential=${credential} kind=${kind} /></div>

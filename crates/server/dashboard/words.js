@@ -76,6 +76,8 @@ const english = {
   by: (worker) => `by ${worker}`,
   triedBy: (worker) => `tried by ${worker}`,
   comma: ", ",
+  colon: ": ",
+  semicolon: "; ",
   soon: "any moment",
   whilePaused: "not while paused",
   refreshing: "Refreshing now",
@@ -122,7 +124,7 @@ const english = {
   refusals: "Refusals by the upstream",
   failure: "Last failure",
   upstreamSaid: "The upstream said",
-  code: (code) => `code ${code}`,
+  code: (code) => ` (code ${code})`,
   nextTry: (span) => `next try in ${span}`,
   mayTry: "may try again now",
   concerns: {
@@ -153,6 +155,7 @@ const english = {
   askPause: {
     title: (id) => `Pause ${id}?`,
     text: (left) => `Nobody refreshes it until it is resumed. Readers keep the token for ${left}, and have none after that.`,
+    dead: "Nobody refreshes it until it is resumed. Readers have no token now, and get none until then.",
     yes: "Pause",
   },
   underWay: "Under way…",

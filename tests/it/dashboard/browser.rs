@@ -73,6 +73,8 @@ impl Browser {
                 // With its driver the browser loses this pipe, and ends.
                 "--remote-debugging-pipe",
                 "--window-size=1400,900",
+                // A name that is no loopback name.
+                "--host-resolver-rules=MAP zhongkong.example 127.0.0.1",
                 format!("--user-data-dir={}", profile.path().display()),
             ],
             "prefs": { "intl.accept_languages": language, "intl.selected_languages": language },
@@ -133,7 +135,8 @@ impl Browser {
     }
 
     pub(crate) async fn click(&self, selector: &str) {
-        self.until(&format!("document.querySelector({selector:?})?.disabled === false")).await;
+        let ready = "(e) => e !== null && !e.disabled && e.ariaDisabled !== 'true'";
+        self.until(&format!("({ready})(document.querySelector({selector:?}))")).await;
         self.client.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
     }
 
