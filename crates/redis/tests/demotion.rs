@@ -69,7 +69,8 @@ async fn a_claim_that_waits_while_its_primary_is_demoted_is_not_acknowledged() {
     let replica = RedisServer::start_with(&["--replicaof", &of], &[]).await;
     wait_until("the replica is linked", PATIENCE, async || {
         let info: String = primary.command(&["INFO", "replication"]).await;
-        info.contains("state=online")
+        let followed: String = replica.command(&["INFO", "replication"]).await;
+        info.contains("state=online") && followed.contains("master_link_status:up")
     })
     .await;
     let store = store(&primary);
