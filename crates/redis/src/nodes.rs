@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use zhongkong_core::ports::StoreError;
 
 use crate::cluster::Cluster;
-use crate::link::settled;
+use crate::link::{Link, settled};
 use crate::node::Node;
 use crate::place::Place;
 use crate::redirect::{Redirect, answers, asking};
@@ -98,18 +98,28 @@ impl Nodes {
         key: &str,
         pipe: &mut Pipeline,
     ) -> Result<Vec<RedisResult<Value>>, StoreError> {
+        self.send_by(|node| &node.commands, name, key, pipe).await
+    }
+
+    async fn send_by(
+        &self,
+        link: impl Fn(&Node) -> &Link,
+        name: &'static str,
+        key: &str,
+        pipe: &mut Pipeline,
+    ) -> Result<Vec<RedisResult<Value>>, StoreError> {
         let cluster = match self {
-            Self::Only(_, only) => return only.commands.send(name, pipe).await,
+            Self::Only(_, only) => return link(only).send(name, pipe).await,
             Self::Cluster(cluster) => cluster,
         };
         let mut route = cluster.route(key);
         loop {
             let (node, is_asked) = route.next().await?;
             let sent = if is_asked {
-                let results = node.commands.send(name, &mut asking(pipe)).await;
+                let results = link(&node).send(name, &mut asking(pipe)).await;
                 results.map(|results| answers(pipe, results))
             } else {
-                node.commands.send(name, pipe).await
+                link(&node).send(name, pipe).await
             };
             if let Some(results) = route.take(&node, sent).await? {
                 return Ok(results);
@@ -136,25 +146,10 @@ impl Nodes {
         key: &str,
         command: Cmd,
     ) -> Result<Value, StoreError> {
-        let cluster = match self {
-            Self::Only(_, only) => return only.waiting.ask(name, command).await,
-            Self::Cluster(cluster) => cluster,
-        };
         let mut pipe = redis::pipe();
         pipe.add_command(command);
-        let mut route = cluster.route(key);
-        loop {
-            let (node, is_asked) = route.next().await?;
-            let sent = if is_asked {
-                let results = node.waiting.send(name, &mut asking(&pipe)).await;
-                results.map(|results| answers(&pipe, results))
-            } else {
-                node.waiting.send(name, &mut pipe).await
-            };
-            if let Some(results) = route.take(&node, sent).await? {
-                return settled(results.into_iter().next());
-            }
-        }
+        let results = self.send_by(|node| &node.waiting, name, key, &mut pipe).await?;
+        settled(results.into_iter().next())
     }
 
     /// Sends one script call on `key` and what follows it in the same pipeline.
