@@ -133,13 +133,19 @@ impl RedisStore {
         let mut found = Vec::new();
         for asked in join_all(nodes.iter().map(|node| hindrance::of(&node.commands))).await {
             match asked {
-                Ok(hindrances) => found.extend(hindrances),
+                // Each once, however many primaries it ails.
+                Ok(hindrances) => {
+                    for hindrance in hindrances {
+                        if !found.contains(&hindrance) {
+                            found.push(hindrance);
+                        }
+                    }
+                }
                 // A primary that is away is told as such.
                 Err(_) if self.nodes.cluster().is_some() => {}
                 Err(error) => return Err(error),
             }
         }
-        found.dedup();
         Ok(found)
     }
 
