@@ -13,7 +13,7 @@
 //! - `fenced`: the checker is checked.
 
 mod clocks;
-pub(crate) mod failover;
+mod failover;
 mod fenced;
 mod namespaces;
 mod persistence;

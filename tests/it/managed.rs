@@ -2,7 +2,6 @@
 
 use zhongkong_testkit::{APP_ID, Cluster, ClusterBuilder};
 
-use crate::faults::failover::replica_of;
 use crate::setup::{all_good, cluster, force, settled_again, until};
 
 /// A cluster whose workers log in as somebody who may not do `refused`.
@@ -66,7 +65,7 @@ async fn where_tracking_is_refused_refreshes_go_on_and_that_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_wait_is_refused_no_replica_is_waited_for_and_that_is_told() {
     let cluster = without("-wait", |builder| builder).await;
-    let _replica = replica_of(cluster.redis.port()).await;
+    let _replica = cluster.redis.replica().await;
     let cluster = started(cluster).await;
     force(&cluster).await;
     until(&cluster, "a claim meets it", async || cluster.output().contains("refuses WAIT")).await;

@@ -18,17 +18,6 @@ const USERS: &str = "\
     +sentinel|ckquorum +ping\n\
     user blind on >watched resetchannels -@all +ping";
 
-async fn replica_of(primary: &RedisServer) -> RedisServer {
-    let of = format!("127.0.0.1 {}", primary.port());
-    let replica = RedisServer::start_with(&["--replicaof", &of], &[]).await;
-    wait_until("the replica is linked", PATIENCE, async || {
-        let info: String = primary.command(&["INFO", "replication"]).await;
-        info.contains("state=online")
-    })
-    .await;
-    replica
-}
-
 /// What `check` of a worker says of one thing: each line's verdict and text; and its exit code.
 async fn checked(cluster: &Cluster, worker: usize, what: &str) -> (Vec<(String, String)>, i32) {
     let output: Output = cluster.workers()[worker].run_command(&["check", "--json"]).await;
@@ -63,7 +52,7 @@ async fn check_tells_of_sentinels_and_keys_asks_them_first() {
         .prepare()
         .await;
     let primary = cluster.redis.port();
-    let _replica = replica_of(&cluster.redis).await;
+    let _replica = cluster.redis.replica().await;
     sentinels.watch(primary, 1, |_| USERS.to_owned()).await;
     cluster.start_worker(1).wait_ready().await;
     let rights = ["on", ">word", "~*", "&*", "+@all", "-role"];

@@ -65,14 +65,7 @@ async fn a_listener_leaves_a_server_that_a_command_found_demoted() {
 #[tokio::test]
 async fn a_claim_that_waits_while_its_primary_is_demoted_is_not_acknowledged() {
     let primary = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"], &[]).await;
-    let of = format!("127.0.0.1 {}", primary.port());
-    let replica = RedisServer::start_with(&["--replicaof", &of], &[]).await;
-    wait_until("the replica is linked", PATIENCE, async || {
-        let info: String = primary.command(&["INFO", "replication"]).await;
-        let followed: String = replica.command(&["INFO", "replication"]).await;
-        info.contains("state=online") && followed.contains("master_link_status:up")
-    })
-    .await;
+    let replica = primary.replica().await;
     let store = store(&primary);
     let worker = Worker::new("worker-1".parse().unwrap(), 7);
     let [first, second] = ["wx1", "wx2"].map(|id| Unit::access_token(id.parse().unwrap()));

@@ -13,6 +13,7 @@ use tokio::process::Child;
 
 use crate::ports::free_port;
 use crate::process;
+use crate::wait::{PATIENCE, wait_until};
 
 /// Longest wait for a server to answer: a loaded machine takes its time.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -69,6 +70,19 @@ impl RedisServer {
         };
         server.restart().await;
         server
+    }
+
+    /// A replica of this server, once both say that it follows: a primary may call one online before it acknowledges.
+    pub async fn replica(&self) -> Self {
+        let of = format!("127.0.0.1 {}", self.port);
+        let replica = Self::start_with(&["--replicaof", &of], &[]).await;
+        wait_until("the replica is linked", PATIENCE, async || {
+            let led: String = self.command(&["INFO", "replication"]).await;
+            let follows: String = replica.command(&["INFO", "replication"]).await;
+            led.contains("state=online") && follows.contains("master_link_status:up")
+        })
+        .await;
+        replica
     }
 
     /// `redis://…` of this server.

@@ -77,13 +77,7 @@ async fn refused(redis: &RedisServer) -> BTreeSet<String> {
 async fn a_cluster_under_its_role_is_refused_nothing_and_uses_every_right() {
     let roles = Roles::made().await;
     let mut cluster = roles.cluster().workers(2).prepare().await;
-    let primary = format!("127.0.0.1 {}", cluster.redis.port());
-    let replica = RedisServer::start_with(&["--replicaof", &primary], &[]).await;
-    wait_until("the replica follows", PATIENCE, async || {
-        let info: String = cluster.redis.command(&["INFO", "replication"]).await;
-        info.contains("state=online")
-    })
-    .await;
+    let replica = cluster.redis.replica().await;
     leave_with_a_dead_worker(&cluster.redis).await;
     let () = cluster.redis.command(&["ACL", "LOG", "RESET"]).await;
     let () = cluster.redis.command(&["CONFIG", "RESETSTAT"]).await;

@@ -81,7 +81,7 @@ impl Pair {
     }
 }
 
-pub(crate) async fn replica_of(port: u16) -> RedisServer {
+async fn replica_of(port: u16) -> RedisServer {
     let primary = format!("127.0.0.1 {port}");
     let replica = RedisServer::start_with(&["--replicaof", &primary], &[]).await;
     is_linked(&replica).await;
@@ -165,7 +165,7 @@ async fn split(name: &str, is_protected: bool) {
     let left_out = pair.scene.refresher_at("before_claim").await;
     pair.fail_over(Some(left_out)).await;
     // Claims on the new primary are acknowledged again.
-    let third = replica_of(pair.scene.cluster.redis.port()).await;
+    let third = pair.scene.cluster.redis.replica().await;
     settled_again(&pair.scene.cluster).await;
     let calls = pair.scene.cluster.simulator.calls(APP_ID);
     let from_ms =
