@@ -19,11 +19,14 @@
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `http`: the interface of a worker: scopes, tokens, bad requests.
+//! - `openapi`: the description of that interface, held against it.
 //! - `dashboard`: the page, in a real browser.
 //! - `metrics`: what Prometheus scrapes, the rules and the board that read it, and what to do about an alert.
 //! - `secrecy`: no secret and no token leaves.
 //! - `readers`: the code of the readers' guide, in each of its languages.
 //! - `architecture`: the shape of the tree.
+//!
+//! `setup` and `python` are what they share.
 
 #![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
 
@@ -41,7 +44,9 @@ mod http;
 mod life;
 mod managed;
 mod metrics;
+mod openapi;
 mod pressure;
+mod python;
 mod readers;
 mod refusals;
 mod reports;

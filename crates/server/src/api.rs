@@ -8,9 +8,10 @@
 //!   of them answer.
 //! - `dashboard`: the page for people, and its files.
 //! - `problem`: errors as `application/problem+json` (RFC 9457).
+//! - `describe`, `openapi`: the calls, described by their functions' types, as an OpenAPI document.
 //!
 //! # Errors of every call
-//! Each is a problem with a stable `code`; those of one call alone stand at its function.
+//! Each is a problem with a stable `code`; those of one call alone stand before its function.
 //!
 //! | Status | Code | When |
 //! |---|---|---|
@@ -31,12 +32,16 @@
 
 mod credentials;
 mod dashboard;
+mod describe;
 mod events;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod guard;
 mod health;
 mod listen;
+mod openapi;
+#[cfg(test)]
+mod openapi_tests;
 mod outcome;
 mod pause;
 mod problem;

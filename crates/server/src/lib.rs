@@ -7,7 +7,8 @@
 //!   metrics) and `clock` serve it.
 //! - `api`: the worker's HTTP face.
 //! - `commands`: what is asked of Redis from the command line.
-//! - `report`, `event`, `hindrance`: a unit's status, what happens to it, and what ails Redis, in words, for both.
+//! - `report`, `event`, `hindrance`: a unit's status, what happens to it, and what ails Redis, in words, for both;
+//!   `schemas`: the core's words in them, for the API's description.
 //! - `failpoint` and `fuzzing`, with the features of those names: for tests and for the fuzzer.
 
 mod api;
@@ -28,6 +29,7 @@ mod language;
 mod logging;
 mod report;
 mod run;
+mod schemas;
 mod terminal;
 mod wiring;
 

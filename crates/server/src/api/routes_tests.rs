@@ -25,7 +25,7 @@ use super::routes::{POST, ROUTES, Route, around};
 use super::testing::{Flood, ID, Worker, ask, bare, request};
 use crate::config::Scope::{Admin, Read, Token};
 
-const TOKENS: &str = "
+pub(super) const TOKENS: &str = "
 [[http.tokens]]
 name = \"reader\"
 scope = \"read\"
@@ -40,11 +40,11 @@ scope = \"admin\"
 secret = \"a-bearer-token-for-all\"
 ";
 
-fn method(route: &Route) -> &'static str {
+pub(super) fn method(route: &Route) -> &'static str {
     if route.method == POST { "POST" } else { "GET" }
 }
 
-fn path(route: &Route) -> String {
+pub(super) fn path(route: &Route) -> String {
     route.path.replace("{id}", ID)
 }
 
