@@ -20,6 +20,7 @@
 //! - `life`: start, configuration, reload and stop of a worker.
 //! - `http`: the interface of a worker: scopes, tokens, bad requests.
 //! - `openapi`: the description of that interface, held against it.
+//! - `wechat`: tokens as WeChat would answer for them, and an SDK that lives on them.
 //! - `dashboard`: the page, in a real browser.
 //! - `metrics`: what Prometheus scrapes, the rules and the board that read it, and what to do about an alert.
 //! - `secrecy`: no secret and no token leaves.
@@ -55,3 +56,4 @@ mod secrecy;
 mod sentinel;
 mod setup;
 mod store;
+mod wechat;

@@ -27,6 +27,8 @@ const RUN_PATIENCE: Duration = Duration::from_mins(5);
 
 /// Every id is the one that the worker knows.
 const KNOWN_ID: &str = "parameters.\"path.id\" = \"wx-test\"";
+/// Who may not ask is told so, whatever else is said.
+const BRIEFLY: &str = "phases.fuzzing.enabled = false";
 /// Whatever is asked rightly is done.
 const ALL_IS_DONE: &str = "checks.positive_data_acceptance.expected-statuses = [\"200\"]";
 /// Without `http.tokens` it does not matter who asks.
@@ -62,12 +64,14 @@ async fn no_answer_to_anybody_is_one_that_is_not_described() {
     };
     let tokens = [("read", READ), ("token", TOKEN), ("admin", ADMIN)];
     let tokens = tokens.map(|(scope, secret)| token(scope, secret)).concat();
-    let cluster = cluster().workers(1).life(ms(600_000)).toml(&tokens).start().await;
+    let service = "[[http.wechat]]\nname = \"shop\"\nsecret = \"the-secret-of-the-shop\"\n";
+    let toml = tokens + service;
+    let cluster = cluster().workers(1).life(ms(600_000)).toml(&toml).start().await;
     cluster.settle().await;
     join_all([
-        hold(&program, &cluster, None, &[]),
-        hold(&program, &cluster, Some(READ), &[KNOWN_ID]),
-        hold(&program, &cluster, Some(TOKEN), &[KNOWN_ID]),
+        hold(&program, &cluster, None, &[KNOWN_ID, BRIEFLY]),
+        hold(&program, &cluster, Some(READ), &[KNOWN_ID, BRIEFLY]),
+        hold(&program, &cluster, Some(TOKEN), &[KNOWN_ID, BRIEFLY]),
         hold(&program, &cluster, Some(ADMIN), &[]),
     ])
     .await;

@@ -6,6 +6,7 @@
 //! - `request`: ids, queries and bodies, read strictly.
 //! - `credentials`, `token`, `report`, `refresh`, `pause`, `worker`, `events`, `health`: the calls; `outcome`: what several
 //!   of them answer.
+//! - `wechat`: tokens as WeChat would answer for them.
 //! - `dashboard`: the page for people, and its files.
 //! - `problem`: errors as `application/problem+json` (RFC 9457).
 //! - `describe`, `openapi`: the calls, described by their functions' types, as an OpenAPI document.
@@ -54,6 +55,7 @@ mod routes_tests;
 #[cfg(test)]
 mod testing;
 mod token;
+mod wechat;
 mod worker;
 
 use std::sync::Arc;
@@ -68,7 +70,8 @@ use zhongkong_redis::RedisStore;
 use self::guard::Guard;
 use self::listen::Limits;
 use self::problem::Problem;
-use crate::config::HttpConfig;
+use self::wechat::Services;
+use crate::config::Config;
 
 /// What every call works with; cheap to clone.
 #[derive(Clone, Debug)]
@@ -79,6 +82,8 @@ pub(crate) struct Api {
     identity: Arc<str>,
     metrics: PrometheusMetrics,
     guard: watch::Sender<Arc<Guard>>,
+    /// Those that ask as they would ask WeChat.
+    services: watch::Sender<Arc<Services>>,
     /// Places for those who listen to events.
     listeners: Arc<Semaphore>,
 }
@@ -98,17 +103,19 @@ impl Api {
         store: Arc<RedisStore>,
         identity: &str,
         metrics: PrometheusHandle,
-        config: &HttpConfig,
+        config: &Config,
     ) -> Self {
-        let guard = watch::Sender::new(Arc::new(Guard::new(config)));
+        let guard = watch::Sender::new(Arc::new(Guard::new(&config.http)));
+        let services = watch::Sender::new(Arc::new(Services::new(config)));
         let listeners = events::places();
         let metrics = PrometheusMetrics(metrics);
-        Self { handle, store, identity: identity.into(), metrics, guard, listeners }
+        Self { handle, store, identity: identity.into(), metrics, guard, services, listeners }
     }
 
-    /// Takes the bearer tokens of `config` from now on.
-    pub(crate) fn replace_tokens(&self, config: &HttpConfig) {
-        self.guard.send_replace(Arc::new(Guard::new(config)));
+    /// Takes the bearer tokens and services of `config` from now on.
+    pub(crate) fn replace_tokens(&self, config: &Config) {
+        self.guard.send_replace(Arc::new(Guard::new(&config.http)));
+        self.services.send_replace(Arc::new(Services::new(config)));
     }
 
     /// `unit` as this worker sees it; 404 `unknown_credential` if it is not configured here.

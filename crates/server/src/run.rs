@@ -82,7 +82,7 @@ pub(crate) async fn run(
         "zhongkong runs"
     );
     let stop = CancellationToken::new();
-    let api = Api::new(handle.clone(), store, &identity, metrics.clone(), &config.http);
+    let api = Api::new(handle.clone(), store, &identity, metrics.clone(), &config);
     let mut tasks = JoinSet::new();
     tasks.spawn(coordinator.run(stop.clone().cancelled_owned()));
     let mut serving = JoinSet::new();
@@ -179,7 +179,7 @@ impl Running {
             tracing::warn!(keys = changed.join(", "), "these take effect at the next start only");
         }
         let credentials = credentials(&config, &self.clock, &self.environment)?;
-        self.api.replace_tokens(&config.http);
+        self.api.replace_tokens(&config);
         self.handle.reload(credentials).await?;
         self.config = config;
         Ok(())

@@ -161,7 +161,7 @@ async fn what_is_said_of_bad_requests_is_what_they_are_answered() {
                 Code::Forbidden => {
                     open.ask(bare(call(&path(route)).header(ORIGIN, "https://evil.example"))).await
                 }
-                Code::NotFound => guarded.ask(bare(call("/dashboard/none/main.js"))).await,
+                Code::NotFound => guarded.ask(bare(call(&path(route)))).await,
                 Code::UnknownCredential => {
                     let call =
                         call(&route.path.replace("{id}", "a b".replace(' ', "%20").as_str()));

@@ -230,7 +230,8 @@ impl<T: JsonSchema + Shape> Takes for Body<T> {
     }
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+/// The whole body; 400 if it is too large or breaks off, 408 if it takes too long.
+pub(super) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     let too_large =
         || Problem::invalid_request(format!("the body is larger than {} KiB", BODY_MAX / 1024));
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());

@@ -18,7 +18,8 @@ use super::guard::{self, Access};
 use super::problem::Problem;
 use super::request::{BODY_MAX, well_formed};
 use super::{
-    Api, credentials, dashboard, events, health, openapi, pause, refresh, report, token, worker,
+    Api, credentials, dashboard, events, health, openapi, pause, refresh, report, token, wechat,
+    worker,
 };
 use crate::config::Scope::{Admin, Read, Token};
 
@@ -70,10 +71,11 @@ const REPORT: &str = "/v1/credentials/{id}/report";
 const REFRESH: &str = "/v1/credentials/{id}/refresh";
 const PAUSE: &str = "/v1/credentials/{id}/pause";
 const RESUME: &str = "/v1/credentials/{id}/resume";
+const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const FILE: &str = "/dashboard/{version}/{file}";
 
 /// Every call.
-pub(super) const ROUTES: [Route; 15] = [
+pub(super) const ROUTES: [Route; 17] = [
     route(GET, "/", NoWebPage, call!(dashboard::page), dashboard::PAGE),
     route(GET, FILE, NoWebPage, call!(dashboard::file), dashboard::FILE),
     route(GET, ALL, Scoped(Read), call!(credentials::all), credentials::ALL),
@@ -85,6 +87,8 @@ pub(super) const ROUTES: [Route; 15] = [
     route(POST, RESUME, Scoped(Admin), call!(pause::resume), pause::RESUME),
     route(GET, "/v1/worker", Scoped(Read), call!(worker::worker), worker::WORKER),
     route(GET, "/v1/events", Scoped(Read), call!(events::events), events::EVENTS),
+    route(GET, "/cgi-bin/token", NoWebPage, call!(wechat::token), wechat::TOKEN),
+    route(POST, STABLE_TOKEN, NoWebPage, call!(wechat::stable_token), wechat::STABLE_TOKEN),
     route(GET, "/healthz", Anybody, call!(health::live), health::LIVE),
     route(GET, "/readyz", Anybody, call!(health::ready), health::READY),
     route(GET, "/metrics", NoWebPage, call!(health::metrics), health::METRICS),

@@ -63,7 +63,7 @@ impl Worker {
         let mut running = JoinSet::new();
         running.spawn(coordinator.run(std::future::pending()));
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let api = Api::new(handle, store, &identity, metrics, &config.http);
+        let api = Api::new(handle, store, &identity, metrics, &config);
         let router = routes::router(api);
         Self { router, _coordinator: running }
     }
