@@ -16,7 +16,7 @@ use crate::language::Language;
 use crate::report::{UnitReport, next_refresh};
 use crate::schemas;
 
-/// A credential and its kinds.
+/// A credential, and how each kind of its tokens is doing.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CredentialReport {
     #[schemars(with = "schemas::CredentialId")]
@@ -28,7 +28,7 @@ pub(super) struct CredentialReport {
     pub(super) kinds: Vec<KindReport>,
 }
 
-/// One of its kinds.
+/// One kind of token of a credential.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct KindReport {
     #[serde(flatten)]

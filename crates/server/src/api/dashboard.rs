@@ -123,7 +123,7 @@ impl IntoResponse for Page {
 
 impl Answers for Page {
     fn describe(operation: &mut Operation<'_>) {
-        operation.content(StatusCode::OK, "text/html", json!({ "type": "string" }));
+        operation.content(StatusCode::OK, "text/html", &json!({ "type": "string" }));
     }
 }
 
@@ -179,7 +179,7 @@ impl Answers for Found {
     fn describe(operation: &mut Operation<'_>) {
         for kind in [SCRIPT, STYLE, PICTURE] {
             let kind = kind.split(';').next().unwrap_or(kind);
-            operation.content(StatusCode::OK, kind, json!({ "type": "string" }));
+            operation.content(StatusCode::OK, kind, &json!({ "type": "string" }));
         }
         operation.said(StatusCode::NOT_MODIFIED, "The caller has the file.");
         for status in [StatusCode::OK, StatusCode::NOT_MODIFIED] {

@@ -112,7 +112,7 @@ impl Takes for Caller {}
 impl<T: JsonSchema> Answers for Json<T> {
     fn describe(operation: &mut Operation<'_>) {
         let schema = operation.schemas.given::<T>();
-        operation.content(StatusCode::OK, "application/json", schema.to_value());
+        operation.content(StatusCode::OK, "application/json", schema.as_value());
     }
 }
 
@@ -241,7 +241,7 @@ impl<'a> Operation<'a> {
     }
 
     /// A body that the call may be answered with.
-    pub(super) fn content(&mut self, status: StatusCode, kind: &str, schema: Value) {
+    pub(super) fn content(&mut self, status: StatusCode, kind: &str, schema: &Value) {
         let said = self.about.answer;
         let reply = self.reply(status);
         if status == StatusCode::OK {
@@ -252,7 +252,7 @@ impl<'a> Operation<'a> {
 
     /// Plain text that the call may be answered with.
     pub(super) fn text(&mut self, status: StatusCode) {
-        self.content(status, "text/plain", json!({ "type": "string" }));
+        self.content(status, "text/plain", &json!({ "type": "string" }));
     }
 
     /// What an answer of this status means.
@@ -273,7 +273,7 @@ impl<'a> Operation<'a> {
     /// A parameter: `place` is `path`, `query` or `header`.
     pub(super) fn parameter<T: JsonSchema>(&mut self, place: &str, name: &str, said: &str) {
         let schema = self.schemas.taken::<T>().to_value();
-        self.add_parameter(place, name, said, place == "path", schema);
+        self.add_parameter(place, name, said, place == "path", &schema);
     }
 
     fn add_parameter(
@@ -282,7 +282,7 @@ impl<'a> Operation<'a> {
         name: &str,
         said: &str,
         required: bool,
-        schema: Value,
+        schema: &Value,
     ) {
         self.parameters.push(json!({
             "in": place, "name": name, "description": said, "required": required, "schema": schema
@@ -300,7 +300,7 @@ impl<'a> Operation<'a> {
             let said = said.as_ref().and_then(Value::as_str).unwrap_or_default();
             let required = schema.get("required").and_then(Value::as_array);
             let required = required.is_some_and(|all| all.contains(&name.as_str().into()));
-            self.add_parameter(place, name, said, required, property);
+            self.add_parameter(place, name, said, required, &property);
         }
     }
 

@@ -84,7 +84,7 @@ impl<S> Answers for Sse<S> {
                 },
             },
         });
-        operation.content(StatusCode::OK, "text/event-stream", event);
+        operation.content(StatusCode::OK, "text/event-stream", &event);
     }
 }
 

@@ -50,7 +50,7 @@ impl IntoResponse for Document {
 
 impl Answers for Document {
     fn describe(operation: &mut Operation<'_>) {
-        operation.content(StatusCode::OK, "application/json", json!({ "type": "object" }));
+        operation.content(StatusCode::OK, "application/json", &json!({ "type": "object" }));
     }
 }
 

@@ -12,7 +12,8 @@ use super::token::{TokenAnswer, next_chance};
 use crate::language::Language;
 use crate::report::RefusalReport;
 
-/// The token to use now, and what came of the refresh. Has no `Debug`, because it holds a token.
+/// The token to use now, and what came of the refresh.
+// Has no `Debug`, because it holds a token.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct RefreshedToken {
     #[serde(flatten)]

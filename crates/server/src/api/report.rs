@@ -23,7 +23,8 @@ const WAIT: Duration = Duration::from_secs(10);
 /// The longest that a reader may have to wait.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// The rejected token, or its fingerprint. Has no `Debug`, because it may hold a token.
+/// The rejected token, or its fingerprint.
+// Has no `Debug`, because it may hold a token.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(transform = one_of_two)]

@@ -21,7 +21,8 @@ use super::problem::{Code, Problem};
 use super::request::{Id, KindQuery, Query, kind};
 use crate::schemas;
 
-/// The token to use now. Has no `Debug`, because it holds it.
+/// The token to use now.
+// Has no `Debug`, because it holds it.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct TokenAnswer {
     #[schemars(with = "schemas::CredentialId")]

@@ -62,7 +62,8 @@ pub(super) const STABLE_TOKEN: About = About {
     ],
 };
 
-/// What a service says. Has no `Debug`, because it holds a secret.
+/// What a service says.
+// Has no `Debug`, because it holds a secret.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(transform = all_required)]
@@ -75,10 +76,10 @@ pub(super) struct Asked {
     secret: String,
 }
 
-/// What it says with a body.
+/// What a service says with a body.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
-#[schemars(transform = all_required)]
+#[schemars(rename = "WeChatRequest", transform = all_required)]
 pub(super) struct StableAsked {
     #[serde(flatten)]
     asked: Asked,
@@ -105,9 +106,11 @@ pub(super) struct InAddress(Asked);
 /// The same in a body, of whatever type: its `errcode` if it is not to be understood.
 pub(super) struct InBody(Result<StableAsked, Refused>);
 
-/// What a service is answered. Has no `Debug`, because it may hold a token.
+/// What a service is answered.
+// Has no `Debug`, because it may hold a token.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "WeChatAnswer")]
 pub(super) enum Reply {
     Token {
         /// The token to use now.
@@ -121,6 +124,7 @@ pub(super) enum Reply {
 
 /// An error of WeChat's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "WeChatError")]
 pub(super) struct Refused {
     errcode: i32,
     errmsg: &'static str,

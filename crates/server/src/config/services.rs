@@ -36,16 +36,18 @@ pub(super) fn read(
     if entries.is_empty() {
         return vec![];
     }
-    let known = credentials.iter().map(|credential| credential.id.as_str()).collect();
+    // What is wrong with a credential leaves it out: that it is missing here, too, would mislead.
+    let all_are_there = http.findings.is_clean();
+    let known = all_are_there.then(|| credentials.iter().map(|one| &one.id).collect());
     let services: Vec<ServiceConfig> =
-        entries.iter().filter_map(|entry| service(entry, &known)).collect();
+        entries.iter().filter_map(|entry| service(entry, known.as_ref())).collect();
     if http.findings.is_clean() {
         refuse_duplicates(&entries, &services, tokens);
     }
     services
 }
 
-fn service(entry: &Section<'_>, known: &HashSet<&str>) -> Option<ServiceConfig> {
+fn service(entry: &Section<'_>, known: Option<&HashSet<&CredentialId>>) -> Option<ServiceConfig> {
     let name = entry.read("name", |raw| match raw.text()? {
         "" => Err("must not be empty".to_owned()),
         name => Ok(name.to_owned()),
@@ -60,7 +62,11 @@ fn service(entry: &Section<'_>, known: &HashSet<&str>) -> Option<ServiceConfig> 
     Some(ServiceConfig { name: name?, secret, credentials })
 }
 
-fn ids(raw: Raw<'_>, known: &HashSet<&str>) -> Result<HashSet<CredentialId>, String> {
+/// A list of ids, each one of `known`.
+fn ids(
+    raw: Raw<'_>,
+    known: Option<&HashSet<&CredentialId>>,
+) -> Result<HashSet<CredentialId>, String> {
     let array = match raw {
         Raw::Item(item) => item.as_array(),
         Raw::Variable(_) => None,
@@ -69,8 +75,9 @@ fn ids(raw: Raw<'_>, known: &HashSet<&str>) -> Result<HashSet<CredentialId>, Str
         array.and_then(|array| array.iter().map(|name| name.as_str()).collect());
     let names = names.ok_or("must be a list of ids, such as [\"wx0123456789abcdef\"]")?;
     let id = |name: &str| {
-        let unknown = || format!("no credential has the id {name:?}");
-        known.get(name).and_then(|name| name.parse().ok()).ok_or_else(unknown)
+        let id: Option<CredentialId> = name.parse().ok();
+        id.filter(|id| known.is_none_or(|known| known.contains(id)))
+            .ok_or_else(|| format!("no credential has the id {name:?}"))
     };
     names.into_iter().map(id).collect()
 }
@@ -99,7 +106,6 @@ fn refuse_duplicates(entries: &[Section<'_>], services: &[ServiceConfig], tokens
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::testing::{ACCOUNT, loaded, refused, warned};
 
     const LONG: &str = "\"s3cret-s3cret-s3cret\"";
