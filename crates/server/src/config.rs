@@ -7,9 +7,10 @@
 //! 1. This file: what a configuration is, and how it comes together.
 //! 2. `error`, `environment`, `files`: problems and their places; the variables that override; the files and their includes.
 //! 3. `keys`, `document`, `value`, `section`: the keys there are; a parsed file; one value; typed access to a table.
-//! 4. `redis`, `http`, `basics`, `refresh`, `credentials`, `secret`: one section each.
+//! 4. `redis`, `http`, `basics`, `refresh`, `credentials`: one section each; `secret` and `certificate`: what they name.
 
 mod basics;
+mod certificate;
 mod credentials;
 mod document;
 mod environment;
@@ -22,7 +23,7 @@ mod refresh;
 mod secret;
 mod section;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ use self::keys::{HTTP, INCLUDED, LOG, REDIS, REFRESH, ROOT, UPSTREAM, WORKER};
 use self::section::Section;
 
 pub use self::basics::{LogConfig, LogFormat, UpstreamConfig, WorkerConfig};
+pub use self::certificate::{Certificate, HttpTls, Validity};
 pub use self::credentials::CredentialConfig;
 pub use self::environment::Environment;
 pub use self::error::ConfigError;

@@ -7,10 +7,12 @@
 //!   metrics) and `clock` serve it.
 //! - `api`: the worker's HTTP face.
 //! - `commands`: what is asked of Redis from the command line.
-//! - `report`, `event`, `hindrance`: a unit's status, what happens to it, and what ails Redis, in words, for both.
+//! - `report`, `event`, `hindrance`, `certificate`: a unit's status, what happens to it, what ails Redis, and until when
+//!   the certificate holds, in words, for both.
 //! - `failpoint` and `fuzzing`, with the features of those names: for tests and for the fuzzer.
 
 mod api;
+mod certificate;
 mod cli;
 mod clock;
 mod commands;

@@ -24,7 +24,7 @@ use crate::api::{self, Api};
 use crate::clock::BootClock;
 use crate::config::{Config, Environment, Loaded};
 use crate::terminal::{Exit, complain};
-use crate::{descriptions, logging, wiring};
+use crate::{certificate, descriptions, logging, wiring};
 
 /// Bounds of the histograms, in seconds: from a local Redis to the longest request time-out that is of use.
 const BUCKETS: [f64; 12] =
@@ -79,8 +79,10 @@ pub(crate) async fn run(
         worker = %name,
         credentials = credentials.len(),
         http = %listen,
+        encrypted = config.http.tls.is_some(),
         "zhongkong runs"
     );
+    config.http.tls.iter().for_each(certificate::tell);
     let stop = CancellationToken::new();
     let api = Api::new(handle.clone(), store, &identity, metrics.clone(), &config.http);
     let mut tasks = JoinSet::new();
@@ -150,7 +152,7 @@ struct Running {
 }
 
 impl Running {
-    /// Reads credentials and bearer tokens again. Whatever is wrong with them leaves the old ones in force.
+    /// Reads credentials, bearer tokens and the certificate again. Whatever is wrong with them leaves the old ones in force.
     async fn reload(&mut self) {
         if let Err(error) = self.try_reload().await {
             tracing::error!(
@@ -179,7 +181,8 @@ impl Running {
             tracing::warn!(keys = changed.join(", "), "these take effect at the next start only");
         }
         let credentials = credentials(&config, &self.clock, &self.environment)?;
-        self.api.replace_tokens(&config.http);
+        self.api.replace_access(&config.http);
+        config.http.tls.iter().for_each(certificate::tell);
         self.handle.reload(credentials).await?;
         self.config = config;
         Ok(())
@@ -236,6 +239,7 @@ fn changed_for_the_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
         ("log.level", old.log.filter != new.log.filter),
         ("log.format", old.log.format != new.log.format),
         ("http.listen", old.http.listen != new.http.listen),
+        ("http.tls_cert and http.tls_key", old.http.tls.is_some() != new.http.tls.is_some()),
         ("upstream.max_concurrent", old.upstream.max_concurrent != new.upstream.max_concurrent),
         ("refresh.human_poll", old.refresh.human_poll != new.refresh.human_poll),
         ("refresh.report_budget", old.refresh.report_budget != new.refresh.report_budget),
