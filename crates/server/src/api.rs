@@ -144,8 +144,8 @@ impl Api {
     }
 }
 
-/// Serves until dropped.
-pub(crate) async fn serve(listener: TcpListener, api: Api) {
+/// Serves until dropped, in a process that may open so many files, if there is a limit to them.
+pub(crate) async fn serve(listener: TcpListener, api: Api, open_files: Option<u64>) {
     let tls = api.tls.subscribe();
-    listen::serve(listener, routes::router(api), tls, Limits::default()).await;
+    listen::serve(listener, routes::router(api), tls, Limits::within(open_files)).await;
 }

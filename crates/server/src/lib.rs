@@ -28,6 +28,7 @@ pub mod fuzzing;
 mod hindrance;
 mod language;
 mod logging;
+mod open_files;
 mod report;
 mod run;
 mod terminal;

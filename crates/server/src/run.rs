@@ -24,7 +24,7 @@ use crate::api::{self, Api};
 use crate::clock::BootClock;
 use crate::config::{Config, Environment, Loaded};
 use crate::terminal::{Exit, complain};
-use crate::{certificate, descriptions, logging, wiring};
+use crate::{certificate, descriptions, logging, open_files, wiring};
 
 /// Bounds of the histograms, in seconds: from a local Redis to the longest request time-out that is of use.
 const BUCKETS: [f64; 12] =
@@ -54,6 +54,7 @@ pub(crate) async fn run(
         .context("metrics")?;
     descriptions::describe();
 
+    let open_files = open_files::allow_all();
     let clock: Arc<dyn Clock> = Arc::new(BootClock);
     let store = Arc::new(wiring::store(&config.redis));
     #[cfg(feature = "failpoints")]
@@ -88,7 +89,7 @@ pub(crate) async fn run(
     let mut tasks = JoinSet::new();
     tasks.spawn(coordinator.run(stop.clone().cancelled_owned()));
     let mut serving = JoinSet::new();
-    serving.spawn(api::serve(listener, api.clone()));
+    serving.spawn(api::serve(listener, api.clone(), open_files));
     serving.spawn(upkeep(metrics));
 
     let mut worker = Running { path, environment, config, clock, listen, handle, api };

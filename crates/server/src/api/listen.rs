@@ -24,6 +24,8 @@ use zhongkong_core::clock::millis;
 use super::problem::Problem;
 use super::routes::alone;
 
+/// The most connections at once.
+const CONNECTIONS_MAX: usize = 1_024;
 /// The most headers of a request.
 const HEADERS_MAX: usize = 64;
 /// The most bytes of a request's first line and headers, and of what is read ahead of a body.
@@ -49,10 +51,13 @@ pub(super) struct Limits {
     pub(super) unread_timeout: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limits {
+    /// Of a process that may open so many files. Half of them are left to it: whoever calls too often is not to keep it
+    /// from Redis and the upstream.
+    pub(super) fn within(open_files: Option<u64>) -> Self {
+        let half = open_files.and_then(|files| usize::try_from(files / 2).ok());
         Self {
-            connections: 1_024,
+            connections: CONNECTIONS_MAX.min(half.unwrap_or(CONNECTIONS_MAX)).max(1),
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             unread_timeout: Duration::from_secs(30),
@@ -283,6 +288,15 @@ mod tests {
         let server = Server::start().await;
         let _greedy = server.send("GET /huge HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
         assert!(server.ask(GET_SMALL).await.ends_with("small"));
+    }
+
+    #[test]
+    fn a_process_keeps_half_of_its_files_for_itself() {
+        for (files, connections) in
+            [(None, 1_024), (Some(1 << 40), 1_024), (Some(1_024), 512), (Some(1), 1)]
+        {
+            assert_eq!(Limits::within(files).connections, connections, "{files:?}");
+        }
     }
 
     #[tokio::test]
