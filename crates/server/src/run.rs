@@ -31,6 +31,8 @@ const BUCKETS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 /// How often histograms are folded, so that a worker that nobody scrapes does not grow.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// How often it is said until when the certificate holds: at the start, too.
+const A_DAY: Duration = Duration::from_hours(24);
 
 /// Runs a worker until a signal ends it. A second signal ends it at once.
 pub(crate) async fn run(
@@ -83,7 +85,6 @@ pub(crate) async fn run(
         encrypted = config.http.tls.is_some(),
         "zhongkong runs"
     );
-    config.http.tls.iter().for_each(certificate::tell);
     let stop = CancellationToken::new();
     let api = Api::new(handle.clone(), store, &identity, metrics.clone(), &config.http);
     let mut tasks = JoinSet::new();
@@ -92,11 +93,13 @@ pub(crate) async fn run(
     serving.spawn(api::serve(listener, api.clone(), open_files));
     serving.spawn(upkeep(metrics));
 
+    let mut daily = tokio::time::interval(A_DAY);
     let mut worker = Running { path, environment, config, clock, listen, handle, api };
     loop {
         tokio::select! {
             () = stop_signals.recv() => break,
             _ = hangup.recv() => worker.reload().await,
+            _ = daily.tick() => worker.config.http.tls.iter().for_each(certificate::tell),
             Some(ended) = tasks.join_next() => {
                 ended.context("the coordinator ended unasked")?;
                 anyhow::bail!("the coordinator ended unasked");
