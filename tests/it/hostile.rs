@@ -397,9 +397,10 @@ async fn who_lets_a_body_trickle_is_answered_408_and_who_is_not_asked_for_one_is
     let way = Way::encrypted(&cluster.workers()[0], &authority);
     let unasked = with("GET", "/healthz", "host: localhost\r\ncontent-length: 60000\r\n");
     let headers = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: ";
+    let (sized, chunks) = (post("content-length: 60000", b""), chunked(b""));
     let (sized, chunks, unasked, headers) = tokio::join!(
-        trickle(&way, &post("content-length: 60000", b""), b" "),
-        trickle(&way, &chunked(b""), b"1\r\n \r\n"),
+        trickle(&way, &sized, b" "),
+        trickle(&way, &chunks, b"1\r\n \r\n"),
         trickle(&way, &unasked, b" "),
         trickle(&way, headers, b"y"),
     );
