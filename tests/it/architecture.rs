@@ -40,7 +40,7 @@ const DEPENDENCIES: [(&str, &[&str]); 15] = [
 ];
 
 /// Foreign crates that only these members know.
-const OWNERS: [(&str, &[&str]); 7] = [
+const OWNERS: [(&str, &[&str]); 8] = [
     (
         "redis",
         &[
@@ -66,6 +66,7 @@ const OWNERS: [(&str, &[&str]); 7] = [
     ),
     ("anyhow", &["zhongkong", "zhongkong-demo"]),
     ("metrics-exporter-prometheus", &["zhongkong"]),
+    ("sd-notify", &["zhongkong"]),
     ("tracing-subscriber", &["zhongkong"]),
 ];
 

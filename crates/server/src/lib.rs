@@ -28,6 +28,7 @@ mod language;
 mod logging;
 mod report;
 mod run;
+mod supervisor;
 mod terminal;
 mod wiring;
 
