@@ -177,7 +177,10 @@ async fn a_service_manager_is_told_that_a_worker_runs_reloads_and_stops() {
     worker.reload();
     assert!(heard().await.starts_with("RELOADING=1\n"));
     let refused = heard().await;
-    assert!(refused.starts_with("READY=1\nSTATUS=") && refused.contains("old configuration"), "{refused}");
+    assert!(
+        refused.starts_with("READY=1\nSTATUS=") && refused.contains("old configuration"),
+        "{refused}"
+    );
 
     worker.terminate();
     assert!(heard().await.starts_with("STOPPING=1\n"));

@@ -24,7 +24,9 @@ pub(crate) fn reloaded(credentials: Option<usize>) {
         Some(credentials) => ready(credentials),
         None => tell(&[
             NotifyState::Ready,
-            NotifyState::Status("runs with the old configuration: the new one was refused, see the log"),
+            NotifyState::Status(
+                "runs with the old configuration: the new one was refused, see the log",
+            ),
         ]),
     }
 }
