@@ -110,10 +110,11 @@ licences: ## THIRD-PARTY.txt again: the licence texts of what is in the binary
 	$(call need_cargo,cargo-about)
 	cargo about generate --locked --fail --manifest-path crates/server/Cargo.toml --output-file THIRD-PARTY.txt about.hbs
 
-sbom: ## What is in the binary, in CycloneDX, as target/zhongkong.cdx.json
+# The tool writes a file for each member of the workspace: one of them tells of the binary.
+sbom: ## What is in the binary, as zhongkong.cdx.json in the target directory (CycloneDX)
 	$(call need_cargo,cargo-cyclonedx)
-	cargo cyclonedx --manifest-path crates/server/Cargo.toml --format json --spec-version 1.5 --override-filename zhongkong.cdx
-	mv crates/server/zhongkong.cdx.json $(TARGET)/
+	cargo cyclonedx --quiet --manifest-path crates/server/Cargo.toml --format json --spec-version 1.5 --override-filename zhongkong.cdx
+	@mkdir -p $(TARGET) && mv crates/server/zhongkong.cdx.json $(TARGET)/ && find crates tests -name zhongkong.cdx.json -delete
 
 package: ## What is published, packed and built as its users would get it, and not published
 	$(call need,cc,gcc libc6-dev)
