@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Sourced: what a pod and a unit are tried with. Redis and the simulator are as far away as loopback of the namespace.
 
 app=wx0123456789abcdef
@@ -7,7 +8,7 @@ secret=not-a-secret-for-the-simulator-only
 
 wrong() { echo "FAILED: $*" >&2; exit 1; }
 
-# until WHAT COMMAND…: as soon as the command succeeds, within thirty seconds.
+# until_true WHAT COMMAND…: goes on as soon as the command succeeds, within thirty seconds.
 until_true() {
   local what=$1
   shift
