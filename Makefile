@@ -9,11 +9,6 @@ FUZZ = $(shell cargo +nightly --version >/dev/null 2>&1 && echo cargo +nightly |
 # An input that takes ten seconds, a gigabyte, or 64 MB in one piece, is a crash.
 FUZZ_LIMITS := -max_len=16384 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=64
 
-# $(call need_cargo,program): likewise for a tool that cargo installs, which takes it minutes.
-define need_cargo
-	@command -v $(1) >/dev/null || { echo "$(1) is missing: installing it with cargo"; cargo install --locked $(1); }
-endef
-
 # $(call need,program,package): installs a Debian package where its program is missing, and says so first.
 define need
 	@command -v $(1) >/dev/null || { \
@@ -22,6 +17,11 @@ define need
 	  root=; [ "$$(id -u)" = 0 ] || root=sudo; \
 	  $$root apt-get update -qq && \
 	  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2); }
+endef
+
+# $(call need_cargo,program,flags): likewise for a tool that cargo installs, which takes it minutes.
+define need_cargo
+	@command -v $(1) >/dev/null || { echo "$(1) is missing: installing it with cargo"; cargo install --locked $(1) $(2); }
 endef
 
 .PHONY: help demo test test-deploy model soak histories fuzz faults versions bench check audit licences sbom package
@@ -107,7 +107,7 @@ audit: ## The supply chain: licences, bans and sources of every dependency
 	cargo deny --locked check bans licenses sources
 
 licences: ## THIRD-PARTY.txt again: the licence texts of what is in the binary
-	$(call need_cargo,cargo-about)
+	$(call need_cargo,cargo-about,--features cli)
 	cargo about generate --locked --fail --manifest-path crates/server/Cargo.toml --output-file THIRD-PARTY.txt about.hbs
 
 # The tool writes a file for each member of the workspace: one of them tells of the binary.

@@ -39,6 +39,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- regexFind "[0-9]+$" .Values.config.http.listen -}}
 {{- end -}}
 
+{{- /* How the interface is spoken to: encrypted where it has a certificate. */ -}}
+{{- define "zhongkong.scheme" -}}
+{{- ternary "https" "http" (not (empty .Values.config.http.tls_cert)) -}}
+{{- end -}}
+
 {{- /* A duration such as "5s" or "1m 500ms", in whole seconds, rounded up. */ -}}
 {{- define "zhongkong.seconds" -}}
 {{- $text := . -}}
