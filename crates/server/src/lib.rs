@@ -31,6 +31,7 @@ mod logging;
 mod open_files;
 mod report;
 mod run;
+mod supervisor;
 mod terminal;
 mod wiring;
 

@@ -24,7 +24,7 @@ use crate::api::{self, Api};
 use crate::clock::BootClock;
 use crate::config::{Config, Environment, Loaded};
 use crate::terminal::{Exit, complain};
-use crate::{certificate, descriptions, logging, open_files, wiring};
+use crate::{certificate, descriptions, logging, open_files, supervisor, wiring};
 
 /// Bounds of the histograms, in seconds: from a local Redis to the longest request time-out that is of use.
 const BUCKETS: [f64; 12] =
@@ -94,6 +94,7 @@ pub(crate) async fn run(
     serving.spawn(upkeep(metrics));
 
     let mut daily = tokio::time::interval(A_DAY);
+    supervisor::ready(credentials.len());
     let mut worker = Running { path, environment, config, clock, listen, handle, api };
     loop {
         tokio::select! {
@@ -111,6 +112,7 @@ pub(crate) async fn run(
         }
     }
     tracing::info!("stopping: finishing what is under way");
+    supervisor::stopping();
     stop.cancel();
     tokio::select! {
         _ = tasks.join_next() => {}
@@ -158,12 +160,14 @@ struct Running {
 impl Running {
     /// Reads credentials, bearer tokens and the certificate again. Whatever is wrong with them leaves the old ones in force.
     async fn reload(&mut self) {
-        if let Err(error) = self.try_reload().await {
+        supervisor::reloading();
+        let reloaded = self.try_reload().await.inspect_err(|error| {
             tracing::error!(
                 error = format!("{error:#}"),
                 "the configuration was not reloaded; the worker goes on with the old one"
             );
-        }
+        });
+        supervisor::reloaded(reloaded.ok().map(|()| self.config.credentials.len()));
     }
 
     async fn try_reload(&mut self) -> anyhow::Result<()> {
