@@ -18,7 +18,9 @@
 //! - `acl`: the roles of Redis users that are shipped.
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
-//! - `http`: the interface of a worker: scopes, tokens, bad requests.
+//! - `http`: the interface of a worker: scopes, tokens, sign-ins that fail.
+//! - `hostile`: requests that nobody makes by mistake, each with its answer, as bytes (`wire`).
+//! - `https`: the interface over TLS, and a certificate that is renewed.
 //! - `openapi`: the description of that interface, held against it.
 //! - `wechat`: tokens as WeChat would answer for them, and an SDK that lives on them.
 //! - `dashboard`: the page, in a real browser.
@@ -41,7 +43,9 @@ mod dashboard;
 mod death;
 mod encryption;
 mod faults;
+mod hostile;
 mod http;
+mod https;
 mod life;
 mod managed;
 mod metrics;
@@ -57,3 +61,4 @@ mod sentinel;
 mod setup;
 mod store;
 mod wechat;
+mod wire;

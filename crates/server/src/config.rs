@@ -7,9 +7,11 @@
 //! 1. This file: what a configuration is, and how it comes together.
 //! 2. `error`, `environment`, `files`: problems and their places; the variables that override; the files and their includes.
 //! 3. `keys`, `document`, `value`, `section`: the keys there are; a parsed file; one value; typed access to a table.
-//! 4. `redis`, `http`, `basics`, `refresh`, `credentials`, `services`, `secret`: one section each.
+//! 4. `redis`, `http`, `basics`, `refresh`, `credentials`, `services`: one section each; `secret` and `certificate`: what
+//!    they name.
 
 mod basics;
+mod certificate;
 mod credentials;
 mod document;
 mod environment;
@@ -23,7 +25,7 @@ mod secret;
 mod section;
 mod services;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -33,6 +35,7 @@ use self::keys::{HTTP, INCLUDED, LOG, REDIS, REFRESH, ROOT, UPSTREAM, WORKER};
 use self::section::Section;
 
 pub use self::basics::{LogConfig, LogFormat, UpstreamConfig, WorkerConfig};
+pub use self::certificate::{Certificate, HttpTls, Validity};
 pub use self::credentials::CredentialConfig;
 pub use self::environment::Environment;
 pub use self::error::ConfigError;

@@ -3,10 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, REFERRER_POLICY,
-    X_FRAME_OPTIONS,
-};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName};
 use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -17,26 +14,21 @@ use super::describe::{About, Answers, Operation};
 use super::problem::{Code, Problem};
 use super::request::{Known, Nothing, Place, Query};
 
+/// How caches keep a file whose address changes with it.
+pub(super) const FOR_GOOD: &str = "public, max-age=31536000, immutable";
+
 /// Nothing but this worker's own files and calls: no script and no style in the page itself, no frame around it, no
 /// other host, and no text that becomes markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
      trusted-types 'none'";
 
-/// The headers of the page and its files.
-const HEADERS: [(HeaderName, &str); 3] = [
-    (CONTENT_SECURITY_POLICY, POLICY),
-    (REFERRER_POLICY, "no-referrer"),
-    (X_FRAME_OPTIONS, "DENY"),
-];
+const HEADERS: [(HeaderName, &str); 1] = [(CONTENT_SECURITY_POLICY, POLICY)];
 
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
-
-/// How caches keep a file whose address changes with it.
-pub(super) const FOR_GOOD: &str = "public, max-age=31536000, immutable";
 
 /// A file of the page.
 #[derive(Debug)]
@@ -163,7 +155,7 @@ impl IntoResponse for Found {
     fn into_response(self) -> Response {
         let Self { file, known } = self;
         let mut response = if known {
-            StatusCode::NOT_MODIFIED.into_response()
+            (StatusCode::NOT_MODIFIED, HEADERS).into_response()
         } else {
             (HEADERS, [(CONTENT_TYPE, file.kind)], file.content).into_response()
         };

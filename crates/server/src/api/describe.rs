@@ -212,6 +212,8 @@ impl<'a> Operation<'a> {
             new.security = Some(scope);
             new.problem(Code::Unauthorized, "with `http.tokens`: there is no known bearer token");
             new.problem(Code::Forbidden, "the bearer token's scope is too low");
+            let when = "the bearer token is wrong, as many from this address were";
+            new.problem(Code::TooManyAttempts, when);
             let challenge = json!({ "description": "`Bearer`", "schema": { "type": "string" } });
             new.header(StatusCode::UNAUTHORIZED, "WWW-Authenticate", challenge);
         }

@@ -12,10 +12,11 @@ use super::guard::Access::Scoped;
 use super::openapi::document;
 use super::problem::Code;
 use super::routes::{POST, ROUTES, Route};
-use super::routes_tests::{TOKENS, method, path};
+use super::routes_tests::{method, path};
+use super::scopes_tests::TOKENS;
 use super::testing::{Flood, Worker, bare, request};
 
-const CODES: [Code; 13] = [
+const CODES: [Code; 14] = [
     Code::InvalidRequest,
     Code::Unauthorized,
     Code::Forbidden,
@@ -23,6 +24,7 @@ const CODES: [Code; 13] = [
     Code::UnknownCredential,
     Code::MethodNotAllowed,
     Code::SlowRequest,
+    Code::TooManyAttempts,
     Code::Internal,
     Code::RefusedByUpstream,
     Code::NoValidToken,
@@ -142,6 +144,7 @@ async fn what_is_said_of_bad_requests_is_what_they_are_answered() {
         assert_eq!(operation["security"][0]["bearer"][0].as_str(), scope, "{}", route.path);
         let has = |code| codes.contains(&code);
         assert_eq!(has(Code::Unauthorized), scope.is_some(), "{}", route.path);
+        assert_eq!(has(Code::TooManyAttempts), scope.is_some(), "{}", route.path);
         assert_eq!(has(Code::UnknownCredential), route.path.contains("{id}"), "{}", route.path);
         assert_eq!(has(Code::SlowRequest), route.method == POST, "{}", route.path);
         for code in codes {
@@ -179,7 +182,8 @@ async fn what_is_said_of_bad_requests_is_what_they_are_answered() {
                 | Code::RefusedByUpstream
                 | Code::SlowRequest
                 | Code::StoreUnavailable
-                | Code::Timeout => continue,
+                | Code::Timeout
+                | Code::TooManyAttempts => continue,
             };
             assert_eq!(answer.code(), code.as_str(), "{}", route.path);
             assert_eq!(answer.status, code.status(), "{}", route.path);

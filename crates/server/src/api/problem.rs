@@ -25,6 +25,7 @@ pub(super) enum Code {
     UnknownCredential,
     MethodNotAllowed,
     SlowRequest,
+    TooManyAttempts,
     Internal,
     RefusedByUpstream,
     NoValidToken,
@@ -65,6 +66,9 @@ impl Code {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed")
             }
             Self::SlowRequest => (StatusCode::REQUEST_TIMEOUT, "slow_request", "Slow request"),
+            Self::TooManyAttempts => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts")
+            }
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
             Self::RefusedByUpstream => {
                 (StatusCode::BAD_GATEWAY, "refused_by_upstream", "Refused by the upstream")
@@ -96,7 +100,10 @@ impl Code {
 
     /// Whether its answers say when to come back.
     pub(super) const fn waits(self) -> bool {
-        matches!(self, Self::RefusedByUpstream | Self::NoValidToken | Self::Overloaded)
+        matches!(
+            self,
+            Self::TooManyAttempts | Self::RefusedByUpstream | Self::NoValidToken | Self::Overloaded
+        )
     }
 }
 
@@ -149,6 +156,12 @@ impl Problem {
 
     pub(super) fn unauthorized() -> Self {
         Self::new(Code::Unauthorized, "a valid bearer token is needed")
+    }
+
+    pub(super) fn too_many_attempts(wait: Duration) -> Self {
+        let detail = "too many calls from this address had a wrong bearer token, as has this one";
+        let retry_after = Some(seconds_to_wait(wait));
+        Self { retry_after, ..Self::new(Code::TooManyAttempts, detail) }
     }
 
     pub(super) fn forbidden(detail: &str) -> Self {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use zhongkong_coordinator::UnitView;
 use zhongkong_core::clock::millis;
 use zhongkong_core::credential::{CredentialId, Unit};
@@ -28,6 +28,8 @@ use zhongkong_upstream::Provider;
 
 use super::Api;
 use super::describe::{About, Operation, Takes};
+use super::guard::failed_sign_in;
+use super::listen::Peer;
 use super::problem::{Code, Problem};
 use super::request::read;
 use crate::config::Config;
@@ -45,7 +47,7 @@ pub(super) const TOKEN: About = About {
     details: "For SDKs and scripts whose address of WeChat can be set: the cluster's token, however often it is asked for. \
               `secret` is that of the service in the configuration's `http.wechat`, and never an AppSecret.",
     answer: "As WeChat's: the token, or an `errcode`: -1 (no valid token now: try again), 40002, 40013 (no such account, \
-             or none for this service), 40125 (a wrong secret), 41002, 41004.",
+             or none for this service), 40125 (a wrong secret), 45011 (too many of them came from this address), 41002, 41004.",
     problems: &[OFF],
 };
 
@@ -140,6 +142,10 @@ const UNKNOWN_APP: Refused =
     refused(40013, "invalid appid: zhongkong has no such account, or none for this service");
 const WRONG_SECRET: Refused =
     refused(40125, "invalid appsecret: it is none of zhongkong's http.wechat");
+const TOO_OFTEN: Refused = refused(
+    45011,
+    "api minute-quota reach limit, must slower, retry next minute: this secret is wrong, as many from this address were",
+);
 const NO_APP: Refused = refused(41002, "appid missing");
 const NO_SECRET: Refused = refused(41004, "appsecret missing");
 const NO_BODY: Refused = refused(44002, "empty post data");
@@ -158,6 +164,8 @@ struct Service {
     name: String,
     /// SHA-256: of one length, so that a comparison says nothing about the secret's.
     hash: [u8; 32],
+    /// Somebody could try all of its length.
+    guessable: bool,
     /// None: everybody's.
     credentials: Option<HashSet<CredentialId>>,
 }
@@ -177,6 +185,7 @@ impl Services {
         let services = config.services.iter().map(|service| Service {
             name: service.name.clone(),
             hash: hash(service.secret.expose_secret()),
+            guessable: service.is_guessable(),
             credentials: service.credentials.clone(),
         });
         let mut accounts: HashMap<String, Vec<Account>> = HashMap::new();
@@ -232,23 +241,26 @@ fn hash(secret: &str) -> [u8; 32] {
 /// `GET /cgi-bin/token`: [`TOKEN`].
 pub(super) async fn token(
     State(api): State<Api>,
+    peer: Peer,
     InAddress(asked): InAddress,
 ) -> Result<Json<Reply>, Problem> {
     let asked = StableAsked { asked, force_refresh: false };
-    api.answer_as_wechat(Ok(asked), Provider::WeChat).await
+    api.answer_as_wechat(peer, Ok(asked), Provider::WeChat).await
 }
 
 /// `POST /cgi-bin/stable_token`: [`STABLE_TOKEN`].
 pub(super) async fn stable_token(
     State(api): State<Api>,
+    peer: Peer,
     InBody(asked): InBody,
 ) -> Result<Json<Reply>, Problem> {
-    api.answer_as_wechat(asked, Provider::WeChatStable).await
+    api.answer_as_wechat(peer, asked, Provider::WeChatStable).await
 }
 
 impl Api {
     async fn answer_as_wechat(
         &self,
+        peer: Peer,
         asked: Result<StableAsked, Refused>,
         provider: Provider,
     ) -> Result<Json<Reply>, Problem> {
@@ -258,21 +270,43 @@ impl Api {
         }
         let reply = match asked {
             Ok(StableAsked { asked, force_refresh }) => {
-                self.token_as_wechat(&services, &asked, force_refresh, provider).await
+                match self.admit_as_wechat(peer, &services, &asked, provider) {
+                    Ok((service, account)) => {
+                        self.token_as_wechat(service, account, force_refresh).await
+                    }
+                    Err(refused) => Err(refused),
+                }
             }
             Err(refused) => Err(refused),
         };
         Ok(Json(reply.unwrap_or_else(Reply::Refused)))
     }
 
+    /// A wrong secret counts as a sign-in that failed; so does a short one while it might have been guessed.
+    fn admit_as_wechat<'a>(
+        &self,
+        peer: Peer,
+        services: &'a Services,
+        asked: &Asked,
+        provider: Provider,
+    ) -> Result<(&'a Service, &'a Account), Refused> {
+        let now = Instant::now();
+        let admitted = services.admit(asked, provider).and_then(|(service, account)| {
+            let barred = service.guessable && self.sign_ins().is_barred(peer.address, now);
+            if barred { Err(WRONG_SECRET) } else { Ok((service, account)) }
+        });
+        admitted.map_err(|refused| match refused {
+            WRONG_SECRET if failed_sign_in(self, peer, now).is_some() => TOO_OFTEN,
+            refused => refused,
+        })
+    }
+
     async fn token_as_wechat(
         &self,
-        services: &Services,
-        asked: &Asked,
+        service: &Service,
+        account: &Account,
         force: bool,
-        provider: Provider,
     ) -> Result<Reply, Refused> {
-        let (service, account) = services.admit(asked, provider)?;
         let unit = Unit::access_token(account.id.clone());
         let mut published = self.published_or_busy(&unit).await?;
         if force {
@@ -388,6 +422,7 @@ mod tests {
         let service = |name: &str, secret: &str, ids: Option<&[&str]>| Service {
             name: name.to_owned(),
             hash: hash(secret),
+            guessable: false,
             credentials: ids.map(|ids| ids.iter().map(|id| id.parse().unwrap()).collect()),
         };
         Services {

@@ -1,5 +1,6 @@
-//! `check`: configuration, Redis, clock and the way to the upstream; one line each, and what to do about it.
+//! `check`: configuration, certificate, Redis, clock and the way to the upstream; one line each, and what to do about it.
 
+mod certificate;
 mod rights;
 mod sentinel;
 
@@ -29,6 +30,7 @@ const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 #[serde(rename_all = "snake_case")]
 enum What {
     Configuration,
+    Certificate,
     Sentinels,
     Redis,
     Acl,
@@ -67,6 +69,9 @@ pub(crate) async fn check(
     language: Language,
 ) -> anyhow::Result<Exit> {
     let mut findings = configuration(loaded, language);
+    let now = crate::certificate::now_s();
+    let tls = loaded.config.http.tls.iter();
+    findings.extend(tls.map(|tls| certificate::finding(tls, now, language)));
     findings.extend(redis(&loaded.config, language).await?);
     findings.extend(upstreams(&loaded.config, language).await);
     tell(&findings, as_json, paint, language)?;
@@ -119,6 +124,7 @@ impl What {
     const fn name(self, language: Language) -> &'static str {
         match self {
             Self::Configuration => language.say("configuration", "配置"),
+            Self::Certificate => language.say("certificate", "证书"),
             Self::Sentinels => language.say("sentinels", "哨兵"),
             Self::Redis => language.say("redis", "Redis"),
             Self::Acl => language.say("acl", "权限"),
@@ -402,6 +408,7 @@ mod tests {
     fn the_names_in_json_are_those_of_the_english_lines() {
         for what in [
             What::Configuration,
+            What::Certificate,
             What::Sentinels,
             What::Redis,
             What::Acl,

@@ -42,8 +42,12 @@ pub(super) const REDIS: Keys = Keys {
 };
 pub(super) const WORKER: Keys = Keys { name: "worker", scalars: &["name"], ..NONE };
 pub(super) const LOG: Keys = Keys { name: "log", scalars: &["level", "format"], ..NONE };
-pub(super) const HTTP: Keys =
-    Keys { name: "http", scalars: &["listen"], others: &["tokens", "wechat"], ..NONE };
+pub(super) const HTTP: Keys = Keys {
+    name: "http",
+    scalars: &["listen", "tls_cert", "tls_key"],
+    others: &["tokens", "wechat"],
+    ..NONE
+};
 pub(super) const HTTP_TOKEN: Keys =
     Keys { name: "tokens", scalars: &["name", "scope"], secrets: &["secret"], ..NONE };
 pub(super) const HTTP_SERVICE: Keys = Keys {

@@ -26,6 +26,13 @@ pub struct ServiceConfig {
     pub credentials: Option<HashSet<CredentialId>>,
 }
 
+impl ServiceConfig {
+    /// Whether its secret is so short that somebody could try all of them.
+    pub fn is_guessable(&self) -> bool {
+        self.secret.expose_secret().len() < LENGTH_MIN
+    }
+}
+
 /// The services, in the order of the file; `http` is the section that holds them.
 pub(super) fn read(
     http: &Section<'_>,
