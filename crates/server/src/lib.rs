@@ -7,6 +7,7 @@
 //!   metrics) and `clock` serve it.
 //! - `api`: the worker's HTTP face.
 //! - `commands`: what is asked of Redis from the command line.
+//! - `notify`: who is told when a person is needed.
 //! - `report`, `event`, `hindrance`: a unit's status, what happens to it, and what ails Redis, in words, for both.
 //! - `failpoint` and `fuzzing`, with the features of those names: for tests and for the fuzzer.
 
@@ -26,6 +27,7 @@ pub mod fuzzing;
 mod hindrance;
 mod language;
 mod logging;
+mod notify;
 mod report;
 mod run;
 mod terminal;

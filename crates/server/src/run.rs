@@ -23,6 +23,7 @@ use zhongkong_redis::{Access, Deployment, RedisStore, SentinelSettings};
 use crate::api::{self, Api};
 use crate::clock::BootClock;
 use crate::config::{Config, Environment, Loaded};
+use crate::notify::{Notifier, Receivers};
 use crate::terminal::{Exit, complain};
 use crate::{descriptions, logging, wiring};
 
@@ -82,6 +83,9 @@ pub(crate) async fn run(
         "zhongkong runs"
     );
     let stop = CancellationToken::new();
+    let receivers = Receivers::new(&config.notify)?;
+    let mut notifier = Notifier::new(handle.clone(), Arc::clone(&store), identity.clone());
+    notifier.replace(receivers).await;
     let api = Api::new(handle.clone(), store, &identity, metrics.clone(), &config.http);
     let mut tasks = JoinSet::new();
     tasks.spawn(coordinator.run(stop.clone().cancelled_owned()));
@@ -89,7 +93,7 @@ pub(crate) async fn run(
     serving.spawn(api::serve(listener, api.clone()));
     serving.spawn(upkeep(metrics));
 
-    let mut worker = Running { path, environment, config, clock, listen, handle, api };
+    let mut worker = Running { path, environment, config, clock, listen, handle, api, notifier };
     loop {
         tokio::select! {
             () = stop_signals.recv() => break,
@@ -102,6 +106,10 @@ pub(crate) async fn run(
                 ended.context("the HTTP server ended unasked")?;
                 anyhow::bail!("the HTTP server ended unasked");
             }
+            ended = worker.notifier.ended() => {
+                ended.context("a teller of notifications ended unasked")?;
+                anyhow::bail!("a teller of notifications ended unasked");
+            }
         }
     }
     tracing::info!("stopping: finishing what is under way");
@@ -113,6 +121,7 @@ pub(crate) async fn run(
             return Ok(Exit::Failed);
         }
     }
+    worker.notifier.stop().await;
     serving.shutdown().await;
     tracing::info!("stopped");
     Ok(Exit::Done)
@@ -147,10 +156,11 @@ struct Running {
     listen: SocketAddr,
     handle: Handle,
     api: Api,
+    notifier: Notifier,
 }
 
 impl Running {
-    /// Reads credentials and bearer tokens again. Whatever is wrong with them leaves the old ones in force.
+    /// Reads credentials, bearer tokens and receivers again. Whatever is wrong with them leaves the old ones in force.
     async fn reload(&mut self) {
         if let Err(error) = self.try_reload().await {
             tracing::error!(
@@ -179,8 +189,10 @@ impl Running {
             tracing::warn!(keys = changed.join(", "), "these take effect at the next start only");
         }
         let credentials = credentials(&config, &self.clock, &self.environment)?;
+        let receivers = Receivers::new(&config.notify)?;
         self.api.replace_tokens(&config.http);
         self.handle.reload(credentials).await?;
+        self.notifier.replace(receivers).await;
         self.config = config;
         Ok(())
     }
