@@ -98,7 +98,11 @@ impl Client {
                 }
             }
             let status = response.status().as_u16();
-            Ok(Answer { status, retry_after: retry_after.map(Duration::from_secs), body })
+            Ok::<_, reqwest::Error>(Answer {
+                status,
+                retry_after: retry_after.map(Duration::from_secs),
+                body,
+            })
         };
         // The URL holds the key, and an error shows it.
         sent.await.map_err(reqwest::Error::without_url)

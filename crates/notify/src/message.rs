@@ -210,8 +210,10 @@ impl UnitData {
 }
 
 fn unit_name(unit: &Unit) -> String {
-    match unit.kind {
-        Kind::AccessToken => unit.id.to_string(),
+    if unit.kind == Kind::AccessToken {
+        unit.id.to_string()
+    } else {
+        format!("{} ({})", unit.id, unit.kind)
     }
 }
 

@@ -79,7 +79,10 @@ pub struct Memory {
 #[derive(Clone, Debug)]
 struct Candidate {
     what: What,
+    /// From when a message is due because of it.
     due_ms: u64,
+    /// From when it may be part of one that is due.
+    ready_ms: u64,
     item: Item,
 }
 
@@ -116,19 +119,25 @@ impl Memory {
         seen_since_ms.retain(|key, _| troubles.contains_key(key));
         gone_since_ms.retain(|key, _| records.contains_key(key) && !troubles.contains_key(key));
 
+        let mut refused: BTreeMap<&Unit, BTreeSet<Problem>> = BTreeMap::new();
+        for key in troubles.keys().filter(|key| key.problem.is_refusal()) {
+            refused.entry(&key.unit).or_default().insert(key.problem);
+        }
         let mut plan = Plan::default();
         let mut candidates = Vec::new();
         for (key, trouble) in &troubles {
             let seen_ms = *seen_since_ms.entry((*key).clone()).or_insert(now_ms);
             let stored = records.get(*key);
             let record = stored.map(|(_, record)| record.clone()).unwrap_or_default();
-            let (what, due_ms) = if record.is_open() {
-                (What::Reminder, record.told_ms + rules.repeat_interval_ms)
-            } else if record.over_ms > 0 {
-                let again_ms = record.over_ms + rules.again_after_ms;
-                (What::Begun, again_ms.max(seen_ms + rules.group_wait_ms))
+            let (what, ready_ms, due_ms) = if record.is_open() {
+                // Those of one day are told again together.
+                let half_ms = rules.repeat_interval_ms / 2;
+                let due_ms = record.told_ms + rules.repeat_interval_ms;
+                (What::Reminder, record.told_ms + half_ms, due_ms)
             } else {
-                (What::Begun, seen_ms + rules.group_wait_ms)
+                let again_ms =
+                    if record.over_ms > 0 { record.over_ms + rules.again_after_ms } else { 0 };
+                (What::Begun, again_ms, again_ms.max(seen_ms + rules.group_wait_ms))
             };
             let held_ms = record.held_until_ms(me, now_ms).max(record.not_before_ms);
             let item = Item {
@@ -137,7 +146,8 @@ impl Memory {
                 stored: stored.map(|(text, _)| (*text).clone()),
                 record,
             };
-            candidates.push(Candidate { what, due_ms: due_ms.max(held_ms), item });
+            let (ready_ms, due_ms) = (ready_ms.max(held_ms), due_ms.max(held_ms));
+            candidates.push(Candidate { what, due_ms, ready_ms, item });
         }
         for (key, (text, record)) in &records {
             if troubles.contains_key(key) {
@@ -160,12 +170,9 @@ impl Memory {
             };
             let due_ms = due_ms.max(record.held_until_ms(me, now_ms)).max(record.not_before_ms);
             // A unit that is refused for another reason now is not well: its last trouble ends with a word.
-            let otherwise = key.problem.is_refusal()
-                && troubles.keys().any(|other| {
-                    other.unit == key.unit
-                        && other.problem.is_refusal()
-                        && other.problem != key.problem
-                });
+            let reasons = refused.get(&key.unit).into_iter().flatten();
+            let otherwise =
+                key.problem.is_refusal() && reasons.into_iter().any(|other| *other != key.problem);
             if wanted && record.is_open() && !otherwise {
                 let item = Item {
                     key: key.clone(),
@@ -173,7 +180,8 @@ impl Memory {
                     stored: Some((*text).clone()),
                     record: record.clone(),
                 };
-                candidates.push(Candidate { what: What::Over, due_ms, item });
+                let ready_ms = due_ms;
+                candidates.push(Candidate { what: What::Over, due_ms, ready_ms, item });
             } else if !wanted || due_ms <= now_ms {
                 // Told to nobody, told long ago, or to end without a word.
                 let closed = Record { over_ms: now_ms, ..record.clone() };
@@ -237,14 +245,8 @@ impl Plan {
         }
         let (what, problem, address) = group;
         let members = groups.remove(&group).unwrap_or_default();
-        let early_ms = if what == What::Reminder { rules.repeat_interval_ms / 2 } else { 0 };
-        let ready = |member: &Candidate| {
-            let free = member.item.record.held_until_ms(look.me, now_ms) == 0
-                && member.item.record.not_before_ms <= now_ms;
-            free && member.due_ms <= now_ms + early_ms
-        };
-        let mut items: Vec<Item> =
-            members.into_iter().filter(ready).map(|member| member.item).collect();
+        let ready = members.into_iter().filter(|member| member.ready_ms <= now_ms);
+        let mut items: Vec<Item> = ready.map(|member| member.item).collect();
         items.truncate(TOLD_AT_ONCE);
         let open = of_group(problem, address).filter(|record| record.is_open()).count();
         let others = match what {

@@ -152,7 +152,7 @@ impl Receiver {
         let refused = |advice, again| {
             Err(Refused { why: self.shown(&format!("HTTP {status}"), body), advice, again })
         };
-        match status {
+        match *status {
             200..=299 => {}
             300..=399 => return refused(REDIRECTED, Again::WhenMended),
             408 | 425 | 429 | 500..=599 => {

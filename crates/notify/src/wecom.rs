@@ -9,7 +9,7 @@ use crate::message::{Message, plain};
 use crate::receiver::{Again, RATE, ROBOT_DISLIKES, ROBOT_GONE, Receiver, Request, WAIT};
 
 /// What is left of the limit for the lines below the title.
-const LINES_MAX: usize = 3_700;
+const LINES_MAX: usize = 3_400;
 
 /// The request with `message`.
 pub(crate) fn request(url: Url, receiver: &Receiver, message: &Message) -> Request {

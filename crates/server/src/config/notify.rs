@@ -156,7 +156,8 @@ fn problems(raw: Raw<'_>) -> Result<BTreeSet<Problem>, String> {
     let names: Option<Vec<&str>> =
         array.and_then(|array| array.iter().map(|name| name.as_str()).collect());
     let names = names.filter(|names| !names.is_empty());
-    let names = names.ok_or("must be a list of problems, such as [\"token_lost\"]".to_owned())?;
+    let names =
+        names.ok_or_else(|| "must be a list of problems, such as [\"token_lost\"]".to_owned())?;
     let problem = |name: &str| {
         name.parse().map_err(|()| {
             let known = Problem::ALL.into_iter().map(Problem::as_str);
