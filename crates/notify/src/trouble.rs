@@ -136,7 +136,13 @@ fn lasts(refusal: &Refusal, state: &State, now_ms: u64, living: &[String]) -> bo
     let unanswered = state.status != Status::Ok && state.issued_at_ms <= refusal.at_ms;
     match refusal.scope {
         Scope::Account | Scope::Transient => true,
-        Scope::Configuration => living.contains(&refusal.by) || unanswered,
+        Scope::Configuration => {
+            // One that has another secret now was answered with it. That cannot be seen of one whose turn did not come yet:
+            // it would try at once, so it is not waited for beyond the time of the refusal.
+            let answered = state.status == Status::Ok && state.holder == refusal.by;
+            let held = living.contains(&refusal.by) && refusal.retry_at_ms > now_ms;
+            unanswered || (held && !answered)
+        }
         Scope::Worker => {
             // A worker of that name that was started again calls from the same place, and was not answered yet.
             let name = Worker::name_of(&refusal.key);
@@ -223,6 +229,22 @@ mod tests {
             let left = usize::from(scope == Scope::Account);
             assert_eq!(problems(&answered, &["other#02"]).len(), left, "{scope:?}");
         }
+    }
+
+    #[test]
+    fn a_wrong_secret_is_over_when_whoever_had_it_is_answered_or_its_time_has_passed() {
+        let mut state = refused(Scope::Configuration, Status::Misconfigured, "worker-1#01");
+        state.status = Status::Ok;
+        state.issued_at_ms = NOW;
+        state.holder = "worker-2#02".to_owned();
+        let living = ["worker-1#01", "worker-2#02"];
+        assert_eq!(problems(&state, &living).len(), 1, "another worker has another secret");
+        assert_eq!(problems(&state, &living[1..]), [], "it is gone");
+        state.holder = "worker-1#01".to_owned();
+        assert_eq!(problems(&state, &living), []);
+        state.holder = "worker-2#02".to_owned();
+        state.refusals[0].retry_at_ms = NOW;
+        assert_eq!(problems(&state, &living), []);
     }
 
     #[test]
