@@ -1,7 +1,5 @@
 //! What was told is changed only from what it was, and forgotten in its time.
 
-#![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
-
 use std::time::Duration;
 
 use zhongkong_redis::{
