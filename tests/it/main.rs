@@ -23,6 +23,7 @@
 //! - `https`: the interface over TLS, and a certificate that is renewed.
 //! - `dashboard`: the page, in a real browser.
 //! - `metrics`: what Prometheus scrapes, the rules and the board that read it, and what to do about an alert.
+//! - `notify`: who is told when a person is needed, and that it is over.
 //! - `secrecy`: no secret and no token leaves.
 //! - `readers`: the code of the readers' guide, in each of its languages.
 //! - `architecture`: the shape of the tree.
@@ -45,6 +46,7 @@ mod https;
 mod life;
 mod managed;
 mod metrics;
+mod notify;
 mod pressure;
 mod readers;
 mod refusals;

@@ -7,6 +7,7 @@ pub(crate) mod forget;
 pub(crate) mod get;
 pub(crate) mod keys;
 pub(crate) mod manual;
+pub(crate) mod notify;
 pub(crate) mod pause;
 pub(crate) mod refresh;
 pub(crate) mod status;

@@ -9,6 +9,7 @@
 //! - `commands`: what is asked of Redis from the command line.
 //! - `report`, `event`, `hindrance`, `certificate`: a unit's status, what happens to it, what ails Redis, and until when
 //!   the certificate holds, in words, for both.
+//! - `notify`: who is told when a person is needed.
 //! - `failpoint` and `fuzzing`, with the features of those names: for tests and for the fuzzer.
 
 mod api;
@@ -29,6 +30,7 @@ mod hindrance;
 mod language;
 mod logging;
 mod open_files;
+mod notify;
 mod report;
 mod run;
 mod supervisor;
