@@ -132,7 +132,7 @@ pub enum CommandError {
 #[derive(Debug)]
 pub(crate) enum Order {
     Views { of: Selection, answer: oneshot::Sender<Vec<UnitView>> },
-    Refresh { unit: Unit, force: bool, answer: oneshot::Sender<Asking> },
+    Refresh { unit: Unit, forced_by: Option<String>, answer: oneshot::Sender<Asking> },
     Report { unit: Unit, fingerprint: Fingerprint, answer: oneshot::Sender<Asking> },
     Reload { credentials: Vec<CredentialSettings> },
 }
@@ -168,15 +168,16 @@ impl Handle {
         Ok(views)
     }
 
-    /// Has `unit` refreshed if that is owed, or by `force` whatever its status, and waits at most `wait` for the outcome.
+    /// Has `unit` refreshed if that is owed, or whatever its status if somebody forces it, whom the history then names;
+    /// and waits at most `wait` for the outcome.
     pub async fn refresh(
         &self,
         unit: Unit,
-        force: bool,
+        forced_by: Option<String>,
         wait: Duration,
     ) -> Result<RefreshAnswer, CommandError> {
         let (answer, answered) = oneshot::channel();
-        self.order(Order::Refresh { unit, force, answer }).await?;
+        self.order(Order::Refresh { unit, forced_by, answer }).await?;
         outcome(within(ANSWER_TIMEOUT, answered).await??, wait).await
     }
 

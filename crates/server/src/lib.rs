@@ -7,7 +7,8 @@
 //!   metrics) and `clock` serve it.
 //! - `api`: the worker's HTTP face.
 //! - `commands`: what is asked of Redis from the command line.
-//! - `report`, `event`, `hindrance`: a unit's status, what happens to it, and what ails Redis, in words, for both.
+//! - `report`, `event`, `history`, `hindrance`: a unit's status, what happens to it, what happened to it, and what ails
+//!   Redis, in words, for both.
 //! - `failpoint` and `fuzzing`, with the features of those names: for tests and for the fuzzer.
 
 mod api;
@@ -24,6 +25,7 @@ mod fenced;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod hindrance;
+mod history;
 mod language;
 mod logging;
 mod report;
