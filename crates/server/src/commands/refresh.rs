@@ -209,7 +209,7 @@ impl Asking<'_> {
 
     /// Waits for another token, or for a refusal that concerns all.
     async fn wait(&self, before: &State, deadline: Instant) -> Result<(Outcome, Exit), StoreError> {
-        let Self { store, target, options, language } = self;
+        let Self { store, target, options, language, .. } = self;
         let (heard, mut news) = mpsc::channel(1);
         // Whoever is full has news already.
         let hear = move |_notice: Notice| {
