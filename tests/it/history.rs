@@ -3,7 +3,7 @@
 use serde_json::Value;
 use zhongkong_simulator::{FaultKind, Scope};
 use zhongkong_testkit::http::Request;
-use zhongkong_testkit::{APP_ID, Cluster, SECRET};
+use zhongkong_testkit::{APP_ID, Cluster, SECRET, Worker};
 
 use crate::setup::{Failpoints, cluster, force, ms, refresh_at, settled_again, until};
 
@@ -46,7 +46,7 @@ async fn a_worker_killed_in_mid_call_and_the_one_that_took_over_have_a_line_each
     })
     .await;
     settled_again(&cluster).await;
-    let living: Vec<bool> = cluster.workers_mut().iter_mut().map(|w| w.is_running()).collect();
+    let living: Vec<bool> = cluster.workers_mut().iter_mut().map(Worker::is_running).collect();
     let dead = living.iter().position(|lives| !lives).unwrap();
     let dead = cluster.workers()[dead].name().to_owned();
 
