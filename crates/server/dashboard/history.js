@@ -57,7 +57,8 @@ function More({ line }) {
   if (line.type === "refreshed") parts.push(w.generation(line.generation));
   if (line.life_ms !== undefined) parts.push(w.validFor(span(line.life_ms / 1000)));
   if (line.took_ms !== undefined) parts.push(w.took(`${count(line.took_ms)}\u202fms`));
-  for (const reason of line.doubt ?? []) parts.push(w.doubt[reason] ?? reason);
+  const doubts = (line.doubt ?? []).map((reason) => w.doubt[reason] ?? reason);
+  if (doubts.length > 0) parts.push(w.note.doubt + w.colon + doubts.join(w.semicolon));
   if (line.code !== undefined) parts.push(`${line.code}${w.colon}${line.meaning ?? ""}`);
   if (line.retry_at_ms > line.time_ms) {
     parts.push((line.message === undefined ? w.servedFrom : w.triedFrom)(when(line.retry_at_ms)));

@@ -5,7 +5,6 @@ use std::num::NonZeroU16;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use zhongkong_coordinator::Selection;
 use zhongkong_core::credential::CredentialId;
@@ -49,7 +48,7 @@ impl Shape for LatestQuery {
 
 /// Lines, the newest first.
 #[derive(Debug, Serialize)]
-struct Page {
+pub(super) struct Page {
     entries: Vec<Line>,
     /// What to ask for as `before` to see older ones; none if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +75,7 @@ pub(super) async fn one(
     Id(id): Id,
     language: Language,
     Query(HistoryQuery { kind: asked, limit, before }): Query<HistoryQuery>,
-) -> Result<Response, Problem> {
+) -> Result<Json<Page>, Problem> {
     let limit = limited(limit, HISTORY_MAX, HistoryQuery::SHAPE)?;
     let kind = asked.map(|asked| kind(Some(&asked))).transpose()?;
     let before = before.map(|entry| entry.parse()).transpose();
@@ -89,7 +88,7 @@ pub(super) async fn one(
     let last = history.entries.last().filter(|_| history.more);
     let next = last.map(|last| last.entry.to_string());
     let lines = history.entries.into_iter().map(|entry| Line::new(&id, entry, language));
-    Ok(Json(Page { entries: lines.collect(), next }).into_response())
+    Ok(Json(Page { entries: lines.collect(), next }))
 }
 
 /// `GET /v1/history?limit=` (scope read): the last 50 lines of all credentials of this worker, or fewer. With more than 50
@@ -102,7 +101,7 @@ pub(super) async fn latest(
     State(api): State<Api>,
     language: Language,
     Query(LatestQuery { limit }): Query<LatestQuery>,
-) -> Result<Response, Problem> {
+) -> Result<Json<Page>, Problem> {
     let limit = limited(limit, LINES, LatestQuery::SHAPE)?;
     let all = Selection::Following { after: None, credentials: usize::MAX };
     let mut latest: BTreeMap<CredentialId, u64> = BTreeMap::new();
@@ -119,5 +118,5 @@ pub(super) async fn latest(
     let entries = api.store.histories(&ids, limit).await;
     let entries = entries.map_err(|error| Problem::store_unavailable(error.to_string()))?;
     let lines = entries.into_iter().map(|(id, entry)| Line::new(&id, entry, language));
-    Ok(Json(Page { entries: lines.collect(), next: None }).into_response())
+    Ok(Json(Page { entries: lines.collect(), next: None }))
 }
