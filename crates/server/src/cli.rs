@@ -12,7 +12,8 @@ use zhongkong_redis::HISTORY_MAX;
 
 use crate::commands::explain::CODES;
 use crate::commands::{
-    check, clear_quota, explain, forget, get, history, keys, manual, notify, pause, refresh, status, watch,
+    check, clear_quota, explain, forget, get, history, keys, manual, notify, pause, refresh,
+    status, watch,
 };
 use crate::config::{Config, Environment, Loaded};
 use crate::language::Language;
