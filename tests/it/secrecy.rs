@@ -14,11 +14,11 @@ const SIGNS: &str = "signs-0123456789-c0ffee";
 async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() {
     let failpoints = Failpoints::new();
     // Of the receivers of notifications, one takes them, one sends back what it got, and one is not there.
-    let [taker, echo] = [Receiver::start(&[]).await, Receiver::start(&[Reply::Echo; 64]).await];
+    let [taker, mirror] = [Receiver::start(&[]).await, Receiver::start(&[Reply::Echo; 64]).await];
     let mut receivers = String::new();
     for (name, url) in [
         ("taker", taker.url(&format!("/hook/{ROBOT_KEY}"))),
-        ("echo", echo.url(&format!("/send?key={ROBOT_KEY}"))),
+        ("mirror", mirror.url(&format!("/send?key={ROBOT_KEY}"))),
         ("nobody", format!("http://127.0.0.1:9/send?key={ROBOT_KEY}")),
     ] {
         receivers += &format!(
@@ -58,7 +58,7 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
     }
     until(&cluster, "notifications are tried", async || {
         !taker.got().is_empty()
-            && !echo.got().is_empty()
+            && !mirror.got().is_empty()
             && cluster.output().contains("could not be delivered")
     })
     .await;
