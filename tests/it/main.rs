@@ -14,6 +14,7 @@
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
 //! - `encryption`: Redis over TLS, and over a Unix socket.
 //! - `sentinel`: what `check` and `keys` tell of Sentinels, their logins and encryption; failovers are in `faults`.
+//! - `history`: what is kept of what happened.
 //! - `cost`: what a refresh and an idle unit cost.
 //! - `acl`: the roles of Redis users that are shipped.
 //! - `commands`: what the command line answers.
@@ -25,6 +26,7 @@
 //! - `wechat`: tokens as WeChat would answer for them, and an SDK that lives on them.
 //! - `dashboard`: the page, in a real browser.
 //! - `metrics`: what Prometheus scrapes, the rules and the board that read it, and what to do about an alert.
+//! - `notify`: who is told when a person is needed, and that it is over.
 //! - `secrecy`: no secret and no token leaves.
 //! - `readers`: the code of the readers' guide, in each of its languages.
 //! - `architecture`: the shape of the tree.
@@ -43,12 +45,14 @@ mod dashboard;
 mod death;
 mod encryption;
 mod faults;
+mod history;
 mod hostile;
 mod http;
 mod https;
 mod life;
 mod managed;
 mod metrics;
+mod notify;
 mod openapi;
 mod pressure;
 mod python;

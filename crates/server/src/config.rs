@@ -7,8 +7,8 @@
 //! 1. This file: what a configuration is, and how it comes together.
 //! 2. `error`, `environment`, `files`: problems and their places; the variables that override; the files and their includes.
 //! 3. `keys`, `document`, `value`, `section`: the keys there are; a parsed file; one value; typed access to a table.
-//! 4. `redis`, `http`, `basics`, `refresh`, `credentials`, `services`: one section each; `secret` and `certificate`: what
-//!    they name.
+//! 4. `redis`, `http`, `basics`, `refresh`, `notify`, `credentials`, `services`: one section each; `secret` and
+//!    `certificate`: what they name.
 
 mod basics;
 mod certificate;
@@ -19,6 +19,7 @@ mod error;
 mod files;
 mod http;
 mod keys;
+mod notify;
 mod redis;
 mod refresh;
 mod secret;
@@ -40,6 +41,7 @@ pub use self::credentials::CredentialConfig;
 pub use self::environment::Environment;
 pub use self::error::ConfigError;
 pub use self::http::{HttpConfig, HttpToken, Scope};
+pub use self::notify::NotifyConfig;
 pub use self::redis::{RedisConfig, Replicas};
 pub use self::refresh::RefreshConfig;
 pub use self::secret::{SecretError, SecretSource};
@@ -65,6 +67,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// When tokens are refreshed.
     pub refresh: RefreshConfig,
+    /// Who is told when a person is needed.
+    pub notify: Vec<NotifyConfig>,
     /// The accounts, in the order of the files.
     pub credentials: Vec<CredentialConfig>,
 }
@@ -112,6 +116,7 @@ impl Config {
         let upstream = basics::upstream(&root.section(&UPSTREAM));
         let section = root.section(&REFRESH);
         let refresh = refresh::read(&section);
+        let notify = notify::read(&root);
         let credentials = credentials::read(&roots, &section, &refresh);
         let services = services::read(&http_section, &http.tokens, &credentials);
         let config = redis.zip(worker).map(|(redis, worker)| Self {
@@ -122,6 +127,7 @@ impl Config {
             services,
             upstream,
             refresh,
+            notify,
             credentials,
         });
         let files = main.iter().chain(&included).map(|file| file.path().to_owned()).collect();
@@ -213,6 +219,7 @@ mod tests {
             redis = { url = \"redis://user:s3cret@host/0\" }
             upstream = { proxy = \"http://user:s3cret@egress:3128\" }
             http = { tokens = [{ name = \"shop\", scope = \"read\", secret = \"s3cret-s3cret-s3cret\" }] }
+            notify = [{ name = \"ops\", type = \"wecom\", url = \"https://robot/s3cret\", proxy = \"http://u:s3cret@p\" }]
             [[credentials]]
             app_id = \"wx1\"
             provider = \"wechat\"
@@ -224,7 +231,7 @@ mod tests {
         let loaded = load_with(toml, [("WX", "s3cret")]).unwrap();
         let shown = format!("{loaded:?} {loaded:#?}");
         assert!(!shown.contains("s3cret"), "{shown}");
-        assert_eq!(loaded.warnings.len(), 4, "{:?}", loaded.warnings);
+        assert_eq!(loaded.warnings.len(), 6, "{:?}", loaded.warnings);
     }
 
     #[test]

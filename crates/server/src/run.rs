@@ -23,6 +23,7 @@ use zhongkong_redis::{Access, Deployment, RedisStore, SentinelSettings};
 use crate::api::{self, Api};
 use crate::clock::BootClock;
 use crate::config::{Config, Environment, Loaded};
+use crate::notify::{Notifier, Receivers};
 use crate::terminal::{Exit, complain};
 use crate::{certificate, descriptions, logging, open_files, supervisor, wiring};
 
@@ -58,7 +59,7 @@ pub(crate) async fn run(
 
     let open_files = open_files::allow_all();
     let clock: Arc<dyn Clock> = Arc::new(BootClock);
-    let store = Arc::new(wiring::store(&config.redis));
+    let store = Arc::new(wiring::store(&config.redis).asked_by(config.worker.name.to_string()));
     #[cfg(feature = "failpoints")]
     let failpoints = crate::failpoint::for_coordinator(&environment);
     #[cfg(not(feature = "failpoints"))]
@@ -86,6 +87,9 @@ pub(crate) async fn run(
         "zhongkong runs"
     );
     let stop = CancellationToken::new();
+    let receivers = Receivers::new(&config.notify)?;
+    let mut notifier = Notifier::new(handle.clone(), Arc::clone(&store), identity.clone());
+    notifier.replace(receivers).await;
     let api = Api::new(handle.clone(), store, &identity, metrics.clone(), &config);
     let mut tasks = JoinSet::new();
     tasks.spawn(coordinator.run(stop.clone().cancelled_owned()));
@@ -95,7 +99,7 @@ pub(crate) async fn run(
 
     let mut daily = tokio::time::interval(A_DAY);
     supervisor::ready(credentials.len());
-    let mut worker = Running { path, environment, config, clock, listen, handle, api };
+    let mut worker = Running { path, environment, config, clock, listen, handle, api, notifier };
     loop {
         tokio::select! {
             () = stop_signals.recv() => break,
@@ -109,6 +113,10 @@ pub(crate) async fn run(
                 ended.context("the HTTP server ended unasked")?;
                 anyhow::bail!("the HTTP server ended unasked");
             }
+            ended = worker.notifier.ended() => {
+                ended.context("a teller of notifications ended unasked")?;
+                anyhow::bail!("a teller of notifications ended unasked");
+            }
         }
     }
     tracing::info!("stopping: finishing what is under way");
@@ -121,6 +129,7 @@ pub(crate) async fn run(
             return Ok(Exit::Failed);
         }
     }
+    worker.notifier.stop().await;
     serving.shutdown().await;
     tracing::info!("stopped");
     Ok(Exit::Done)
@@ -155,10 +164,11 @@ struct Running {
     listen: SocketAddr,
     handle: Handle,
     api: Api,
+    notifier: Notifier,
 }
 
 impl Running {
-    /// Reads credentials, bearer tokens and the certificate again. Whatever is wrong with them leaves the old ones in force.
+    /// Reads credentials, bearer tokens, receivers and the certificate again. Whatever is wrong with them leaves the old ones in force.
     async fn reload(&mut self) {
         supervisor::reloading();
         let reloaded = self.try_reload().await.inspect_err(|error| {
@@ -189,9 +199,11 @@ impl Running {
             tracing::warn!(keys = changed.join(", "), "these take effect at the next start only");
         }
         let credentials = credentials(&config, &self.clock, &self.environment)?;
+        let receivers = Receivers::new(&config.notify)?;
         self.api.replace_access(&config);
         config.http.tls.iter().for_each(certificate::tell);
         self.handle.reload(credentials).await?;
+        self.notifier.replace(receivers).await;
         self.config = config;
         Ok(())
     }

@@ -42,6 +42,8 @@ schemas! {
     Doubt: { "type": "string", "enum": doubt::Doubt::ALL.map(doubt::Doubt::as_str) }
     /// Who asked for another token.
     Mark: { "type": "string", "enum": state::Mark::ALL.map(state::Mark::as_str) }
+    /// Names an entry of a history.
+    Entry: { "type": "string", "pattern": "^[0-9]{1,19}-[0-9]{1,19}$" }
     /// Names a token: the first 16 hex digits, in lower case, of its SHA-256.
     Fingerprint: { "type": "string", "pattern": "^[0-9a-f]{16}$", "examples": ["0123456789abcdef"] }
 }

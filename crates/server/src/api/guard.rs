@@ -186,8 +186,8 @@ pub(super) fn failed_sign_in(api: &Api, peer: Peer, now: Instant) -> Option<Dura
         tracing::warn!(
             address = %peer.address,
             "many calls from this address have a wrong bearer token: a service was given another than one of \
-             http.tokens or http.wechat, or somebody guesses; more of them are answered 429 (or errcode 45011), right \
-             ones as ever"
+             http.tokens or http.wechat, or somebody guesses; for a while more of them are answered 429 (errcode 45011), \
+             and so are right ones of less than 16 characters"
         );
     }
     Some(wait)

@@ -159,7 +159,8 @@ impl Problem {
     }
 
     pub(super) fn too_many_attempts(wait: Duration) -> Self {
-        let detail = "too many calls from this address had a wrong bearer token, as has this one";
+        let detail = "too many calls from this address had a wrong bearer token: for a while, \
+                      only right ones of 16 characters and more are accepted from there";
         let retry_after = Some(seconds_to_wait(wait));
         Self { retry_after, ..Self::new(Code::TooManyAttempts, detail) }
     }

@@ -21,8 +21,8 @@ use super::guard::{self, Access};
 use super::problem::Problem;
 use super::request::{BODY_MAX, well_formed};
 use super::{
-    Api, credentials, dashboard, events, health, openapi, pause, refresh, report, token, wechat,
-    worker,
+    Api, credentials, dashboard, events, health, history, openapi, pause, refresh, report, token,
+    wechat, worker,
 };
 use crate::config::Scope::{Admin, Read, Token};
 
@@ -83,6 +83,7 @@ pub(super) const POST: MethodFilter = MethodFilter::POST;
 
 const ALL: &str = "/v1/credentials";
 const ONE: &str = "/v1/credentials/{id}";
+const HISTORY: &str = "/v1/credentials/{id}/history";
 const TOKEN: &str = "/v1/credentials/{id}/token";
 const REPORT: &str = "/v1/credentials/{id}/report";
 const REFRESH: &str = "/v1/credentials/{id}/refresh";
@@ -92,16 +93,18 @@ const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const FILE: &str = "/dashboard/{version}/{file}";
 
 /// Every call.
-pub(super) const ROUTES: [Route; 17] = [
+pub(super) const ROUTES: [Route; 19] = [
     route(GET, "/", NoWebPage, call!(dashboard::page), dashboard::PAGE),
     route(GET, FILE, NoWebPage, call!(dashboard::file), dashboard::FILE),
     route(GET, ALL, Scoped(Read), call!(credentials::all), credentials::ALL),
     route(GET, ONE, Scoped(Read), call!(credentials::one), credentials::ONE),
+    route(GET, HISTORY, Scoped(Read), call!(history::one), history::ONE),
     route(GET, TOKEN, Scoped(Token), call!(token::token), token::TOKEN),
     route(POST, REPORT, Scoped(Token), call!(report::report), report::REPORT),
     route(POST, REFRESH, Scoped(Admin), call!(refresh::refresh), refresh::REFRESH),
     route(POST, PAUSE, Scoped(Admin), call!(pause::pause), pause::PAUSE),
     route(POST, RESUME, Scoped(Admin), call!(pause::resume), pause::RESUME),
+    route(GET, "/v1/history", Scoped(Read), call!(history::latest), history::LATEST),
     route(GET, "/v1/worker", Scoped(Read), call!(worker::worker), worker::WORKER),
     route(GET, "/v1/events", Scoped(Read), call!(events::events), events::EVENTS),
     route(GET, "/cgi-bin/token", NoWebPage, call!(wechat::token), wechat::TOKEN),
