@@ -74,6 +74,8 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
+    use zhongkong_core::credential::Kind;
+
     use super::*;
 
     #[test]
@@ -83,6 +85,9 @@ mod tests {
         assert_eq!(keys.reader(&unit), "zhongkong:{wx1}:access_token");
         assert_eq!(keys.state(&unit), "zhongkong:{wx1}:access_token:state");
         assert_eq!(keys.lock(&unit), "zhongkong:{wx1}:access_token:lock");
+        let reader = |kind| keys.reader(&Unit { kind, ..unit.clone() });
+        assert_eq!(reader(Kind::JsapiTicket), "zhongkong:{wx1}:jsapi_ticket");
+        assert_eq!(reader(Kind::WxCardTicket), "zhongkong:{wx1}:wx_card_ticket");
         assert_eq!(keys.events(), "zhongkong:events");
     }
 

@@ -47,16 +47,25 @@ impl<'a> Target<'a> {
         Ok(Self { unit, credential, state, now_ms, epoch })
     }
 
-    /// Finds every unit of `id`, likewise.
+    /// Finds every unit of `id` that is kept here or known in Redis, likewise.
     pub(crate) async fn find_all(
         store: &RedisStore,
         config: &'a Config,
         id: &CredentialId,
         language: Language,
     ) -> Result<Vec<Self>, Exit> {
-        let mut targets = Vec::with_capacity(Kind::ALL.len());
-        for kind in Kind::ALL {
-            targets.push(Self::find(store, config, (id.clone(), kind), language).await?);
+        let first = Self::find(store, config, (id.clone(), Kind::AccessToken), language).await?;
+        let credential = first.credential;
+        let mut targets = vec![first];
+        for kind in Kind::TICKETS {
+            let unit = Unit { id: id.clone(), kind };
+            match read(store, &unit).await {
+                Ok(Reading { state, now_ms, epoch, .. }) if state.exists() => {
+                    targets.push(Self { unit, credential, state, now_ms, epoch });
+                }
+                Ok(_) => {}
+                Err(error) => return Err(complain_of_redis(&error, language)),
+            }
         }
         Ok(targets)
     }
