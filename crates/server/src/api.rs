@@ -4,8 +4,8 @@
 //! - `routes`: which calls there are and what each needs; what holds for all of them.
 //! - `guard`: who may ask what.
 //! - `request`: ids, queries and bodies, read strictly.
-//! - `credentials`, `token`, `report`, `refresh`, `pause`, `worker`, `events`, `health`: the calls; `outcome`: what several
-//!   of them answer.
+//! - `credentials`, `token`, `report`, `refresh`, `pause`, `jssdk`, `worker`, `events`, `health`: the calls; `outcome`: what
+//!   several of them answer.
 //! - `dashboard`: the page for people, and its files.
 //! - `problem`: errors as `application/problem+json` (RFC 9457).
 //!
@@ -36,6 +36,7 @@ mod events;
 pub(crate) mod fuzzing;
 mod guard;
 mod health;
+mod jssdk;
 mod listen;
 mod outcome;
 mod pause;
@@ -106,11 +107,11 @@ impl Api {
         self.guard.send_replace(Arc::new(Guard::new(config)));
     }
 
-    /// `unit` as this worker sees it; 404 `unknown_credential` if it is not configured here.
+    /// `unit` as this worker sees it; 404 `unknown_credential` if it is not configured here, or not with this kind.
     async fn view(&self, unit: &Unit) -> Result<UnitView, Problem> {
         let views = self.handle.views(Selection::One(unit.id.clone())).await?;
         let view = views.into_iter().find(|view| view.unit == *unit);
-        view.ok_or_else(|| Problem::unknown_credential(&unit.id))
+        view.ok_or_else(|| Problem::unknown_unit(unit))
     }
 }
 

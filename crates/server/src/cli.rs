@@ -231,7 +231,7 @@ async fn execute(
         Configured::Check { json } => {
             check::check(&loaded, json, Paint::of(&environment), language).await
         }
-        Configured::Keys { id, json } => keys::keys(config, id, json, language),
+        Configured::Keys { id, json } => keys::keys(config, &id, json, language),
         Configured::Watch { id, json } => watch::watch(config, id, json, language).await,
         Configured::Refresh { id, kind, force, invalidate, wait, json } => {
             let wish = match (force, invalidate) {

@@ -28,6 +28,7 @@ mod language;
 mod logging;
 mod report;
 mod run;
+mod signature;
 mod terminal;
 mod wiring;
 

@@ -16,7 +16,9 @@ use super::guard::Access::{Anybody, NoWebPage, Scoped};
 use super::guard::{self, Access};
 use super::problem::Problem;
 use super::request::{BODY_MAX, well_formed};
-use super::{Api, credentials, dashboard, events, health, pause, refresh, report, token, worker};
+use super::{
+    Api, credentials, dashboard, events, health, jssdk, pause, refresh, report, token, worker,
+};
 use crate::config::Scope::{Admin, Read, Token};
 
 /// The longest that a call may take: a body (10 s), the probe of a reported token (30 s at the very most), the longest
@@ -44,7 +46,7 @@ const GET: MethodFilter = MethodFilter::GET;
 pub(super) const POST: MethodFilter = MethodFilter::POST;
 
 /// Every call.
-pub(super) const ROUTES: [Route; 14] = [
+pub(super) const ROUTES: [Route; 15] = [
     route(GET, "/", NoWebPage, |m| on(m, dashboard::page)),
     route(GET, "/dashboard/{version}/{file}", NoWebPage, |m| on(m, dashboard::file)),
     route(GET, "/v1/credentials", Scoped(Read), |m| on(m, credentials::all)),
@@ -54,6 +56,7 @@ pub(super) const ROUTES: [Route; 14] = [
     route(POST, "/v1/credentials/{id}/refresh", Scoped(Admin), |m| on(m, refresh::refresh)),
     route(POST, "/v1/credentials/{id}/pause", Scoped(Admin), |m| on(m, pause::pause)),
     route(POST, "/v1/credentials/{id}/resume", Scoped(Admin), |m| on(m, pause::resume)),
+    route(POST, "/v1/credentials/{id}/jssdk-signature", Scoped(Token), |m| on(m, jssdk::signature)),
     route(GET, "/v1/worker", Scoped(Read), |m| on(m, worker::worker)),
     route(GET, "/v1/events", Scoped(Read), |m| on(m, events::events)),
     route(GET, "/healthz", Anybody, |m| on(m, health::live)),
