@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
+use tokio::task::JoinSet;
 use zhongkong_history::{Limits, check};
 use zhongkong_simulator::{Endpoint, FaultKind, Outcome, Point, Scope};
 use zhongkong_testkit::cluster::key_of;
@@ -174,7 +175,8 @@ async fn a_worker_that_is_killed_while_it_asks_for_a_ticket_is_made_up_for() {
     let before = cluster.state_of(JSAPI).await["fence"].clone();
     cluster.simulator.hold(Point::Processed, of_tickets().times(1));
     let url = format!("{}/v1/credentials/{APP_ID}/refresh", cluster.workers()[0].http_url());
-    let asked = tokio::spawn(async move {
+    let mut asking = JoinSet::new();
+    asking.spawn(async move {
         let body = json!({ "kind": JSAPI, "force": true });
         // The worker that answers may be the one that is killed.
         drop(Request::new("POST", &url).json(&body).within(ms(30_000)).send().await);
@@ -188,7 +190,7 @@ async fn a_worker_that_is_killed_while_it_asks_for_a_ticket_is_made_up_for() {
     })
     .await;
     cluster.simulator.release_all();
-    asked.await.unwrap();
+    asking.join_next().await.unwrap().unwrap();
     let state = cluster.state_of(JSAPI).await;
     assert!(!state.contains_key("doubt") && state["status"] == "ok", "{state:?}");
     assert!(cluster.simulator.is_alive(APP_ID, &cluster.ticket(JSAPI).await.unwrap()));
@@ -255,7 +257,7 @@ async fn a_web_page_gets_its_signature_and_never_the_ticket() {
     let signed = format!(
         "jsapi_ticket={ticket}&noncestr=Wm3W&timestamp=1414587457&url=https://shop.example/a?b=c%20d"
     );
-    let signature: String = Sha1::digest(signed).iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = hex::encode(Sha1::digest(signed));
     assert_eq!(
         answer.json(),
         json!({

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use zhongkong_core::credential::{CredentialId, Kind};
@@ -70,7 +71,7 @@ enum Configured {
         /// The credential
         id: CredentialId,
         /// Which of its tokens
-        #[arg(default_value = "access_token")]
+        #[arg(default_value = "access_token", value_parser = kinds())]
         kind: Kind,
         /// Print JSON
         #[arg(long)]
@@ -97,7 +98,7 @@ enum Configured {
         /// The credential
         id: CredentialId,
         /// Which of its tokens
-        #[arg(default_value = "access_token")]
+        #[arg(default_value = "access_token", value_parser = kinds())]
         kind: Kind,
         /// Now, whatever the status
         #[arg(long)]
@@ -253,9 +254,23 @@ async fn execute(
     }
 }
 
+/// The kinds, by name: shells complete them, and a wrong one names the nearest.
+fn kinds() -> impl TypedValueParser<Value = Kind> {
+    let names = PossibleValuesParser::new(Kind::ALL.map(Kind::as_str));
+    names.try_map(|name| name.parse::<Kind>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_is_known_and_completed_and_none_else() {
+        let parse = |kind| Arguments::try_parse_from(["zhongkong", "get", "wx1", kind]);
+        assert!(Kind::ALL.iter().all(|kind| parse(kind.as_str()).is_ok()));
+        let error = parse("jsapi").unwrap_err().to_string();
+        assert!(error.contains("jsapi_ticket") && error.contains("wx_card_ticket"), "{error}");
+    }
 
     #[test]
     fn the_command_line_does_not_contradict_itself() {

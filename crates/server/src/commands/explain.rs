@@ -108,10 +108,24 @@ impl Explanation {
             });
         }
         let endpoints = [
-            (token_endpoint, language.say("at a token endpoint", "在 token 接口")),
-            (ticket_endpoint, language.say("when a ticket is fetched", "在获取 ticket 时")),
+            (
+                token_endpoint,
+                language.say("at a token endpoint", "在 token 接口"),
+                language.say(
+                    "readers keep the token they have, to the end of its life",
+                    "读取方继续使用现有 token，直至其有效期结束",
+                ),
+            ),
+            (
+                ticket_endpoint,
+                language.say("when a ticket is fetched", "在获取 ticket 时"),
+                language.say(
+                    "readers keep the ticket they have, as long as it is sure to be accepted",
+                    "读取方继续使用现有 ticket，直至不再确定有效",
+                ),
+            ),
         ];
-        for (refused, place) in endpoints {
+        for (refused, place, kept) in endpoints {
             let Some(refused) = refused else { continue };
             let Refused { meaning, concerns, status, retry, doubt, advice, .. } = refused;
             let items = [
@@ -119,13 +133,7 @@ impl Explanation {
                 Some((language.say("status", "状态"), status.as_str())),
                 Some((language.say("tried again", "重试"), retry)),
                 doubt.map(|doubt| (language.say("doubt", "存疑"), doubt)),
-                Some((
-                    language.say("meanwhile", "期间"),
-                    language.say(
-                        "readers keep the token they have, to the end of its life",
-                        "读取方继续使用现有 token，直至其有效期结束",
-                    ),
-                )),
+                Some((language.say("meanwhile", "期间"), kept)),
                 Some((todo, advice)),
             ];
             let items: String = items.into_iter().flatten().map(item).collect();
