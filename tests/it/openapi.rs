@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use zhongkong_testkit::{APP_ID, Cluster, process};
 
 use crate::python::{Environment, environment};
-use crate::setup::{cluster, ms, refresh_at};
+use crate::setup::{cluster, ms, refresh_at, until};
 
 const SETTINGS: &str = include_str!("../openapi/schemathesis.toml");
 
@@ -85,8 +85,12 @@ async fn no_answer_to_anybody_is_one_that_is_not_described() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_good_request_for_a_known_account_is_done() {
     let Some(program) = schemathesis().await else { return };
-    let cluster = cluster().workers(1).life(ms(600_000)).start().await;
+    let tickets = ["jsapi", "wx_card"];
+    let cluster = cluster().workers(1).life(ms(600_000)).tickets(&tickets).start().await;
     cluster.settle().await;
+    for kind in ["jsapi_ticket", "wx_card_ticket"] {
+        until(&cluster, kind, async || cluster.ticket(kind).await.is_some()).await;
+    }
     let calls = cluster.simulator.calls(APP_ID);
     hold(&program, &cluster, None, &[KNOWN_ID, ALL_IS_DONE, NOBODY_SIGNS_IN]).await;
     assert!(cluster.simulator.calls(APP_ID) > calls, "refreshes were asked for, and came");

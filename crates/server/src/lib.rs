@@ -36,6 +36,7 @@ mod open_files;
 mod report;
 mod run;
 mod schemas;
+mod signature;
 mod supervisor;
 mod terminal;
 mod wiring;

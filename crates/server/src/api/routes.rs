@@ -21,8 +21,8 @@ use super::guard::{self, Access};
 use super::problem::Problem;
 use super::request::{BODY_MAX, well_formed};
 use super::{
-    Api, credentials, dashboard, events, health, history, openapi, pause, refresh, report, token,
-    wechat, worker,
+    Api, credentials, dashboard, events, health, history, jssdk, openapi, pause, refresh, report,
+    token, wechat, worker,
 };
 use crate::config::Scope::{Admin, Read, Token};
 
@@ -89,11 +89,12 @@ const REPORT: &str = "/v1/credentials/{id}/report";
 const REFRESH: &str = "/v1/credentials/{id}/refresh";
 const PAUSE: &str = "/v1/credentials/{id}/pause";
 const RESUME: &str = "/v1/credentials/{id}/resume";
+const SIGNATURE: &str = "/v1/credentials/{id}/jssdk-signature";
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const FILE: &str = "/dashboard/{version}/{file}";
 
 /// Every call.
-pub(super) const ROUTES: [Route; 19] = [
+pub(super) const ROUTES: [Route; 20] = [
     route(GET, "/", NoWebPage, call!(dashboard::page), dashboard::PAGE),
     route(GET, FILE, NoWebPage, call!(dashboard::file), dashboard::FILE),
     route(GET, ALL, Scoped(Read), call!(credentials::all), credentials::ALL),
@@ -105,6 +106,7 @@ pub(super) const ROUTES: [Route; 19] = [
     route(POST, PAUSE, Scoped(Admin), call!(pause::pause), pause::PAUSE),
     route(POST, RESUME, Scoped(Admin), call!(pause::resume), pause::RESUME),
     route(GET, "/v1/history", Scoped(Read), call!(history::latest), history::LATEST),
+    route(POST, SIGNATURE, Scoped(Token), call!(jssdk::signature), jssdk::SIGNATURE),
     route(GET, "/v1/worker", Scoped(Read), call!(worker::worker), worker::WORKER),
     route(GET, "/v1/events", Scoped(Read), call!(events::events), events::EVENTS),
     route(GET, "/cgi-bin/token", NoWebPage, call!(wechat::token), wechat::TOKEN),

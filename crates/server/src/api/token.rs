@@ -101,8 +101,7 @@ pub(super) async fn token(
     let unit = Unit { id, kind: kind(asked.as_deref())? };
     let view = api.view(&unit).await?;
     let published = api.published(&unit).await?;
-    let published =
-        published.ok_or_else(|| Problem::no_valid_token(&unit.id, next_chance(&view)))?;
+    let published = published.ok_or_else(|| Problem::no_valid_token(&unit, next_chance(&view)))?;
     Ok(Tagged(TokenAnswer::new(&unit, &published)))
 }
 

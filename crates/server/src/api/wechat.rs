@@ -490,8 +490,14 @@ mod tests {
                 generation,
             };
             let unit = Unit::access_token("wx1".parse().unwrap());
-            let (provider, outlook) = ("wechat", None);
-            let view = UnitView { unit, provider, state: Some(state), now_ms: 1_000, outlook };
+            let view = UnitView {
+                unit,
+                provider: "wechat",
+                app_id: "wx1".to_owned(),
+                state: Some(state),
+                now_ms: 1_000,
+                outlook: None,
+            };
             kept_for(&published, &view, minutes(5))
         };
         let planned = |refresh_in: Duration| State {
