@@ -19,14 +19,14 @@ const CMS: &str = "the-secret-of-the-cms";
 
 /// One worker with two services, whose token falls due after every test's end.
 fn with_services() -> ClusterBuilder {
+    cluster().workers(1).life(ms(600_000)).toml(&services())
+}
+
+fn services() -> String {
     let service = |name: &str, secret: &str, more: &str| {
         format!("[[http.wechat]]\nname = {name:?}\nsecret = {secret:?}\n{more}\n")
     };
-    let none = "credentials = []";
-    cluster()
-        .workers(1)
-        .life(ms(600_000))
-        .toml(&(service("shop", SHOP, "") + &service("cms", CMS, none)))
+    service("shop", SHOP, "") + &service("cms", CMS, "credentials = []")
 }
 
 fn legacy(app_id: &str, secret: &str) -> String {
@@ -139,6 +139,38 @@ async fn unless_services_are_configured_there_is_nothing_at_these_addresses() {
     .await;
     let answer = worker.post("/cgi-bin/stable_token", &json!({})).await.unwrap();
     assert_eq!(answer.status, 404, "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_gets_a_ticket_for_the_newest_access_token() {
+    let cluster = cluster().workers(1).life(ms(600_000)).tickets(&["jsapi"]).toml(&services());
+    let cluster = cluster.start().await;
+    cluster.settle().await;
+    until(&cluster, "a ticket", async || cluster.ticket("jsapi_ticket").await.is_some()).await;
+    let token = cluster.token().await.unwrap();
+    let ticket = async |token: &str, kind: &str| {
+        let path = format!("/cgi-bin/ticket/getticket?access_token={token}&type={kind}");
+        let answer = get(&cluster, &path).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    };
+    let body = ticket(&token, "jsapi").await;
+    assert_eq!(body["ticket"], *cluster.ticket("jsapi_ticket").await.unwrap(), "{body}");
+    assert_eq!((&body["errcode"], &body["errmsg"]), (&0.into(), &"ok".into()));
+    assert!((1..=600).contains(&body["expires_in"].as_u64().unwrap()), "{body}");
+    for (token, kind, errcode) in [
+        ("another-token", "jsapi", 40001),
+        ("", "jsapi", 41001),
+        (&*token, "", 40097),
+        (&*token, "card", 40097),
+        (&*token, "wx_card", 48001),
+    ] {
+        assert_eq!(ticket(token, kind).await["errcode"], errcode, "{token} {kind}");
+    }
+    assert_eq!(refresh_at(&cluster, 0, true).await.0, 200);
+    assert_eq!(ticket(&token, "jsapi").await["errcode"], 40001, "it is not the newest any more");
+    let newest = cluster.token().await.unwrap();
+    assert_eq!(ticket(&newest, "jsapi").await["errcode"], 0);
 }
 
 /// wechatpy in a process of its own; it ends with the test.

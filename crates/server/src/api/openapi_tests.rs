@@ -170,6 +170,8 @@ async fn what_is_said_of_bad_requests_is_what_they_are_answered() {
                         call(&route.path.replace("{id}", "a b".replace(' ', "%20").as_str()));
                     guarded.ask(call.body(body()).unwrap()).await
                 }
+                // The account has no tickets.
+                Code::StoreUnavailable if route.path.ends_with("/jssdk-signature") => continue,
                 Code::StoreUnavailable if scope != Some("read") => {
                     guarded.ask(call(&path(route)).body(body()).unwrap()).await
                 }

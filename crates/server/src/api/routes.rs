@@ -90,11 +90,12 @@ const REFRESH: &str = "/v1/credentials/{id}/refresh";
 const PAUSE: &str = "/v1/credentials/{id}/pause";
 const RESUME: &str = "/v1/credentials/{id}/resume";
 const SIGNATURE: &str = "/v1/credentials/{id}/jssdk-signature";
+const TICKET: &str = "/cgi-bin/ticket/getticket";
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const FILE: &str = "/dashboard/{version}/{file}";
 
 /// Every call.
-pub(super) const ROUTES: [Route; 20] = [
+pub(super) const ROUTES: [Route; 21] = [
     route(GET, "/", NoWebPage, call!(dashboard::page), dashboard::PAGE),
     route(GET, FILE, NoWebPage, call!(dashboard::file), dashboard::FILE),
     route(GET, ALL, Scoped(Read), call!(credentials::all), credentials::ALL),
@@ -111,6 +112,7 @@ pub(super) const ROUTES: [Route; 20] = [
     route(GET, "/v1/events", Scoped(Read), call!(events::events), events::EVENTS),
     route(GET, "/cgi-bin/token", NoWebPage, call!(wechat::token), wechat::TOKEN),
     route(POST, STABLE_TOKEN, NoWebPage, call!(wechat::stable_token), wechat::STABLE_TOKEN),
+    route(GET, TICKET, NoWebPage, call!(wechat::ticket), wechat::TICKET),
     route(GET, "/healthz", Anybody, call!(health::live), health::LIVE),
     route(GET, "/readyz", Anybody, call!(health::ready), health::READY),
     route(GET, "/metrics", NoWebPage, call!(health::metrics), health::METRICS),

@@ -46,7 +46,7 @@ const CALLERS: [Option<&str>; 5] = [
 /// Method and path; what each of the callers is answered; and what anybody is where no bearer token is configured.
 /// Whoever may make a call gets that far: there is no such file, and no Redis, so some calls fail later.
 #[rustfmt::skip]
-const TABLE: [(&str, &str, [u16; 5], u16); 20] = [
+const TABLE: [(&str, &str, [u16; 5], u16); 21] = [
     //                                           none unknown read token admin  without tokens
     ("GET", "/",                                 [200, 200, 200, 200, 200], 200),
     ("GET", "/dashboard/{version}/{file}",       [404, 404, 404, 404, 404], 404),
@@ -55,6 +55,7 @@ const TABLE: [(&str, &str, [u16; 5], u16); 20] = [
     ("GET", "/metrics",                          [200, 200, 200, 200, 200], 200),
     ("GET", "/openapi.json",                     [200, 200, 200, 200, 200], 200),
     ("GET", "/cgi-bin/token",                    [404, 404, 404, 404, 404], 404),
+    ("GET", "/cgi-bin/ticket/getticket",         [404, 404, 404, 404, 404], 404),
     ("POST", "/cgi-bin/stable_token",            [404, 404, 404, 404, 404], 404),
     ("GET", "/v1/worker",                        [401, 401, 200, 200, 200], 200),
     ("GET", "/v1/events",                        [401, 401, 200, 200, 200], 200),
@@ -64,7 +65,7 @@ const TABLE: [(&str, &str, [u16; 5], u16); 20] = [
     ("GET", "/v1/credentials/{id}/history",      [401, 401, 503, 503, 503], 503),
     ("GET", "/v1/credentials/{id}/token",        [401, 401, 403, 503, 503], 503),
     ("POST", "/v1/credentials/{id}/report",      [401, 401, 403, 400, 400], 400),
-    ("POST", "/v1/credentials/{id}/jssdk-signature", [401, 401, 403, 400, 400], 400),
+    ("POST", "/v1/credentials/{id}/jssdk-signature", [401, 401, 403, 404, 404], 404),
     ("POST", "/v1/credentials/{id}/refresh",     [401, 401, 403, 403, 503], 503),
     ("POST", "/v1/credentials/{id}/pause",       [401, 401, 403, 403, 503], 503),
     ("POST", "/v1/credentials/{id}/resume",      [401, 401, 403, 403, 503], 503),

@@ -1,5 +1,6 @@
-//! `GET /cgi-bin/token` and `POST /cgi-bin/stable_token`: the cluster's token, as WeChat would answer, for services that
-//! have an SDK and no way but its address to change. Off unless the configuration has `http.wechat`.
+//! `GET /cgi-bin/token`, `POST /cgi-bin/stable_token` and `GET /cgi-bin/ticket/getticket`: the cluster's tokens and
+//! tickets, as WeChat would answer, for services that have an SDK and no way but its address to change. Off unless the
+//! configuration has `http.wechat`.
 //!
 //! What is answered is never another token than readers have, and nothing here calls the upstream's token endpoints.
 //! As with WeChat, an error is 200 with `errcode`; what comes before that (hosts, the size of a body) is a problem.
@@ -19,9 +20,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::time::{Instant, timeout};
-use zhongkong_coordinator::UnitView;
+use zhongkong_coordinator::{Selection, UnitView};
 use zhongkong_core::clock::millis;
-use zhongkong_core::credential::{CredentialId, Unit};
+use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::ports::{Published, Store};
 use zhongkong_core::token::Fingerprint;
 use zhongkong_upstream::Provider;
@@ -62,6 +63,16 @@ pub(super) const STABLE_TOKEN: About = About {
         (Code::InvalidRequest, "the body is larger than 64 KiB, or broke off"),
         (Code::SlowRequest, "the body did not come within 10 seconds"),
     ],
+};
+
+pub(super) const TICKET: About = About {
+    name: "wechatTicket",
+    summary: "A ticket, as WeChat's `cgi-bin/ticket/getticket` answers",
+    details: "For SDKs and scripts whose address of WeChat can be set. The access token, as `cgi-bin/token` answers it, says \
+              whose ticket is meant, and that the service may have it.",
+    answer: "As WeChat's: the ticket, or an `errcode`: -1 (no valid ticket now: try again), 40001 (not the newest access \
+             token: ask for that one first), 40097 (no such type), 41001, 48001 (this worker keeps no such ticket).",
+    problems: &[OFF],
 };
 
 /// What a service says.
@@ -124,6 +135,37 @@ pub(super) enum Reply {
     Refused(Refused),
 }
 
+/// What a service says to have a ticket.
+// Has no `Debug`, because it holds a token.
+#[derive(Default, JsonSchema)]
+pub(super) struct TicketAsked {
+    /// The newest one of the account.
+    access_token: String,
+    /// `jsapi` or `wx_card`.
+    #[schemars(rename = "type")]
+    kind: String,
+}
+
+/// What a service is answered that asks for a ticket.
+// Has no `Debug`, because it may hold a ticket.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "WeChatTicket")]
+pub(super) enum TicketReply {
+    Ticket {
+        /// 0.
+        errcode: i32,
+        /// `ok`.
+        errmsg: &'static str,
+        /// The ticket to use now.
+        ticket: String,
+        /// Seconds for which it may be kept.
+        #[schemars(range(min = 1))]
+        expires_in: u64,
+    },
+    Refused(Refused),
+}
+
 /// An error of WeChat's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "WeChatError")]
@@ -146,6 +188,14 @@ const TOO_OFTEN: Refused = refused(
     45011,
     "api minute-quota reach limit, must slower, retry next minute: this secret is wrong, as many from this address were",
 );
+const STALE: Refused = refused(
+    40001,
+    "invalid credential, access_token is invalid or not latest: ask zhongkong for the newest one first",
+);
+const NO_SUCH_TYPE: Refused = refused(40097, "invalid args: type is jsapi or wx_card");
+const NO_TOKEN: Refused = refused(41001, "access_token missing");
+const NOT_KEPT: Refused =
+    refused(48001, "api unauthorized: this zhongkong keeps no such ticket of the account");
 const NO_APP: Refused = refused(41002, "appid missing");
 const NO_SECRET: Refused = refused(41004, "appsecret missing");
 const NO_BODY: Refused = refused(44002, "empty post data");
@@ -221,6 +271,12 @@ impl Services {
         Ok((service, account))
     }
 
+    /// How long a token of the credential outlives its successor's issue.
+    fn overlap_of(&self, id: &CredentialId) -> Option<Duration> {
+        let account = self.accounts.values().flatten().find(|account| account.id == *id);
+        account.map(|account| account.overlap)
+    }
+
     /// Every secret is compared, so that the time taken says nothing.
     fn service(&self, secret: &str) -> Option<&Service> {
         let given = hash(secret);
@@ -257,7 +313,66 @@ pub(super) async fn stable_token(
     api.answer_as_wechat(peer, asked, Provider::WeChatStable).await
 }
 
+/// `GET /cgi-bin/ticket/getticket`: [`TICKET`].
+pub(super) async fn ticket(
+    State(api): State<Api>,
+    peer: Peer,
+    asked: TicketAsked,
+) -> Result<Json<TicketReply>, Problem> {
+    let services = Arc::clone(&api.services.borrow());
+    if services.services.is_empty() {
+        return Err(Problem::not_found());
+    }
+    let reply = api.ticket_as_wechat(peer, &services, &asked).await;
+    Ok(Json(reply.unwrap_or_else(TicketReply::Refused)))
+}
+
 impl Api {
+    /// A token that is nobody's counts as a sign-in that failed; one that was replaced lately, too, but services that ask
+    /// for the newest one first have no second such.
+    async fn ticket_as_wechat(
+        &self,
+        peer: Peer,
+        services: &Services,
+        asked: &TicketAsked,
+    ) -> Result<TicketReply, Refused> {
+        let ticket = |kind: &Kind| kind.ticket() == Some(&*asked.kind);
+        let kind = Kind::ALL.into_iter().find(ticket).ok_or(NO_SUCH_TYPE)?;
+        if asked.access_token.is_empty() {
+            return Err(NO_TOKEN);
+        }
+        let Some(id) = self.owner_of(&asked.access_token).await? else {
+            let too_often = failed_sign_in(self, peer, Instant::now()).is_some();
+            return Err(if too_often { TOO_OFTEN } else { STALE });
+        };
+        let overlap = services.overlap_of(&id).ok_or(STALE)?;
+        let unit = Unit { id, kind };
+        let view = self.view(&unit).await.map_err(|_| NOT_KEPT)?;
+        let published = self.published_or_busy(&unit).await?;
+        Ok(TicketReply::Ticket {
+            errcode: 0,
+            errmsg: "ok",
+            ticket: published.token.expose().to_owned(),
+            expires_in: kept_for(&published, &view, overlap),
+        })
+    }
+
+    /// Whose newest access token this is. All are looked through: a service asks once in a ticket's life.
+    async fn owner_of(&self, token: &str) -> Result<Option<CredentialId>, Refused> {
+        let fingerprint = Fingerprint::of(token);
+        let is_named = |view: &UnitView| {
+            let state = view.state.as_ref().filter(|_| view.unit.kind == Kind::AccessToken);
+            state.is_some_and(|state| state.fingerprint.as_ref() == Some(&fingerprint))
+        };
+        let all = Selection::Following { after: None, credentials: usize::MAX };
+        let views = self.handle.views(all).await.map_err(|_| BUSY)?;
+        let Some(view) = views.into_iter().find(is_named) else { return Ok(None) };
+        // Its fingerprint is in events and in the status: only the token proves something.
+        let published = self.published_or_busy(&view.unit).await?;
+        let proved = hash(published.token.expose()).ct_eq(&hash(token));
+        Ok(bool::from(proved).then_some(view.unit.id))
+    }
+
     async fn answer_as_wechat(
         &self,
         peer: Peer,
@@ -379,6 +494,23 @@ impl<S: Send + Sync> FromRequestParts<S> for InAddress {
     }
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for TicketAsked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let mut asked = Self::default();
+        let query = parts.uri.query().unwrap_or_default();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "access_token" => asked.access_token = value.into_owned(),
+                "type" => asked.kind = value.into_owned(),
+                _ => {}
+            }
+        }
+        Ok(asked)
+    }
+}
+
 impl<S: Send + Sync> FromRequest<S> for InBody {
     type Rejection = Problem;
 
@@ -390,6 +522,12 @@ impl<S: Send + Sync> FromRequest<S> for InBody {
 impl Takes for InAddress {
     fn describe(operation: &mut Operation<'_>) {
         operation.parameters::<Asked>("query");
+    }
+}
+
+impl Takes for TicketAsked {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.parameters::<Self>("query");
     }
 }
 
