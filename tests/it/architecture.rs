@@ -6,15 +6,22 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Normal dependencies among the members.
-const DEPENDENCIES: [(&str, &[&str]); 15] = [
+const DEPENDENCIES: [(&str, &[&str]); 16] = [
     ("zhongkong-core", &[]),
     ("zhongkong-redis", &["zhongkong-core"]),
     ("zhongkong-upstream", &["zhongkong-core"]),
     ("zhongkong-coordinator", &["zhongkong-core"]),
     (
         "zhongkong",
-        &["zhongkong-coordinator", "zhongkong-core", "zhongkong-redis", "zhongkong-upstream"],
+        &[
+            "zhongkong-coordinator",
+            "zhongkong-core",
+            "zhongkong-notify",
+            "zhongkong-redis",
+            "zhongkong-upstream",
+        ],
     ),
+    ("zhongkong-notify", &["zhongkong-core"]),
     ("zhongkong-client", &["zhongkong-core"]),
     ("zhongkong-simulator", &[]),
     ("zhongkong-testkit", &["zhongkong-history", "zhongkong-simulator"]),
@@ -40,7 +47,7 @@ const DEPENDENCIES: [(&str, &[&str]); 15] = [
 ];
 
 /// Foreign crates that only these members know.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 9] = [
     (
         "redis",
         &[
@@ -51,7 +58,7 @@ const OWNERS: [(&str, &[&str]); 8] = [
             "zhongkong-bench",
         ],
     ),
-    ("reqwest", &["zhongkong-upstream"]),
+    ("reqwest", &["zhongkong-upstream", "zhongkong-notify"]),
     ("axum", &["zhongkong", "zhongkong-simulator", "zhongkong-bench"]),
     (
         "clap",
@@ -68,6 +75,7 @@ const OWNERS: [(&str, &[&str]); 8] = [
     ("metrics-exporter-prometheus", &["zhongkong"]),
     ("sd-notify", &["zhongkong"]),
     ("tracing-subscriber", &["zhongkong"]),
+    ("x509-cert", &["zhongkong"]),
 ];
 
 fn metadata() -> Metadata {

@@ -1,12 +1,13 @@
 //! Claim: take the lock for one refresh, and record the intent to call the upstream (rules R2, R5, R7, R8, R11).
 
 use crate::clock::millis;
-use crate::credential::Worker;
+use crate::credential::{Kind, Worker};
 use crate::doubt::{Doubt, Doubts};
 use crate::life::Alive;
 use crate::nature::Nature;
 use crate::outlook::{Outlook, Reason, Rules, Viewer};
 use crate::state::{Mark, State, VERSION};
+use crate::timing::Timing;
 
 /// What a worker asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,8 +68,9 @@ impl State {
         }
         if self.exists() && self.nonce == *nonce {
             let (fence, raised) = (self.fence, Doubts::default());
+            let reason = self.reason.unwrap_or(Reason::Due);
             let invalidate = self.invalidating == fence;
-            return ClaimAnswer::Claimed { fence, reason: Reason::Due, raised, invalidate };
+            return ClaimAnswer::Claimed { fence, reason, raised, invalidate };
         }
         self.follow_boot_clock(now_ms, *alive);
         let reason = match self.outlook(now_ms, viewer, rules) {
@@ -94,6 +96,7 @@ impl State {
         self.claimed_at_ms = now_ms;
         self.lease_ms = rules.lease_ms;
         self.intent = true;
+        self.reason = Some(reason);
         self.take_on_an_invalidation(now_ms, rules);
         let raised = self.doubt.iter().filter(|doubt| !before.contains(*doubt)).collect();
         let invalidate = self.invalidating == self.fence;
@@ -182,8 +185,16 @@ impl State {
 }
 
 impl Rules {
+    /// The rules of the unit `kind` of an account with this nature and timing.
+    pub fn of(kind: Kind, nature: Nature, timing: &Timing) -> Self {
+        match kind.ticket() {
+            None => Self::new(nature, timing),
+            Some(_) => Self::new(Nature::Lasting, &timing.of_tickets()),
+        }
+    }
+
     /// The rules of a unit with this timing, in the store's milliseconds.
-    pub fn new(nature: Nature, timing: &crate::timing::Timing) -> Self {
+    pub fn new(nature: Nature, timing: &Timing) -> Self {
         let times = timing.times();
         Self {
             nature,

@@ -4,18 +4,25 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use rustix::system::uname;
 use zhongkong_core::credential::{CredentialId, Kind};
+use zhongkong_redis::HISTORY_MAX;
 
 use crate::commands::explain::CODES;
 use crate::commands::{
-    check, clear_quota, explain, forget, get, keys, manual, pause, refresh, status, watch,
+    check, clear_quota, explain, forget, get, history, keys, manual, notify, pause, refresh,
+    status, watch,
 };
 use crate::config::{Config, Environment, Loaded};
 use crate::language::Language;
 use crate::run;
 use crate::terminal::{Exit, Paint, answer_is_lost, complain};
+
+/// The longest name that the history keeps of those who ask.
+const ASKER_MAX: usize = 128;
 
 /// One token refresher for a whole cluster (中控服务器).
 #[derive(Debug, Parser)]
@@ -70,7 +77,7 @@ enum Configured {
         /// The credential
         id: CredentialId,
         /// Which of its tokens
-        #[arg(default_value = "access_token")]
+        #[arg(default_value = "access_token", value_parser = kinds())]
         kind: Kind,
         /// Print JSON
         #[arg(long)]
@@ -80,6 +87,19 @@ enum Configured {
     Status {
         /// Only this credential
         id: Option<CredentialId>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show who refreshed a credential's tokens, why, and with which outcome
+    History {
+        /// The credential
+        id: CredentialId,
+        /// Only this one of its tokens
+        kind: Option<Kind>,
+        /// How many lines, the newest first; 200 are kept
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=HISTORY_MAX as i64))]
+        limit: u16,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -97,7 +117,7 @@ enum Configured {
         /// The credential
         id: CredentialId,
         /// Which of its tokens
-        #[arg(default_value = "access_token")]
+        #[arg(default_value = "access_token", value_parser = kinds())]
         kind: Kind,
         /// Now, whatever the status
         #[arg(long)]
@@ -152,6 +172,15 @@ enum Configured {
     },
     /// Check configuration, Redis, clock and the way to the upstream
     Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send a test message to each receiver of notifications
+    Notify {
+        /// Only to this receiver
+        #[arg(long, required = true, num_args = 0..=1, default_missing_value = "", value_name = "NAME")]
+        test: String,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -224,6 +253,7 @@ async fn execute(
     language: Language,
 ) -> anyhow::Result<Exit> {
     let Loaded { config, .. } = &loaded;
+    let by = &asker(&environment);
     match command {
         Configured::Run => run::run(path, loaded, environment).await,
         Configured::Get { id, kind, json } => get::get(config, id, kind, json, language).await,
@@ -231,7 +261,14 @@ async fn execute(
         Configured::Check { json } => {
             check::check(&loaded, json, Paint::of(&environment), language).await
         }
-        Configured::Keys { id, json } => keys::keys(config, id, json, language),
+        Configured::Notify { test, json } => {
+            let name = Some(test.as_str()).filter(|name| !name.is_empty());
+            notify::test(config, name, json, Paint::of(&environment), language).await
+        }
+        Configured::History { id, kind, limit, json } => {
+            history::history(config, (id, kind), limit.into(), json, language).await
+        }
+        Configured::Keys { id, json } => keys::keys(config, &id, json, language),
         Configured::Watch { id, json } => watch::watch(config, id, json, language).await,
         Configured::Refresh { id, kind, force, invalidate, wait, json } => {
             let wish = match (force, invalidate) {
@@ -240,22 +277,44 @@ async fn execute(
                 (false, false) => refresh::Wish::IfOwed,
             };
             let options = refresh::Options { wish, wait, as_json: json };
-            refresh::refresh(config, (id, kind), options, language).await
+            refresh::refresh(config, (id, kind), options, by, language).await
         }
-        Configured::Pause { id, json } => pause::pause(config, id, json, language).await,
-        Configured::Resume { id, json } => pause::resume(config, id, json, language).await,
+        Configured::Pause { id, json } => pause::pause(config, id, by, json, language).await,
+        Configured::Resume { id, json } => pause::resume(config, id, by, json, language).await,
         Configured::Forget { id, yes, json } => {
             forget::forget(config, id, yes, json, language).await
         }
         Configured::ClearQuota { id, yes, json } => {
-            clear_quota::clear_quota(config, id, yes, json, language).await
+            clear_quota::clear_quota(config, id, by, yes, json, language).await
         }
     }
+}
+
+/// Who types commands, and where: what the history says of those who ask for a refresh or a pause.
+fn asker(environment: &Environment) -> String {
+    let name = ["USER", "LOGNAME"].into_iter().find_map(|name| environment.get(name));
+    let host = uname();
+    let asker = format!("{}@{}", name.unwrap_or("cli"), host.nodename().to_string_lossy());
+    asker.chars().filter(|c| !c.is_control()).take(ASKER_MAX).collect()
+}
+
+/// The kinds, by name: shells complete them, and a wrong one names the nearest.
+fn kinds() -> impl TypedValueParser<Value = Kind> {
+    let names = PossibleValuesParser::new(Kind::ALL.map(Kind::as_str));
+    names.try_map(|name| name.parse::<Kind>())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_is_known_and_completed_and_none_else() {
+        let parse = |kind| Arguments::try_parse_from(["zhongkong", "get", "wx1", kind]);
+        assert!(Kind::ALL.iter().all(|kind| parse(kind.as_str()).is_ok()));
+        let error = parse("jsapi").unwrap_err().to_string();
+        assert!(error.contains("jsapi_ticket") && error.contains("wx_card_ticket"), "{error}");
+    }
 
     #[test]
     fn the_command_line_does_not_contradict_itself() {

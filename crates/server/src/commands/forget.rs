@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use zhongkong_core::credential::{CredentialId, Kind, Unit};
+use zhongkong_notify::Key;
 
 use super::target::unknown;
 use crate::config::Config;
@@ -19,8 +20,10 @@ pub(crate) async fn forget(
     let store = wiring::store(&config.redis);
     let configured = config.credentials.iter().any(|credential| credential.id == id);
     let mut question = match language {
-        Language::English => format!("Remove the token and all state of {id} from Redis?"),
-        Language::Chinese => format!("从 Redis 中删除 {id} 的 token 与全部状态？"),
+        Language::English => {
+            format!("Remove the token, the tickets and all state of {id} from Redis?")
+        }
+        Language::Chinese => format!("从 Redis 中删除 {id} 的 token、ticket 与全部状态？"),
     };
     question.push_str(if configured {
         language.say(
@@ -41,6 +44,17 @@ pub(crate) async fn forget(
         match store.forget(&Unit { id: id.clone(), kind }).await {
             Ok(keys) => removed += keys,
             Err(error) => return Ok(complain_of_redis(&error, language)),
+        }
+    }
+    for receiver in &config.notify {
+        let forgotten = async {
+            let (stored, _) = store.told(&receiver.name).await?;
+            let of_it = |field: &String| Key::parse(field).is_some_and(|key| key.unit.id == id);
+            let fields: Vec<String> = stored.into_keys().filter(of_it).collect();
+            store.forget_told(&receiver.name, &fields).await
+        };
+        if let Err(error) = forgotten.await {
+            return Ok(complain_of_redis(&error, language));
         }
     }
     if removed == 0 && !configured {
