@@ -106,9 +106,11 @@ audit: ## The supply chain: licences, bans and sources of every dependency
 	$(call need_cargo,cargo-deny)
 	cargo deny --locked check bans licenses sources
 
+# From the packages alone, so that it comes out the same wherever it is made.
 licences: ## THIRD-PARTY.txt again: the licence texts of what is in the binary
 	$(call need_cargo,cargo-about,--features cli)
-	cargo about generate --locked --fail --manifest-path crates/server/Cargo.toml --output-file THIRD-PARTY.txt about.hbs
+	cargo fetch --quiet --locked
+	cargo about generate --frozen --fail --manifest-path crates/server/Cargo.toml --output-file THIRD-PARTY.txt about.hbs
 
 # The tool writes a file for each member of the workspace: one of them tells of the binary.
 sbom: ## What is in the binary, as zhongkong.cdx.json in the target directory (CycloneDX)
