@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Normal dependencies among the members.
-const DEPENDENCIES: [(&str, &[&str]); 15] = [
+const DEPENDENCIES: [(&str, &[&str]); 16] = [
     ("zhongkong-core", &[]),
     ("zhongkong-redis", &["zhongkong-core"]),
     ("zhongkong-upstream", &["zhongkong-core"]),
@@ -17,6 +17,7 @@ const DEPENDENCIES: [(&str, &[&str]); 15] = [
     ),
     ("zhongkong-client", &["zhongkong-core"]),
     ("zhongkong-simulator", &[]),
+    ("zhongkong-reader", &[]),
     ("zhongkong-testkit", &["zhongkong-history", "zhongkong-simulator"]),
     ("zhongkong-model", &["zhongkong-core"]),
     ("zhongkong-history", &[]),
@@ -48,6 +49,7 @@ const OWNERS: [(&str, &[&str]); 7] = [
             "zhongkong-client",
             "zhongkong-testkit",
             "zhongkong-demo",
+            "zhongkong-reader",
             "zhongkong-bench",
         ],
     ),
@@ -59,12 +61,13 @@ const OWNERS: [(&str, &[&str]); 7] = [
             "zhongkong",
             "zhongkong-simulator",
             "zhongkong-demo",
+            "zhongkong-reader",
             "zhongkong-bench",
             "zhongkong-simulation",
             "zhongkong-model",
         ],
     ),
-    ("anyhow", &["zhongkong", "zhongkong-demo"]),
+    ("anyhow", &["zhongkong", "zhongkong-demo", "zhongkong-reader"]),
     ("metrics-exporter-prometheus", &["zhongkong"]),
     ("tracing-subscriber", &["zhongkong"]),
 ];
