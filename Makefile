@@ -19,9 +19,9 @@ define need
 	  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2); }
 endef
 
-.PHONY: help demo test model soak histories fuzz faults versions bench check
+.PHONY: help demo test test-compose model soak histories fuzz faults versions bench check
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 demo: ## Watch a cluster keep one token alive while workers die; ARGS=--keep leaves it running
 	@command -v cargo >/dev/null || { echo "cargo is missing: see https://rustup.rs"; exit 1; }
@@ -41,6 +41,19 @@ test: ## All tests, on a real Redis and a simulated upstream; THREADS=4 at once
 	$(call need,chromedriver,chromium-driver)
 	$(call need,promtool,prometheus)
 	RUST_TEST_THREADS=$(or $(THREADS),$(shell echo $$((2 * $$(nproc))))) cargo test --locked --workspace
+
+# An engine, images and a network of its own. Nobody but root can start an engine; elsewhere it says what it skips.
+test-compose: ## The cluster of docker-compose.yml on a Docker engine of its own, through faults (a quarter of an hour at first)
+	@[ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || $(MAKE) --no-print-directory .containers
+	@tests/compose/run
+
+.PHONY: .containers
+.containers:
+	$(call need,dockerd,docker.io)
+	$(call need,docker,docker.io)
+	$(call need,iptables,iptables)
+	$(call need,debootstrap,debootstrap)
+	$(call need,curl,curl)
 
 model: ## The protocol's model, more than ten million states of it; ARGS="--case R5" for one case
 	cargo run --quiet --release --locked -p zhongkong-model -- --size large $(ARGS)
