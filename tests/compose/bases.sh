@@ -64,7 +64,7 @@ X
 }
 
 make_prometheus() {
-  packaged prometheus <<'X'
+  packaged prometheus wget <<'X'
 RUN install -d -o 65534 -g 65534 /prometheus
 VOLUME /prometheus
 WORKDIR /prometheus

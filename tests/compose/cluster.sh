@@ -17,7 +17,7 @@ with_sentinels() {
 }
 
 take_down() {
-  (cd "$project" && "${compose[@]}" --env-file deploy/compose/sentinel.env --profile observability \
+  (cd "$project" && "${compose[@]}" --profile sentinel --profile observability \
     down --volumes --timeout 5 >/dev/null 2>&1) || true
 }
 

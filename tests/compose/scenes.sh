@@ -188,18 +188,18 @@ sentinel() {
 }
 
 sentinel_knows() {
-  [[ $(sentinel "$1" SENTINEL REPLICAS zhongkong) = *redis-replica* ]] &&
+  [[ $(sentinel "$1" SENTINEL REPLICAS zhongkong) = *.11* ]] &&
     [ "$(sentinel "$1" SENTINEL SENTINELS zhongkong | grep -cx runid)" = 2 ]
 }
 
 primary_is() {
-  [ "$(sentinel sentinel-1 SENTINEL GET-MASTER-ADDR-BY-NAME zhongkong | head -n 1)" = "$1" ]
+  [ "$(sentinel sentinel-1 SENTINEL GET-MASTER-ADDR-BY-NAME zhongkong | head -n 1)" = "172.30.86.$1" ]
 }
 
 primary_is_killed() {
   old_primary=$(containers redis)
   docker kill "$old_primary" >/dev/null
-  until_true "the replica takes over" primary_is redis-replica
+  until_true "the replica takes over" primary_is 11
   redis=redis-replica
   until_healthy worker 3
   generation=$(state_of "$legacy" generation)
