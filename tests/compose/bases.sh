@@ -19,15 +19,16 @@ make_bases() {
   tagged rust:1.95-slim-bookworm "$(image_id debian:bookworm-slim) $crates" make_rust
 }
 
-# tagged TAG FROM MAKE: runs MAKE, which prints an image, unless TAG was made from the same before.
+# tagged TAG FROM MAKE: runs MAKE, which prints an image, unless TAG was made by the same and from the same before.
 tagged() {
-  local tag=$1 made=$state/bases/${1//[\/:]/_} image
-  [ -f "$made" ] && [ "$(cat "$made")" = "$2 $(image_id "$tag")" ] && return
+  local tag=$1 made=$state/bases/${1//[\/:]/_} from image
+  from="$2 $(declare -f "$3" | sha256sum)"
+  [ -f "$made" ] && [ "$(cat "$made")" = "$from $(image_id "$tag")" ] && return
   echo "Making a stand-in for $tag"
-  image=$("$3")
-  docker tag "$image" "$tag"
   mkdir -p "$state/bases"
-  echo "$2 $(image_id "$tag")" >"$made"
+  image=$("$3" 2>"$made.log") || { tail -n 20 "$made.log"; return 1; }
+  docker tag "$image" "$tag"
+  echo "$from $(image_id "$tag")" >"$made"
 }
 
 image_id() {
@@ -37,8 +38,7 @@ image_id() {
 make_debian() {
   local root
   root=$(mktemp -d)
-  debootstrap --variant=minbase "$suite" "$root" >"$state/debootstrap.log" 2>&1 ||
-    { tail -n 5 "$state/debootstrap.log" >&2; return 1; }
+  debootstrap --variant=minbase "$suite" "$root" >&2 || return 1
   # What the slim image leaves out.
   rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}/*
   tar -C "$root" -c . | docker import --change 'CMD ["bash"]' -

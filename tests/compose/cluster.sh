@@ -93,7 +93,7 @@ order() {
 
 # A command of zhongkong in a worker that runs and is not paused.
 zhongkong() {
-  docker exec "$(containers worker --filter status=running | head -n 1)" zhongkong "$@"
+  docker exec "$(containers worker --filter status=running | sed -n 1p)" zhongkong "$@"
 }
 
 # counted NAME: the reader's count, of both accounts together.

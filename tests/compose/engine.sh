@@ -52,10 +52,13 @@ stop_engine() {
   rm -rf "$runtime"
 }
 
-# Compose v2 as it is installed, else built of its Go module, else Debian's docker-compose. Sets $compose.
+# The Compose that the words name, else v2 as it is installed, else v2 built of its Go module, else Debian's
+# docker-compose. Sets $compose.
 find_compose() {
   local version=v2.40.3 plugin=$state/client/cli-plugins/docker-compose
-  if docker compose version >/dev/null 2>&1; then
+  if [ $# -gt 0 ]; then
+    compose=("$@")
+  elif docker compose version >/dev/null 2>&1; then
     compose=(docker compose)
   elif command -v go >/dev/null && go_is_new; then
     echo "Building Compose $version of its Go module (a few minutes, once)"
@@ -79,7 +82,7 @@ find_compose() {
     }
     compose=(docker-compose)
   fi
-  "${compose[@]}" version | head -n 1
+  "${compose[@]}" version | sed -n 1p
 }
 
 go_is_new() {

@@ -26,7 +26,7 @@ starts_with_three() {
   done
   # Each has an identity of its own.
   [ "$(in_redis ZRANGE zhongkong:workers 0 -1 | sort -u | wc -l)" = 3 ] || fail "workers share an identity"
-  [ "$(docker exec "$(containers worker | head -n 1)" id -u)" = 10001 ] || fail "the worker runs as another user"
+  [ "$(docker exec "$(containers worker | sed -n 1p)" id -u)" = 10001 ] || fail "the worker runs as another user"
 }
 
 scales_to_five() {
@@ -193,7 +193,7 @@ sentinel_knows() {
 }
 
 primary_is() {
-  [ "$(sentinel sentinel-1 SENTINEL GET-MASTER-ADDR-BY-NAME zhongkong | head -n 1)" = "172.30.86.$1" ]
+  [ "$(sentinel sentinel-1 SENTINEL GET-MASTER-ADDR-BY-NAME zhongkong | sed -n 1p)" = "172.30.86.$1" ]
 }
 
 primary_is_killed() {
@@ -214,5 +214,5 @@ primary_comes_back() {
 }
 
 is_replica() {
-  [ "$(docker exec "$old_primary" redis-cli ROLE | head -n 1)" = slave ]
+  [ "$(docker exec "$old_primary" redis-cli ROLE | sed -n 1p)" = slave ]
 }

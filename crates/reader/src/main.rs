@@ -111,6 +111,8 @@ async fn run(wanted: Run, board: Board) -> anyhow::Result<ExitCode> {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         });
+    // The counts are said for the first time when there is something to say.
+    sayings.reset();
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
