@@ -63,6 +63,15 @@ pub struct Config {
     pub credentials: Vec<CredentialConfig>,
 }
 
+/// Where a worker listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address of its HTTP interface.
+    pub address: SocketAddr,
+    /// Whether connections to it are encrypted.
+    pub encrypted: bool,
+}
+
 /// A configuration, and what came up on the way to it.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -82,10 +91,7 @@ impl Config {
     }
 
     /// Where the worker of this configuration listens, whatever else is wrong with it.
-    pub fn listen(
-        path: Option<&Path>,
-        environment: &Environment,
-    ) -> Result<SocketAddr, ConfigError> {
+    pub fn listen(path: Option<&Path>, environment: &Environment) -> Result<Listen, ConfigError> {
         Self::listen_from(path, environment, &PLACES.map(Path::new))
     }
 
@@ -93,11 +99,13 @@ impl Config {
         path: Option<&Path>,
         environment: &Environment,
         places: &[&Path],
-    ) -> Result<SocketAddr, ConfigError> {
+    ) -> Result<Listen, ConfigError> {
         let (findings, beside) = (Findings::default(), Findings::default());
         let main = files::main(path, environment, places, &findings);
         let section = Section::root(main.as_ref(), &ROOT, environment, &beside).section(&HTTP);
-        let listen = http::listen(&section.telling(&findings));
+        let section = section.telling(&findings);
+        let encrypted = section.has("tls_cert");
+        let listen = Listen { address: http::listen(&section), encrypted };
         findings.finish(Some(listen)).map(|(listen, _)| listen)
     }
 
@@ -246,7 +254,7 @@ mod tests {
             std::fs::write(&path, toml).unwrap();
             let environment: Environment = variables.iter().copied().collect();
             let listen = Config::listen_from(Some(&path), &environment, &[]);
-            listen.map(|listen| listen.to_string()).map_err(|error| error.to_string())
+            listen.map(|listen| listen.address.to_string()).map_err(|error| error.to_string())
         };
         let wrong =
             "[http]\nlisten = \"0.0.0.0:80\"\nlitsen = 1\n[refresh]\nlease = \"0s\"\n[redsi]\n";

@@ -1,5 +1,7 @@
 //! `health`: whether the worker beside this command is ready. For the health checks of containers, which have no curl.
 
+mod encrypted;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -9,8 +11,10 @@ use http::header::{CONNECTION, HOST};
 use http::{Request, StatusCode};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::config::Listen;
 use crate::language::Language;
 use crate::terminal::{Exit, answer, complain};
 
@@ -19,15 +23,15 @@ const ANSWER_MAX: usize = 4 * 1024;
 /// So many characters of it are shown.
 const SHOWN_MAX: usize = 200;
 
-/// Asks the worker that listens at `listen` for its `/readyz`, and waits for so long at most.
+/// Asks the worker that listens there for its `/readyz`, and waits for so long at most.
 pub(crate) async fn health(
-    listen: SocketAddr,
+    Listen { address, encrypted }: Listen,
     wait: Duration,
     language: Language,
 ) -> anyhow::Result<Exit> {
-    let address = reached(listen);
+    let address = reached(address);
     let colon = language.colon();
-    let complaint = match tokio::time::timeout(wait, ask(address)).await {
+    let complaint = match tokio::time::timeout(wait, ask(address, encrypted)).await {
         Ok(Ok((StatusCode::OK, said))) => {
             answer(&said);
             return Ok(Exit::Done);
@@ -71,8 +75,19 @@ fn reached(listen: SocketAddr) -> SocketAddr {
 }
 
 /// The status, and what is shown of the answer: its first line.
-async fn ask(address: SocketAddr) -> anyhow::Result<(StatusCode, String)> {
+async fn ask(address: SocketAddr, encrypted: bool) -> anyhow::Result<(StatusCode, String)> {
     let stream = TcpStream::connect(address).await?;
+    if encrypted {
+        converse(encrypted::agree(stream, address.ip()).await?, address).await
+    } else {
+        converse(stream, address).await
+    }
+}
+
+async fn converse<S>(stream: S, address: SocketAddr) -> anyhow::Result<(StatusCode, String)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
     let asked = async move {
         let request = Request::get("/readyz")
@@ -97,7 +112,51 @@ fn first_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rustls::ServerConfig;
+    use rustls::crypto::ring;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use zhongkong_testkit::Authority;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_worker_is_asked_over_an_encrypted_connection_whomever_its_certificate_is_for() {
+        let authority = Authority::new();
+        let [certificate, key] = authority.sign("worker.example");
+        let server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from_pem_file(certificate).unwrap()],
+                PrivateKeyDer::from_pem_file(key).unwrap(),
+            )
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serve = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = TlsAcceptor::from(Arc::new(server)).accept(stream).await.unwrap();
+            let mut question = Vec::new();
+            while !question.ends_with(b"\r\n\r\n") {
+                question.push(stream.read_u8().await.unwrap());
+            }
+            let answer =
+                b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nready\n";
+            stream.write_all(answer).await.unwrap();
+            stream.shutdown().await.unwrap();
+            String::from_utf8(question).unwrap()
+        };
+        let (answer, question) = join(ask(address, true), serve).await;
+        assert_eq!(answer.unwrap(), (StatusCode::OK, "ready".to_owned()));
+        assert!(question.starts_with("GET /readyz HTTP/1.1\r\n"), "{question}");
+    }
 
     #[test]
     fn a_worker_that_listens_everywhere_is_asked_on_loopback_and_another_where_it_listens() {
