@@ -13,8 +13,15 @@ const DEPENDENCIES: [(&str, &[&str]); 16] = [
     ("zhongkong-coordinator", &["zhongkong-core"]),
     (
         "zhongkong",
-        &["zhongkong-coordinator", "zhongkong-core", "zhongkong-redis", "zhongkong-upstream"],
+        &[
+            "zhongkong-coordinator",
+            "zhongkong-core",
+            "zhongkong-notify",
+            "zhongkong-redis",
+            "zhongkong-upstream",
+        ],
     ),
+    ("zhongkong-notify", &["zhongkong-core"]),
     ("zhongkong-client", &["zhongkong-core"]),
     ("zhongkong-simulator", &[]),
     ("zhongkong-reader", &[]),
@@ -41,7 +48,7 @@ const DEPENDENCIES: [(&str, &[&str]); 16] = [
 ];
 
 /// Foreign crates that only these members know.
-const OWNERS: [(&str, &[&str]); 7] = [
+const OWNERS: [(&str, &[&str]); 8] = [
     (
         "redis",
         &[
@@ -53,7 +60,7 @@ const OWNERS: [(&str, &[&str]); 7] = [
             "zhongkong-bench",
         ],
     ),
-    ("reqwest", &["zhongkong-upstream"]),
+    ("reqwest", &["zhongkong-upstream", "zhongkong-notify"]),
     ("axum", &["zhongkong", "zhongkong-simulator", "zhongkong-bench"]),
     (
         "clap",
@@ -69,7 +76,9 @@ const OWNERS: [(&str, &[&str]); 7] = [
     ),
     ("anyhow", &["zhongkong", "zhongkong-demo", "zhongkong-reader"]),
     ("metrics-exporter-prometheus", &["zhongkong"]),
+    ("sd-notify", &["zhongkong"]),
     ("tracing-subscriber", &["zhongkong"]),
+    ("x509-cert", &["zhongkong"]),
 ];
 
 fn metadata() -> Metadata {
@@ -99,6 +108,30 @@ fn members_depend_on_each_other_as_the_map_says() {
         ((*name).to_owned(), on.iter().map(ToString::to_string).collect::<BTreeSet<_>>())
     });
     assert_eq!(members, expected.collect());
+}
+
+/// The program, what it is made of, and the library for readers: whoever installs them needs all of it.
+#[test]
+fn what_is_published_needs_nothing_that_is_not() {
+    let metadata = metadata();
+    let published = |name: &str| {
+        let package = metadata.packages.iter().find(|package| package.name == name).unwrap();
+        package.publish.as_ref().is_none_or(|registries| !registries.is_empty())
+    };
+    for program in ["zhongkong", "zhongkong-client"] {
+        assert!(published(program), "{program}");
+    }
+    for package in metadata.packages.iter().filter(|package| published(&package.name)) {
+        let needed = package
+            .dependencies
+            .iter()
+            .filter(|d| d.kind != DependencyKind::Development && d.name.starts_with("zhongkong"));
+        for dependency in needed {
+            assert!(published(&dependency.name), "{} needs {}", package.name, dependency.name);
+            let version = format!("^{}", package.version);
+            assert_eq!(dependency.req.to_string(), version, "{}", dependency.name);
+        }
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use fantoccini::key::Key;
 use serde_json::json;
 use zhongkong_simulator::{AccountChange, FaultKind, Scope};
 use zhongkong_testkit::cluster::TOKEN_KEY;
+use zhongkong_testkit::http::Request;
 use zhongkong_testkit::{APP_ID, Cluster, ClusterBuilder};
 
 use self::browser::Browser;
@@ -164,6 +165,37 @@ async fn who_signs_in_sees_what_the_scope_allows_and_the_tab_takes_the_token_wit
     browser.shows("#outcome", "Copied.").await;
     assert!(!browser.holds("isSecureContext").await);
     browser.is_clean_but_for(&["401"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_in_behind_too_many_wrong_tokens_is_told_to_wait_and_a_right_one_is_taken() {
+    let cluster = with_bearer_tokens().start().await;
+    cluster.settle().await;
+    let browser = Browser::start().await;
+    browser.open(&page_of(&cluster, 0)).await;
+    let url = format!("{}/v1/worker", cluster.workers()[0].http_url());
+    let somebody_guesses = async {
+        loop {
+            let guess = Request::new("GET", &url).header("Authorization", "Bearer a-guess");
+            guess.send().await.unwrap();
+        }
+    };
+    let somebody_mistypes = async {
+        // Until then one more might be looked at.
+        until(&cluster, "the limit is reached", async || {
+            cluster.output().contains("many calls from this address have a wrong bearer token")
+        })
+        .await;
+        sign_in(&browser, "a-bearer-token-that-is-unknown").await;
+        browser.shows("#reason", "Wait a minute").await;
+        sign_in(&browser, ADMIN).await;
+        browser.shows(ROW, APP_ID).await;
+    };
+    tokio::select! {
+        () = somebody_guesses => unreachable!(),
+        () = somebody_mistypes => {}
+    }
+    browser.is_clean_but_for(&["401", "429"]).await;
 }
 
 async fn sign_in(browser: &Browser, token: &str) {

@@ -18,9 +18,12 @@
 //! - `acl`: the roles of Redis users that are shipped.
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
-//! - `http`: the interface of a worker: scopes, tokens, bad requests.
+//! - `http`: the interface of a worker: scopes, tokens, sign-ins that fail.
+//! - `hostile`: requests that nobody makes by mistake, each with its answer, as bytes (`wire`).
+//! - `https`: the interface over TLS, and a certificate that is renewed.
 //! - `dashboard`: the page, in a real browser.
 //! - `metrics`: what Prometheus scrapes, the rules and the board that read it, and what to do about an alert.
+//! - `notify`: who is told when a person is needed, and that it is over.
 //! - `secrecy`: no secret and no token leaves.
 //! - `readers`: the code of the readers' guide, in each of its languages.
 //! - `architecture`: the shape of the tree.
@@ -37,10 +40,13 @@ mod dashboard;
 mod death;
 mod encryption;
 mod faults;
+mod hostile;
 mod http;
+mod https;
 mod life;
 mod managed;
 mod metrics;
+mod notify;
 mod pressure;
 mod readers;
 mod refusals;
@@ -50,3 +56,4 @@ mod secrecy;
 mod sentinel;
 mod setup;
 mod store;
+mod wire;

@@ -90,7 +90,7 @@ impl ShardFacts {
 /// What the worker does in Redis: each command, whole, and the ACL rule that allows it.
 ///
 /// A command is never shortened: asked about one that is too short, Redis may read beyond its end, and crash.
-const NEEDS: [(&str, &str); 34] = [
+const NEEDS: [(&str, &str); 35] = [
     ("+evalsha", "EVALSHA 0000000000000000000000000000000000000000 0"),
     ("+info", "INFO server replication"),
     ("+time", "TIME"),
@@ -99,7 +99,7 @@ const NEEDS: [(&str, &str); 34] = [
     ("+exec", "EXEC"),
     ("+wait", "WAIT 1 500"),
     ("+client|tracking", "CLIENT TRACKING ON BCAST PREFIX prefix"),
-    (KEYS, "EVAL script 6 $state $lock $reader $workers $replicas $reports"),
+    (KEYS, "EVAL script 7 $state $lock $reader $workers $replicas $reports $notify"),
     ("+hgetall", "HGETALL $state"),
     ("+hmget", "HMGET $state field"),
     ("+hset", "HSET $state field value"),
@@ -108,6 +108,7 @@ const NEEDS: [(&str, &str); 34] = [
     ("+set", "SET $reader token PX 1"),
     ("+del", "DEL $lock"),
     ("+pttl", "PTTL $reader"),
+    ("+pexpire", "PEXPIRE $notify 1"),
     ("+type", "TYPE $reader"),
     ("+getrange", "GETRANGE $reader 0 1"),
     ("+zadd", "ZADD $workers 1 identity"),
@@ -151,6 +152,7 @@ pub(crate) fn ask_rights(pipe: &mut Pipeline, keys: &Keys, unit: &Unit, in_clust
         "$workers" => keys.workers(),
         "$replicas" => keys.replicas(),
         "$reports" => keys.reports(),
+        "$notify" => keys.notify("any"),
         "$events" => keys.events(),
         word => word.to_owned(),
     };

@@ -50,6 +50,11 @@ impl Keys {
         format!("{}:replicas", self.prefix)
     }
 
+    /// A hash: what was told, and is about to be, of each problem to `receiver` of notifications.
+    pub fn notify(&self, receiver: &str) -> String {
+        format!("{}:notify:{receiver}", self.prefix)
+    }
+
     /// A pattern that fits all of these names, and no others.
     pub(crate) fn all(&self) -> String {
         format!("{}:*", self.prefix)
@@ -84,6 +89,7 @@ mod tests {
         assert_eq!(keys.state(&unit), "zhongkong:{wx1}:access_token:state");
         assert_eq!(keys.lock(&unit), "zhongkong:{wx1}:access_token:lock");
         assert_eq!(keys.events(), "zhongkong:events");
+        assert_eq!(keys.notify("ops"), "zhongkong:notify:ops");
     }
 
     #[test]
@@ -95,6 +101,7 @@ mod tests {
         assert_eq!(found(keys.state(&unit)), Some((unit.clone(), TouchedKey::State)));
         assert_eq!(found(keys.lock(&unit)), None);
         assert_eq!(found("a:b:workers".to_owned()), None);
+        assert_eq!(found(keys.notify("ops")), None);
         assert_eq!(found("a:b:{wx1}:jsapi".to_owned()), None);
     }
 }

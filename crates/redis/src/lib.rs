@@ -18,6 +18,7 @@
 //! - `reading`: many states read together.
 //! - `presence`: workers that live, primaries with their epochs, and replicas.
 //! - `inbox`: the stream in which readers leave reports.
+//! - `notify`: what was told to receivers of notifications.
 //! - `listen`: events and key tracking on a connection of their own.
 //! - `facts`: what kind of Redis this is, for people.
 //! - `hindrance`: what keeps it from taking writes.
@@ -37,6 +38,7 @@ mod link;
 mod listen;
 mod node;
 mod nodes;
+mod notify;
 mod place;
 mod presence;
 mod reading;
@@ -53,6 +55,7 @@ mod tls;
 pub use facts::{ClusterFacts, Facts, ShardFacts};
 pub use hindrance::Hindrance;
 pub use keys::Keys;
+pub use notify::Swap;
 pub use sentinel::{SentinelFacts, Watched};
 pub use settings::{Access, Deployment, RedisAddress, RedisSettings, SentinelSettings};
 pub use store::{RedisStore, Replicas};

@@ -16,6 +16,7 @@ export const chinese = {
   signInReasons: {
     needed: "该 worker 需要访问令牌。",
     wrong: "该 worker 不认识此令牌。",
+    tooMany: "该 worker 不认识此令牌，且此前来自本地址的错误令牌过多。请等待一分钟。",
     forbidden: "该 worker 拒绝了本页面。未配置令牌时，只能通过回环地址打开，例如 http://127.0.0.1:8620/。",
     ended: "您已退出登录。",
   },

@@ -50,6 +50,7 @@ export function signOut(why) {
 /** What a failed call means for the page; whoever called tells the rest. */
 export function failed(failure) {
   if (failure.status === 401) signOut(bearer.get() ? "wrong" : "needed");
+  else if (failure.status === 429) signOut("tooMany");
   else if (failure.status === 403 && state.worker === null) signOut("forbidden");
   else if (failure.status === 0) lost();
 }

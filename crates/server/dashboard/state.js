@@ -3,7 +3,7 @@
 export const EVENTS_MAX = 500;
 
 export const state = {
-  /** Why there is a sign-in instead of the page: `needed`, `wrong`, `ended` or `forbidden`. */
+  /** Why there is a sign-in instead of the page: `needed`, `wrong`, `tooMany`, `ended` or `forbidden`. */
   signIn: null,
   /** What GET /v1/worker said last, and the workers that lived when somebody last knew. */
   worker: null,

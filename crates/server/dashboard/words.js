@@ -22,6 +22,7 @@ const english = {
   signInReasons: {
     needed: "This worker asks for a bearer token.",
     wrong: "The worker does not know this bearer token.",
+    tooMany: "The worker does not know this bearer token, like too many before it from this address. Wait a minute.",
     forbidden: "The worker refuses this page. Without bearer tokens it must be opened at a loopback address, such as http://127.0.0.1:8620/.",
     ended: "You have signed out.",
   },

@@ -10,7 +10,8 @@ use zhongkong_core::credential::{CredentialId, Kind};
 
 use crate::commands::explain::CODES;
 use crate::commands::{
-    check, clear_quota, explain, forget, get, health, keys, manual, pause, refresh, status, watch,
+    check, clear_quota, explain, forget, get, health, keys, manual, notify, pause, refresh, status,
+    watch,
 };
 use crate::config::{Config, Environment, Loaded};
 use crate::language::Language;
@@ -162,6 +163,15 @@ enum Configured {
         #[arg(long)]
         json: bool,
     },
+    /// Send a test message to each receiver of notifications
+    Notify {
+        /// Only to this receiver
+        #[arg(long, required = true, num_args = 0..=1, default_missing_value = "", value_name = "NAME")]
+        test: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what readers may read in Redis, and how
     Keys {
         /// The credential
@@ -256,6 +266,10 @@ async fn execute(
         Configured::Status { id, json } => status::status(config, id, json, language).await,
         Configured::Check { json } => {
             check::check(&loaded, json, Paint::of(&environment), language).await
+        }
+        Configured::Notify { test, json } => {
+            let name = Some(test.as_str()).filter(|name| !name.is_empty());
+            notify::test(config, name, json, Paint::of(&environment), language).await
         }
         Configured::Keys { id, json } => keys::keys(config, id, json, language),
         Configured::Watch { id, json } => watch::watch(config, id, json, language).await,

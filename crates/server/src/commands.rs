@@ -8,6 +8,7 @@ pub(crate) mod get;
 pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod manual;
+pub(crate) mod notify;
 pub(crate) mod pause;
 pub(crate) mod refresh;
 pub(crate) mod status;

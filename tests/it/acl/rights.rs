@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::roles::{ROLES, Roles, grants_of};
 
 /// Commands, and the roles that may run them by their first letters: `w`orker, `r`eader, re`p`orter.
-const TRIED: [(&str, &str); 151] = [
+const TRIED: [(&str, &str); 152] = [
     // The tokens, and what is beside them.
     ("wr ", "GET $token"),
     ("wr ", "GET zhongkong:{wx-test}:jsapi_ticket"),
@@ -47,7 +47,8 @@ const TRIED: [(&str, &str); 151] = [
     ("   ", "INCR $token"),
     ("   ", "UNLINK $token"),
     ("   ", "EXPIRE $token 1"),
-    ("   ", "PEXPIRE $token 1"),
+    ("w  ", "PEXPIRE $token 1"),
+    ("   ", "PEXPIRE other 1"),
     ("   ", "PERSIST $token"),
     ("   ", "RENAME $token other"),
     ("   ", "RESTORE $token 0 text"),

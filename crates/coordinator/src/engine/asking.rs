@@ -1,18 +1,23 @@
 //! What the binary asks for: views, refreshes, other credentials.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use zhongkong_core::credential::Unit;
+use zhongkong_core::doubt::Doubt;
 use zhongkong_core::keeper::Surroundings;
 use zhongkong_core::outlook::Outlook;
 use zhongkong_core::ports::Observed;
+use zhongkong_core::refusal::Status;
 use zhongkong_core::state::State;
 
 use super::reports::Reporter;
 use super::{Asked, Coordinator, Done, Sighting};
-use crate::handle::{Asking, CommandError, Order, RefreshAnswer, Selection, UnitView, Waiting};
+use crate::handle::{
+    Ailing, Asking, CommandError, Order, RefreshAnswer, Selection, UnitView, Waiting,
+};
 use crate::units::{Slot, Waiter};
 
 impl Coordinator {
@@ -20,6 +25,7 @@ impl Coordinator {
         match order {
             // Whoever no longer waits needs no answer.
             Order::Views { of, answer } => drop(answer.send(self.views(&of))),
+            Order::Ailing { also, answer } => drop(answer.send(self.ailing(&also))),
             Order::Reload { credentials } => {
                 tracing::info!(
                     credentials = credentials.len(),
@@ -46,6 +52,15 @@ impl Coordinator {
                 slots.into_iter().map(|slot| self.view(slot)).collect()
             }
         }
+    }
+
+    fn ailing(&self, also: &BTreeSet<Unit>) -> Ailing {
+        let views = self.units.iter().filter_map(|slot| {
+            let (state, now_ms) = slot.keeper.view(self.world.now)?;
+            let wanted = ails(state, now_ms) || also.contains(&slot.unit);
+            wanted.then(|| UnitView { state: Some(state.clone()), ..self.view(slot) })
+        });
+        Ailing { views: views.collect(), living: self.world.living.clone() }
     }
 
     fn view(&self, slot: &Slot) -> UnitView {
@@ -137,4 +152,16 @@ impl Coordinator {
         let unless = RefreshAnswer::Deferred { retry_after };
         Ok(Waiting::Later { answer, not_before, unless })
     }
+}
+
+/// Whether a person may have to know of a unit in `state`; one that is merely due, or in a doubt of the cluster's own, is
+/// as it should be.
+fn ails(state: &State, now_ms: u64) -> bool {
+    let well = matches!(state.status, Status::Ok | Status::Pending);
+    let dead = state.fingerprint.is_some() && !state.usable(now_ms);
+    !well
+        || dead
+        || state.lost
+        || !state.refusals.is_empty()
+        || state.doubt.contains(Doubt::Foreign)
 }

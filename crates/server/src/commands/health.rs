@@ -112,51 +112,7 @@ fn first_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use rustls::ServerConfig;
-    use rustls::crypto::ring;
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-    use tokio_rustls::TlsAcceptor;
-    use zhongkong_testkit::Authority;
-
     use super::*;
-
-    #[tokio::test]
-    async fn a_worker_is_asked_over_an_encrypted_connection_whomever_its_certificate_is_for() {
-        let authority = Authority::new();
-        let [certificate, key] = authority.sign("worker.example");
-        let server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![CertificateDer::from_pem_file(certificate).unwrap()],
-                PrivateKeyDer::from_pem_file(key).unwrap(),
-            )
-            .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let serve = async {
-            let (stream, _) = listener.accept().await.unwrap();
-            let mut stream = TlsAcceptor::from(Arc::new(server)).accept(stream).await.unwrap();
-            let mut question = Vec::new();
-            while !question.ends_with(b"\r\n\r\n") {
-                question.push(stream.read_u8().await.unwrap());
-            }
-            let answer =
-                b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nready\n";
-            stream.write_all(answer).await.unwrap();
-            stream.shutdown().await.unwrap();
-            String::from_utf8(question).unwrap()
-        };
-        let (answer, question) = join(ask(address, true), serve).await;
-        assert_eq!(answer.unwrap(), (StatusCode::OK, "ready".to_owned()));
-        assert!(question.starts_with("GET /readyz HTTP/1.1\r\n"), "{question}");
-    }
 
     #[test]
     fn a_worker_that_listens_everywhere_is_asked_on_loopback_and_another_where_it_listens() {
