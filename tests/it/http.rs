@@ -68,6 +68,8 @@ async fn each_call_needs_its_scope_and_an_admins_call_is_logged_by_name() {
         ("POST", REFRESH, [401, 401, 403, 403, 200]),
         ("POST", PAUSE, [401, 401, 403, 403, 200]),
         ("POST", RESUME, [401, 401, 403, 403, 200]),
+        ("GET", "/v1/credentials/wx-test/history", read),
+        ("GET", "/v1/history", read),
         ("GET", "/v1/worker", read),
         ("GET", "/", open),
         ("GET", "/healthz", open),

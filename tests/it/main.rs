@@ -14,6 +14,7 @@
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
 //! - `encryption`: Redis over TLS, and over a Unix socket.
 //! - `sentinel`: what `check` and `keys` tell of Sentinels, their logins and encryption; failovers are in `faults`.
+//! - `history`: what is kept of what happened.
 //! - `cost`: what a refresh and an idle unit cost.
 //! - `acl`: the roles of Redis users that are shipped.
 //! - `commands`: what the command line answers.
@@ -40,6 +41,7 @@ mod dashboard;
 mod death;
 mod encryption;
 mod faults;
+mod history;
 mod hostile;
 mod http;
 mod https;

@@ -144,7 +144,7 @@ pub enum CommandError {
 pub(crate) enum Order {
     Views { of: Selection, answer: oneshot::Sender<Vec<UnitView>> },
     Ailing { also: BTreeSet<Unit>, answer: oneshot::Sender<Ailing> },
-    Refresh { unit: Unit, force: bool, answer: oneshot::Sender<Asking> },
+    Refresh { unit: Unit, forced_by: Option<String>, answer: oneshot::Sender<Asking> },
     Report { unit: Unit, fingerprint: Fingerprint, answer: oneshot::Sender<Asking> },
     Reload { credentials: Vec<CredentialSettings> },
 }
@@ -187,15 +187,16 @@ impl Handle {
         within(ANSWER_TIMEOUT, answered).await
     }
 
-    /// Has `unit` refreshed if that is owed, or by `force` whatever its status, and waits at most `wait` for the outcome.
+    /// Has `unit` refreshed if that is owed, or whatever its status if somebody forces it, whom the history then names;
+    /// and waits at most `wait` for the outcome.
     pub async fn refresh(
         &self,
         unit: Unit,
-        force: bool,
+        forced_by: Option<String>,
         wait: Duration,
     ) -> Result<RefreshAnswer, CommandError> {
         let (answer, answered) = oneshot::channel();
-        self.order(Order::Refresh { unit, force, answer }).await?;
+        self.order(Order::Refresh { unit, forced_by, answer }).await?;
         outcome(within(ANSWER_TIMEOUT, answered).await??, wait).await
     }
 

@@ -1,6 +1,6 @@
 //! Every key name, and back from a key to its unit.
 
-use zhongkong_core::credential::Unit;
+use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::ports::TouchedKey;
 
 /// Names of keys and channels under one prefix.
@@ -28,6 +28,11 @@ impl Keys {
     /// The visible mirror of a current claim.
     pub fn lock(&self, unit: &Unit) -> String {
         format!("{}:lock", self.reader(unit))
+    }
+
+    /// A stream: what happened to the tokens of a credential, for people.
+    pub fn history(&self, id: &CredentialId) -> String {
+        format!("{}{id}}}:history", self.units())
     }
 
     /// The channel of events.
@@ -88,6 +93,7 @@ mod tests {
         assert_eq!(keys.reader(&unit), "zhongkong:{wx1}:access_token");
         assert_eq!(keys.state(&unit), "zhongkong:{wx1}:access_token:state");
         assert_eq!(keys.lock(&unit), "zhongkong:{wx1}:access_token:lock");
+        assert_eq!(keys.history(&unit.id), "zhongkong:{wx1}:history");
         assert_eq!(keys.events(), "zhongkong:events");
         assert_eq!(keys.notify("ops"), "zhongkong:notify:ops");
     }
@@ -100,6 +106,7 @@ mod tests {
         assert_eq!(found(keys.reader(&unit)), Some((unit.clone(), TouchedKey::Reader)));
         assert_eq!(found(keys.state(&unit)), Some((unit.clone(), TouchedKey::State)));
         assert_eq!(found(keys.lock(&unit)), None);
+        assert_eq!(found(keys.history(&unit.id)), None);
         assert_eq!(found("a:b:workers".to_owned()), None);
         assert_eq!(found(keys.notify("ops")), None);
         assert_eq!(found("a:b:{wx1}:jsapi".to_owned()), None);

@@ -20,6 +20,7 @@
 //! - `inbox`: the stream in which readers leave reports.
 //! - `notify`: what was told to receivers of notifications.
 //! - `listen`: events and key tracking on a connection of their own.
+//! - `history`: what the scripts keep of what happened, for people.
 //! - `facts`: what kind of Redis this is, for people.
 //! - `hindrance`: what keeps it from taking writes.
 //! - `fuzzing`, with the feature of that name: for the fuzzer.
@@ -31,6 +32,7 @@ mod facts;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod hindrance;
+mod history;
 mod inbox;
 mod keys;
 mod lanes;
@@ -54,6 +56,7 @@ mod tls;
 
 pub use facts::{ClusterFacts, Facts, ShardFacts};
 pub use hindrance::Hindrance;
+pub use history::{BadEntryId, EntryId, HISTORY_MAX, History, HistoryEntry, HistoryPage};
 pub use keys::Keys;
 pub use notify::Swap;
 pub use sentinel::{SentinelFacts, Watched};

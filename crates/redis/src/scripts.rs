@@ -57,13 +57,14 @@ impl Operation {
         Self { name, source, sha1 }
     }
 
-    /// Appends the call for `unit` to `pipe`; with its whole source where the server does not know it yet.
+    /// Appends the call for `unit` to `pipe`; with its whole source where the server does not know it yet. The history says
+    /// that it was done `by`.
     pub(crate) fn call(
         &self,
         pipe: &mut Pipeline,
         keys: &Keys,
         unit: &Unit,
-        arguments: &[String],
+        (arguments, by): (&[String], &str),
         known: bool,
     ) {
         let call = if known {
@@ -71,7 +72,9 @@ impl Operation {
         } else {
             pipe.cmd("EVAL").arg(&self.source)
         };
-        call.arg(3).arg(keys.state(unit)).arg(keys.lock(unit)).arg(keys.reader(unit));
+        call.arg(4).arg(keys.state(unit)).arg(keys.lock(unit)).arg(keys.reader(unit));
+        call.arg(keys.history(&unit.id));
         call.arg(keys.events()).arg(unit.id.as_str()).arg(unit.kind.as_str()).arg(arguments);
+        call.arg(by);
     }
 }

@@ -4,7 +4,7 @@
 //! - `routes`: which calls there are and what each needs; what holds for all of them.
 //! - `guard`: who may ask what; `sign_ins`: how often one may be wrong about that.
 //! - `request`: ids, queries and bodies, read strictly.
-//! - `credentials`, `token`, `report`, `refresh`, `pause`, `worker`, `events`, `health`: the calls; `outcome`: what several
+//! - `credentials`, `history`, `token`, `report`, `refresh`, `pause`, `worker`, `events`, `health`: the calls; `outcome`: what several
 //!   of them answer.
 //! - `dashboard`: the page for people, and its files.
 //! - `problem`: errors as `application/problem+json` (RFC 9457).
@@ -38,6 +38,7 @@ mod events;
 pub(crate) mod fuzzing;
 mod guard;
 mod health;
+mod history;
 mod listen;
 mod outcome;
 mod pause;
@@ -63,10 +64,10 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use zhongkong_coordinator::{Handle, Selection, UnitView};
-use zhongkong_core::credential::Unit;
+use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_redis::RedisStore;
 
-use self::guard::{FAILED_SIGN_INS, Guard};
+use self::guard::{Caller, FAILED_SIGN_INS, Guard};
 use self::listen::Limits;
 use self::problem::Problem;
 use self::sign_ins::SignIns;
@@ -134,6 +135,12 @@ impl Api {
     fn sign_ins(&self) -> MutexGuard<'_, SignIns> {
         // Whatever a panic left behind is a table of counts.
         self.sign_ins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the history says of who asks: the name of the bearer token, and which worker was asked.
+    fn asked_by(&self, caller: &Caller) -> String {
+        let name: String = caller.name().chars().filter(|c| !c.is_control()).take(64).collect();
+        format!("{name}@{}", Worker::name_of(&self.identity))
     }
 
     /// `unit` as this worker sees it; 404 `unknown_credential` if it is not configured here.

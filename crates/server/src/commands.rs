@@ -6,6 +6,7 @@ pub(crate) mod explain;
 pub(crate) mod forget;
 pub(crate) mod get;
 pub(crate) mod health;
+pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod manual;
 pub(crate) mod notify;

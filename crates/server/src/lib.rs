@@ -7,8 +7,8 @@
 //!   metrics) and `clock` serve it.
 //! - `api`: the worker's HTTP face.
 //! - `commands`: what is asked of Redis from the command line.
-//! - `report`, `event`, `hindrance`, `certificate`: a unit's status, what happens to it, what ails Redis, and until when
-//!   the certificate holds, in words, for both.
+//! - `report`, `event`, `history`, `hindrance`, `certificate`: a unit's status, what happens and what happened to it,
+//!   what ails Redis, and until when the certificate holds, in words, for both.
 //! - `notify`: who is told when a person is needed.
 //! - `failpoint` and `fuzzing`, with the features of those names: for tests and for the fuzzer.
 
@@ -27,6 +27,7 @@ mod fenced;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod hindrance;
+mod history;
 mod language;
 mod logging;
 mod notify;

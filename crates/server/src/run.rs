@@ -59,7 +59,7 @@ pub(crate) async fn run(
 
     let open_files = open_files::allow_all();
     let clock: Arc<dyn Clock> = Arc::new(BootClock);
-    let store = Arc::new(wiring::store(&config.redis));
+    let store = Arc::new(wiring::store(&config.redis).asked_by(config.worker.name.to_string()));
     #[cfg(feature = "failpoints")]
     let failpoints = crate::failpoint::for_coordinator(&environment);
     #[cfg(not(feature = "failpoints"))]

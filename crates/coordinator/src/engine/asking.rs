@@ -37,7 +37,7 @@ impl Coordinator {
                 self.telemetry.begin(self.units.iter().map(|slot| &slot.unit));
                 self.resync.wanted = true;
             }
-            Order::Refresh { unit, force, answer } => self.asked(unit, force, answer),
+            Order::Refresh { unit, forced_by, answer } => self.asked(unit, forced_by, answer),
             Order::Report { unit, fingerprint, answer } => {
                 self.report(unit, fingerprint, Reporter::Caller(answer));
             }
@@ -76,18 +76,18 @@ impl Coordinator {
         }
     }
 
-    fn asked(&mut self, unit: Unit, force: bool, answer: oneshot::Sender<Asking>) {
+    fn asked(&mut self, unit: Unit, forced_by: Option<String>, answer: oneshot::Sender<Asking>) {
         let Some(slot) = self.units.get_mut(&unit) else {
             drop(answer.send(Err(CommandError::Unknown(unit.id))));
             return;
         };
-        if force {
+        if let Some(by) = forced_by {
             let (store, clock, rules) =
                 (Arc::clone(&self.store), Arc::clone(&self.clock), slot.rules);
             let settings = Arc::clone(&self.settings);
             self.tasks.spawn(async move {
                 settings.reach("before_force").await;
-                let asked = Asked::the(clock, store.force(&unit, &rules)).await;
+                let asked = Asked::the(clock, store.force(&unit, &rules, &by)).await;
                 settings.reach("after_force").await;
                 Done::Forced(unit, asked, answer)
             });

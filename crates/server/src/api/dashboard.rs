@@ -46,7 +46,7 @@ macro_rules! file {
     };
 }
 
-static FILES: [File; 17] = [
+static FILES: [File; 18] = [
     file!(STYLE, "", "dashboard.css"),
     file!(STYLE, "", "layout.css"),
     file!(PICTURE, "", "icon.svg"),
@@ -61,6 +61,7 @@ static FILES: [File; 17] = [
     file!(SCRIPT, "", "table.js"),
     file!(SCRIPT, "", "detail.js"),
     file!(SCRIPT, "", "events.js"),
+    file!(SCRIPT, "", "history.js"),
     file!(SCRIPT, "", "html.js"),
     file!(SCRIPT, "vendor/", "preact-11.2.0.mjs"),
     file!(SCRIPT, "vendor/", "htm-3.1.1.mjs"),

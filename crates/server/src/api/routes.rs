@@ -19,7 +19,9 @@ use super::guard::Access::{Anybody, NoWebPage, Scoped};
 use super::guard::{self, Access};
 use super::problem::Problem;
 use super::request::{BODY_MAX, well_formed};
-use super::{Api, credentials, dashboard, events, health, pause, refresh, report, token, worker};
+use super::{
+    Api, credentials, dashboard, events, health, history, pause, refresh, report, token, worker,
+};
 use crate::config::Scope::{Admin, Read, Token};
 
 /// The longest that a call may take: a body (10 s), the probe of a reported token (30 s at the very most), the longest
@@ -61,16 +63,18 @@ const GET: MethodFilter = MethodFilter::GET;
 pub(super) const POST: MethodFilter = MethodFilter::POST;
 
 /// Every call.
-pub(super) const ROUTES: [Route; 14] = [
+pub(super) const ROUTES: [Route; 16] = [
     route(GET, "/", NoWebPage, |m| on(m, dashboard::page)),
     route(GET, "/dashboard/{version}/{file}", NoWebPage, |m| on(m, dashboard::file)),
     route(GET, "/v1/credentials", Scoped(Read), |m| on(m, credentials::all)),
     route(GET, "/v1/credentials/{id}", Scoped(Read), |m| on(m, credentials::one)),
+    route(GET, "/v1/credentials/{id}/history", Scoped(Read), |m| on(m, history::one)),
     route(GET, "/v1/credentials/{id}/token", Scoped(Token), |m| on(m, token::token)),
     route(POST, "/v1/credentials/{id}/report", Scoped(Token), |m| on(m, report::report)),
     route(POST, "/v1/credentials/{id}/refresh", Scoped(Admin), |m| on(m, refresh::refresh)),
     route(POST, "/v1/credentials/{id}/pause", Scoped(Admin), |m| on(m, pause::pause)),
     route(POST, "/v1/credentials/{id}/resume", Scoped(Admin), |m| on(m, pause::resume)),
+    route(GET, "/v1/history", Scoped(Read), |m| on(m, history::latest)),
     route(GET, "/v1/worker", Scoped(Read), |m| on(m, worker::worker)),
     route(GET, "/v1/events", Scoped(Read), |m| on(m, events::events)),
     route(GET, "/healthz", Anybody, |m| on(m, health::live)),
