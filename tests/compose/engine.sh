@@ -14,7 +14,7 @@ hindrance() {
   [ "$(uname -s)" = Linux ] || { echo "this is not Linux"; return; }
   [ "$(id -u)" = 0 ] || { echo "an engine of its own needs root"; return; }
   local program
-  for program in dockerd docker curl; do
+  for program in dockerd docker iptables debootstrap cargo git curl; do
     command -v "$program" >/dev/null || { echo "$program is missing"; return; }
   done
 }
