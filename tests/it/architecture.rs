@@ -48,7 +48,7 @@ const DEPENDENCIES: [(&str, &[&str]); 16] = [
 ];
 
 /// Foreign crates that only these members know.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 9] = [
     (
         "redis",
         &[
