@@ -6,14 +6,21 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Normal dependencies among the members.
-const DEPENDENCIES: [(&str, &[&str]); 15] = [
+const DEPENDENCIES: [(&str, &[&str]); 16] = [
     ("zhongkong-core", &[]),
     ("zhongkong-redis", &["zhongkong-core"]),
     ("zhongkong-upstream", &["zhongkong-core"]),
-    ("zhongkong-coordinator", &["zhongkong-core"]),
+    ("zhongkong-layouts", &["zhongkong-core"]),
+    ("zhongkong-coordinator", &["zhongkong-core", "zhongkong-layouts"]),
     (
         "zhongkong",
-        &["zhongkong-coordinator", "zhongkong-core", "zhongkong-redis", "zhongkong-upstream"],
+        &[
+            "zhongkong-coordinator",
+            "zhongkong-core",
+            "zhongkong-layouts",
+            "zhongkong-redis",
+            "zhongkong-upstream",
+        ],
     ),
     ("zhongkong-client", &["zhongkong-core"]),
     ("zhongkong-simulator", &[]),
@@ -22,7 +29,13 @@ const DEPENDENCIES: [(&str, &[&str]); 15] = [
     ("zhongkong-history", &[]),
     (
         "zhongkong-simulation",
-        &["zhongkong-coordinator", "zhongkong-core", "zhongkong-history", "zhongkong-simulator"],
+        &[
+            "zhongkong-coordinator",
+            "zhongkong-core",
+            "zhongkong-history",
+            "zhongkong-layouts",
+            "zhongkong-simulator",
+        ],
     ),
     (
         "zhongkong-bench",

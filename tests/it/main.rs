@@ -10,6 +10,7 @@
 //! - `managed`: Redis refuses what some managed ones refuse.
 //! - `pressure`: Redis is short of memory, held up, or cannot write to its disk.
 //! - `refusals`: the upstream refuses.
+//! - `publishing`: the keys that SDKs read.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
 //! - `encryption`: Redis over TLS, and over a Unix socket.
@@ -42,6 +43,7 @@ mod life;
 mod managed;
 mod metrics;
 mod pressure;
+mod publishing;
 mod readers;
 mod refusals;
 mod reports;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zhongkong_core::chance::Chance;
-use zhongkong_core::credential::{CredentialId, Worker};
+use zhongkong_core::credential::{CredentialId, Kind, Worker};
 use zhongkong_core::nature::Nature;
 use zhongkong_core::ports::Upstream;
 use zhongkong_core::timing::Timing;
+use zhongkong_layouts::Layout;
 
 use crate::failpoints::Failpoints;
 
@@ -59,4 +60,6 @@ pub struct CredentialSettings {
     pub timing: Timing,
     /// Where its tokens come from.
     pub upstream: Arc<dyn Upstream>,
+    /// The SDKs whose keys are kept current, too, and the kind of the token that each is for.
+    pub publish: Vec<(Kind, Layout)>,
 }

@@ -10,8 +10,10 @@ use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::keeper::{Keeper, Surroundings};
 use zhongkong_core::order::rank;
 use zhongkong_core::outlook::Rules;
+use zhongkong_core::publisher::Publisher;
 use zhongkong_core::refusal::Refusal;
 use zhongkong_core::state::{State, VERSION};
+use zhongkong_core::token::Fingerprint;
 
 use crate::epochs::Epochs;
 use crate::handle::RefreshAnswer;
@@ -35,6 +37,17 @@ pub(crate) struct Slot {
     pub(crate) waiters: Vec<Waiter>,
     /// Failures of the store with this unit in a row.
     pub(crate) store_failures: u32,
+    pub(crate) publisher: Publisher,
+    /// When the keys of SDKs are looked at next.
+    pub(crate) look_at: Option<Boot>,
+    /// Failures to look after them in a row.
+    pub(crate) look_failures: u32,
+    /// The layouts whose keys cannot be written, as the log says.
+    pub(crate) refused_layouts: BTreeSet<&'static str>,
+    /// The token of which it was reported that somebody removed it from such a key.
+    pub(crate) removal_reported: Option<Fingerprint>,
+    /// The last token of somebody else's that was found at such a key.
+    pub(crate) stranger: Option<Fingerprint>,
     wake_at: Option<Boot>,
     warned_clamped: bool,
     warned_newer: bool,
@@ -68,6 +81,8 @@ pub(crate) struct Units {
 
 impl Slot {
     fn new(unit: Unit, credential: Arc<CredentialSettings>, world: &World) -> Self {
+        let keys = credential.layouts(unit.kind).flat_map(|layout| &layout.keys);
+        let ttl_min = keys.filter_map(|key| key.ttl_max).min();
         Self {
             rules: Rules::new(credential.nature, &credential.timing),
             configuration: credential.upstream.configuration(),
@@ -78,6 +93,12 @@ impl Slot {
             keeper: Keeper::default(),
             waiters: Vec::new(),
             store_failures: 0,
+            publisher: Publisher::new(ttl_min),
+            look_at: None,
+            look_failures: 0,
+            refused_layouts: BTreeSet::new(),
+            removal_reported: None,
+            stranger: None,
             wake_at: None,
             warned_clamped: false,
             warned_newer: false,

@@ -3,6 +3,8 @@
 use zhongkong_core::credential::Unit;
 use zhongkong_core::ports::TouchedKey;
 
+use crate::slots::tag_of;
+
 /// Names of keys and channels under one prefix.
 #[derive(Clone, Debug)]
 pub struct Keys {
@@ -50,6 +52,14 @@ impl Keys {
         format!("{}:replicas", self.prefix)
     }
 
+    /// The fence beside the key `sdk` that an SDK reads, in the same slot.
+    pub fn published(&self, sdk: &str) -> String {
+        match tag_of(sdk) {
+            Some(tag) => format!("{}:published:{{{tag}}}:{sdk}", self.prefix),
+            None => format!("{}:published:{{{sdk}}}", self.prefix),
+        }
+    }
+
     /// A pattern that fits all of these names, and no others.
     pub(crate) fn all(&self) -> String {
         format!("{}:*", self.prefix)
@@ -75,6 +85,7 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slots::slot_of;
 
     #[test]
     fn keys_are_those_that_readers_were_promised() {
@@ -84,6 +95,16 @@ mod tests {
         assert_eq!(keys.state(&unit), "zhongkong:{wx1}:access_token:state");
         assert_eq!(keys.lock(&unit), "zhongkong:{wx1}:access_token:lock");
         assert_eq!(keys.events(), "zhongkong:events");
+    }
+
+    #[test]
+    fn the_fence_of_an_sdks_key_is_in_its_slot() {
+        let keys = Keys::new("zhongkong");
+        assert_eq!(keys.published("wechatpy:a"), "zhongkong:published:{wechatpy:a}");
+        for sdk in ["wechatpy:wx1_access_token", "my:{wx1}:token", "{tag}"] {
+            assert_eq!(slot_of(&keys.published(sdk)), slot_of(sdk), "{sdk}");
+        }
+        assert_ne!(keys.published("{a}:1"), keys.published("{a}:2"));
     }
 
     #[test]

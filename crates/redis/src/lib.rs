@@ -16,6 +16,7 @@
 //! - `nodes`: all primaries, and which of them has a key.
 //! - `store`: the port that the core crate asks for.
 //! - `reading`: many states read together.
+//! - `publishing`: the keys that SDKs read.
 //! - `presence`: workers that live, primaries with their epochs, and replicas.
 //! - `inbox`: the stream in which readers leave reports.
 //! - `listen`: events and key tracking on a connection of their own.
@@ -39,6 +40,7 @@ mod node;
 mod nodes;
 mod place;
 mod presence;
+mod publishing;
 mod reading;
 mod redirect;
 mod refusal;
@@ -50,7 +52,7 @@ mod slots;
 mod store;
 mod tls;
 
-pub use facts::{ClusterFacts, Facts, ShardFacts};
+pub use facts::{ClusterFacts, Facts, SdkKeys, ShardFacts};
 pub use hindrance::Hindrance;
 pub use keys::Keys;
 pub use sentinel::{SentinelFacts, Watched};

@@ -7,7 +7,7 @@
 //! 1. This file: what a configuration is, and how it comes together.
 //! 2. `error`, `environment`, `files`: problems and their places; the variables that override; the files and their includes.
 //! 3. `keys`, `document`, `value`, `section`: the keys there are; a parsed file; one value; typed access to a table.
-//! 4. `redis`, `http`, `basics`, `refresh`, `credentials`, `secret`: one section each.
+//! 4. `redis`, `http`, `basics`, `refresh`, `credentials`, `publish`, `secret`: one section each.
 
 mod basics;
 mod credentials;
@@ -17,12 +17,13 @@ mod error;
 mod files;
 mod http;
 mod keys;
+mod publish;
 mod redis;
 mod refresh;
 mod secret;
 mod section;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ pub use self::credentials::CredentialConfig;
 pub use self::environment::Environment;
 pub use self::error::ConfigError;
 pub use self::http::{HttpConfig, HttpToken, Scope};
+pub use self::publish::PublishConfig;
 pub use self::redis::{RedisConfig, Replicas};
 pub use self::refresh::RefreshConfig;
 pub use self::secret::{SecretError, SecretSource};
@@ -104,7 +106,8 @@ impl Config {
         let upstream = basics::upstream(&root.section(&UPSTREAM));
         let section = root.section(&REFRESH);
         let refresh = refresh::read(&section);
-        let credentials = credentials::read(&roots, &section, &refresh);
+        let prefix = redis.as_ref().map_or("", |redis| redis.prefix.as_str());
+        let credentials = credentials::read(&roots, &section, &refresh, prefix);
         let config = redis.zip(worker).map(|(redis, worker)| Self {
             redis,
             worker,
@@ -180,7 +183,6 @@ mod tests {
     fn what_is_not_built_yet_says_so() {
         let tickets = format!("{ACCOUNT}tickets = [\"jsapi\"]\n");
         refused(&tickets, &["credentials[0].tickets", "`tickets` is not in this version"]);
-        refused(&format!("{ACCOUNT}publish = []"), &["`publish` is not in this version"]);
     }
 
     #[test]

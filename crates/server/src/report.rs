@@ -51,6 +51,17 @@ pub(crate) struct UnitReport {
     pub(crate) error: Option<Failure>,
     /// Refusals in force, each with whom it concerns.
     pub(crate) refusals: Vec<RefusalReport>,
+    /// The SDKs whose keys are kept current, too, where that was looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) published: Vec<PublishedReport>,
+}
+
+/// The keys of one SDK.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PublishedReport {
+    pub(crate) layout: &'static str,
+    /// Whether they hold what the state holds.
+    pub(crate) current: bool,
 }
 
 /// How the last attempt failed.
@@ -122,6 +133,7 @@ impl UnitReport {
                 .filter(|r| r.retry_at_ms > now_ms || failed || !r.scope.concerns_all())
                 .map(|refusal| RefusalReport::new(refusal, now_ms, language))
                 .collect(),
+            published: Vec::new(),
         }
     }
 }

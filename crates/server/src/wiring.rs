@@ -60,6 +60,7 @@ pub(crate) fn credentials(
             nature: credential.provider.nature(),
             timing: credential.timing,
             upstream: Arc::new(upstream(credential, transport)?),
+            publish: credential.publish.iter().map(|p| (p.kind, p.layout.clone())).collect(),
         })
     };
     config.credentials.iter().map(credential).collect()

@@ -47,7 +47,7 @@ const TRIED: [(&str, &str); 151] = [
     ("   ", "INCR $token"),
     ("   ", "UNLINK $token"),
     ("   ", "EXPIRE $token 1"),
-    ("   ", "PEXPIRE $token 1"),
+    ("w  ", "PEXPIRE $token 1"),
     ("   ", "PERSIST $token"),
     ("   ", "RENAME $token other"),
     ("   ", "RESTORE $token 0 text"),

@@ -17,11 +17,23 @@ pub(crate) async fn forget(
     language: Language,
 ) -> anyhow::Result<Exit> {
     let store = wiring::store(&config.redis);
-    let configured = config.credentials.iter().any(|credential| credential.id == id);
+    let credential = config.credentials.iter().find(|credential| credential.id == id);
+    let configured = credential.is_some();
+    let published = credential.into_iter().flat_map(|credential| &credential.publish);
+    let sdk_keys: Vec<String> = published
+        .flat_map(|published| published.layout.keys.iter().map(|key| key.name.clone()))
+        .collect();
     let mut question = match language {
         Language::English => format!("Remove the token and all state of {id} from Redis?"),
         Language::Chinese => format!("从 Redis 中删除 {id} 的 token 与全部状态？"),
     };
+    if !sdk_keys.is_empty() {
+        let names = sdk_keys.join(language.say(", ", "、"));
+        question.push_str(&match language {
+            Language::English => format!(" And what SDKs read: {names}."),
+            Language::Chinese => format!("同时删除 SDK 读取的键：{names}。"),
+        });
+    }
     question.push_str(if configured {
         language.say(
             " It is still in this configuration: workers that have it fetch a new token at once.",
@@ -42,6 +54,10 @@ pub(crate) async fn forget(
             Ok(keys) => removed += keys,
             Err(error) => return Ok(complain_of_redis(&error, language)),
         }
+    }
+    match store.forget_published(&sdk_keys).await {
+        Ok(keys) => removed += keys,
+        Err(error) => return Ok(complain_of_redis(&error, language)),
     }
     if removed == 0 && !configured {
         return Ok(unknown(&id, language));

@@ -3,14 +3,15 @@
 use comfy_table::{ContentArrangement, Table};
 use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::outlook::Rules;
-use zhongkong_core::ports::{Reading, Store};
-use zhongkong_redis::{ClusterFacts, ShardFacts};
+use zhongkong_core::ports::{Observed, Reading, Store, StoreError};
+use zhongkong_core::publication::Publication;
+use zhongkong_redis::{ClusterFacts, RedisStore, ShardFacts};
 
 use super::target::anybody;
-use crate::config::Config;
+use crate::config::{Config, PublishConfig};
 use crate::hindrance;
 use crate::language::Language;
-use crate::report::{UnitReport, next_refresh, span};
+use crate::report::{PublishedReport, UnitReport, next_refresh, span};
 use crate::terminal::{Exit, answer, complain, complain_of_redis};
 use crate::wiring;
 
@@ -67,6 +68,12 @@ pub(crate) async fn status(
                 let outlook = state.outlook(now_ms, &anybody(&epoch), &rules);
                 report.refresh_in = next_refresh(&outlook, now_ms);
             }
+            if let Some(credential) = credential {
+                report.published = match published(&store, unit, &credential.publish).await {
+                    Ok(published) => published,
+                    Err(error) => return Ok(complain_of_redis(&error, language)),
+                };
+            }
             // Whom the refusal concerns may be everybody there is.
             let retry_in = report.error.as_ref().map_or(0, |error| error.retry_in);
             report.refresh_in = report.refresh_in.map(|wait| wait.max(retry_in));
@@ -91,6 +98,37 @@ pub(crate) async fn status(
         }
     }
     Ok(exit)
+}
+
+/// Of each SDK whether its keys hold what the state holds.
+async fn published(
+    store: &RedisStore,
+    unit: &Unit,
+    publish: &[PublishConfig],
+) -> Result<Vec<PublishedReport>, StoreError> {
+    let mut reports = Vec::new();
+    let mut layouts =
+        publish.iter().filter(|of| of.kind == unit.kind).map(|of| &of.layout).peekable();
+    if layouts.peek().is_none() {
+        return Ok(reports);
+    }
+    let Observed { state, now_ms } = store.copy(unit).await?;
+    for layout in layouts {
+        let current = match &state.token {
+            Some(token) if state.usable(now_ms) => {
+                let publication = Publication {
+                    token_fence: state.token_fence,
+                    expires_at_ms: state.expires_at_ms,
+                    left_ms: state.expires_at_ms.saturating_sub(now_ms),
+                    entries: layout.entries(token, state.expires_at_ms),
+                };
+                store.is_current(&publication, now_ms).await?
+            }
+            _ => false,
+        };
+        reports.push(PublishedReport { layout: layout.family.name, current });
+    }
+    Ok(reports)
 }
 
 fn table(reports: &[UnitReport], language: Language) -> String {
@@ -193,5 +231,25 @@ pub(crate) fn cluster_in_words(cluster: &ClusterFacts, language: Language) -> (S
 /// What a person should know beyond the row: each refusal, whom it concerns, and what to do.
 fn notes(report: &UnitReport, language: Language) -> impl Iterator<Item = String> {
     let id = &report.id;
-    report.refusals.iter().map(move |refusal| format!("\n{id}:{}", refusal.in_words(language)))
+    let named = |current: bool| {
+        let of = report.published.iter().filter(move |of| of.current == current);
+        let names: Vec<&str> = of.map(|of| of.layout).collect();
+        (!names.is_empty()).then(|| names.join(language.say(", ", "、")))
+    };
+    let current = named(true).map(|names| match language {
+        Language::English => format!("\n{id}: current for SDKs: {names}"),
+        Language::Chinese => format!("\n{id}：SDK 键为最新：{names}"),
+    });
+    let stale = named(false).map(|names| match language {
+        Language::English => format!(
+            "\n{id}: not current for SDKs: {names}. Workers with this configuration write them within moments, unless the \
+             unit is paused or has no token; else look into their logs, and at `zhongkong check`"
+        ),
+        Language::Chinese => format!(
+            "\n{id}：SDK 键不是最新：{names}。具有本配置的 worker 会很快写入，除非已暂停或没有 token；否则请查看 worker 日志与 `zhongkong check`"
+        ),
+    });
+    let refusals =
+        report.refusals.iter().map(move |refusal| format!("\n{id}:{}", refusal.in_words(language)));
+    current.into_iter().chain(stale).chain(refusals)
 }

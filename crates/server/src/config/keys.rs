@@ -67,7 +67,24 @@ pub(super) const CREDENTIAL: Keys = Keys {
     name: "credentials",
     scalars: &["id", "provider", "app_id", "base_url", "overlap", "hold"],
     secrets: &["secret"],
-    later: &["tickets", "publish"],
+    others: &["publish"],
+    later: &["tickets"],
+};
+pub(super) const PUBLISH: Keys = Keys {
+    name: "publish",
+    scalars: &[
+        "layout",
+        "key",
+        "encoding",
+        "ttl",
+        "prefix",
+        "namespace",
+        "codec",
+        "stable",
+        "agent_id",
+        "ma_id",
+    ],
+    secrets: &["sdk_secret"],
     ..NONE
 };
 pub(super) const SECRET: Keys = Keys { scalars: &["file", "env"], ..NONE };
