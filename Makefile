@@ -19,9 +19,14 @@ define need
 	  $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(2); }
 endef
 
-.PHONY: help demo test model soak histories fuzz faults versions bench check
+# $(call need_cargo,program,flags): likewise for a tool that cargo installs, which takes it minutes.
+define need_cargo
+	@command -v $(1) >/dev/null || { echo "$(1) is missing: installing it with cargo"; cargo install --locked $(1) $(2); }
+endef
+
+.PHONY: help demo test test-deploy model soak histories fuzz faults versions bench check audit licences sbom package
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
 
 demo: ## Watch a cluster keep one token alive while workers die; ARGS=--keep leaves it running
 	@command -v cargo >/dev/null || { echo "cargo is missing: see https://rustup.rs"; exit 1; }
@@ -42,6 +47,14 @@ test: ## All tests, on a real Redis and a simulated upstream; THREADS=4 at once
 	$(call need,promtool,prometheus)
 	RUST_TEST_THREADS=$(or $(THREADS),$(shell echo $$((2 * $$(nproc))))) cargo test --locked --workspace
 
+test-deploy: ## The Helm chart and the systemd unit: judged as a cluster would, and run; PARTS="chart" or "systemd" for one
+	$(call need,redis-server,redis-server)
+	$(call need,cc,gcc libc6-dev)
+	$(call need,ip,iproute2)
+	$(call need,curl,curl)
+	$(call need,openssl,openssl)
+	tests/deploy/run $(PARTS)
+
 model: ## The protocol's model, more than ten million states of it; ARGS="--case R5" for one case
 	cargo run --quiet --release --locked -p zhongkong-model -- --size large $(ARGS)
 
@@ -55,7 +68,7 @@ histories: ## So many random histories (N=10000) through the scripts on a real R
 
 fuzz: ## Every fuzz target, or TARGETS of them, for so many seconds each (SECONDS=60)
 	$(call need,c++,g++)
-	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: installing it with cargo"; cargo install --locked cargo-fuzz; }
+	$(call need_cargo,cargo-fuzz)
 	@for target in $(or $(TARGETS),$(FUZZ_TARGETS)); do \
 	  mkdir -p fuzz/corpus/$$target; \
 	  $(FUZZ) run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -dict=fuzz/dictionaries/$$target.dict \
@@ -87,3 +100,22 @@ check: ## Formatting, lints, documentation and its examples
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	cargo test --locked --workspace --doc
+
+# Advisories are another command, since their database is fetched and changes by itself: see deny.toml.
+audit: ## The supply chain: licences, bans and sources of every dependency
+	$(call need_cargo,cargo-deny)
+	cargo deny --locked check bans licenses sources
+
+licences: ## THIRD-PARTY.txt again: the licence texts of what is in the binary
+	$(call need_cargo,cargo-about,--features cli)
+	cargo about generate --locked --fail --manifest-path crates/server/Cargo.toml --output-file THIRD-PARTY.txt about.hbs
+
+# The tool writes a file for each member of the workspace: one of them tells of the binary.
+sbom: ## What is in the binary, as zhongkong.cdx.json in the target directory (CycloneDX)
+	$(call need_cargo,cargo-cyclonedx)
+	cargo cyclonedx --quiet --manifest-path crates/server/Cargo.toml --format json --spec-version 1.5 --override-filename zhongkong.cdx
+	@mkdir -p $(TARGET) && mv crates/server/zhongkong.cdx.json $(TARGET)/ && find crates tests -name zhongkong.cdx.json -delete
+
+package: ## What is published, packed and built as its users would get it, and not published
+	$(call need,cc,gcc libc6-dev)
+	cargo publish --dry-run --locked --workspace

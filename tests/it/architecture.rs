@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Normal dependencies among the members.
-const DEPENDENCIES: [(&str, &[&str]); 16] = [
+const DEPENDENCIES: [(&str, &[&str]); 17] = [
     ("zhongkong-core", &[]),
     ("zhongkong-redis", &["zhongkong-core"]),
     ("zhongkong-upstream", &["zhongkong-core"]),
@@ -18,10 +18,12 @@ const DEPENDENCIES: [(&str, &[&str]); 16] = [
             "zhongkong-coordinator",
             "zhongkong-core",
             "zhongkong-layouts",
+            "zhongkong-notify",
             "zhongkong-redis",
             "zhongkong-upstream",
         ],
     ),
+    ("zhongkong-notify", &["zhongkong-core"]),
     ("zhongkong-client", &["zhongkong-core"]),
     ("zhongkong-simulator", &[]),
     ("zhongkong-testkit", &["zhongkong-history", "zhongkong-simulator"]),
@@ -53,7 +55,7 @@ const DEPENDENCIES: [(&str, &[&str]); 16] = [
 ];
 
 /// Foreign crates that only these members know.
-const OWNERS: [(&str, &[&str]); 7] = [
+const OWNERS: [(&str, &[&str]); 8] = [
     (
         "redis",
         &[
@@ -64,7 +66,7 @@ const OWNERS: [(&str, &[&str]); 7] = [
             "zhongkong-bench",
         ],
     ),
-    ("reqwest", &["zhongkong-upstream"]),
+    ("reqwest", &["zhongkong-upstream", "zhongkong-notify"]),
     ("axum", &["zhongkong", "zhongkong-simulator", "zhongkong-bench"]),
     (
         "clap",
@@ -79,7 +81,9 @@ const OWNERS: [(&str, &[&str]); 7] = [
     ),
     ("anyhow", &["zhongkong", "zhongkong-demo"]),
     ("metrics-exporter-prometheus", &["zhongkong"]),
+    ("sd-notify", &["zhongkong"]),
     ("tracing-subscriber", &["zhongkong"]),
+    ("x509-cert", &["zhongkong"]),
 ];
 
 fn metadata() -> Metadata {
@@ -109,6 +113,30 @@ fn members_depend_on_each_other_as_the_map_says() {
         ((*name).to_owned(), on.iter().map(ToString::to_string).collect::<BTreeSet<_>>())
     });
     assert_eq!(members, expected.collect());
+}
+
+/// The program, what it is made of, and the library for readers: whoever installs them needs all of it.
+#[test]
+fn what_is_published_needs_nothing_that_is_not() {
+    let metadata = metadata();
+    let published = |name: &str| {
+        let package = metadata.packages.iter().find(|package| package.name == name).unwrap();
+        package.publish.as_ref().is_none_or(|registries| !registries.is_empty())
+    };
+    for program in ["zhongkong", "zhongkong-client"] {
+        assert!(published(program), "{program}");
+    }
+    for package in metadata.packages.iter().filter(|package| published(&package.name)) {
+        let needed = package
+            .dependencies
+            .iter()
+            .filter(|d| d.kind != DependencyKind::Development && d.name.starts_with("zhongkong"));
+        for dependency in needed {
+            assert!(published(&dependency.name), "{} needs {}", package.name, dependency.name);
+            let version = format!("^{}", package.version);
+            assert_eq!(dependency.req.to_string(), version, "{}", dependency.name);
+        }
+    }
 }
 
 #[test]

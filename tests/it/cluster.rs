@@ -75,7 +75,8 @@ async fn a_thousand_units_outlive_moving_slots_and_the_death_of_a_primary() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_at_each_primary_is_heard_and_served() {
     let mut scene = Scene::new(RedisCluster::start(3, 0).await, 12).await;
-    for unit in one_of_each(&scene).await {
+    let units = one_of_each(&scene).await;
+    for unit in units {
         let key = token_key(unit);
         let calls = scene.calls(unit);
         let token: String = scene.redis.command(&key, &["GET", &key]).await;
@@ -117,6 +118,12 @@ async fn what_happens_at_each_primary_is_heard_and_served() {
     let said = |output: std::process::Output| String::from_utf8(output.stdout).unwrap();
     let checked = said(worker.run_command(&["check"]).await);
     assert!(checked.contains("a cluster of 3 primaries"), "{checked}");
+    for unit in units {
+        let history = said(worker.run_command(&["history", &app_id(unit)]).await);
+        assert!(["refreshed", "kept", "reported"].iter().all(|w| history.contains(w)), "{history}");
+    }
+    let latest = worker.get("/v1/history").await.unwrap().json();
+    assert!(latest["entries"].as_array().unwrap().len() > 12, "of every primary: {latest:#}");
     let keys = said(worker.run_command(&["keys", &app_id(0)]).await);
     assert!(keys.contains("redis-cli -h 127.0.0.1 -p ") && keys.contains(" -c GET "), "{keys}");
     let status = said(worker.run_command(&["status"]).await);

@@ -7,6 +7,7 @@ use fantoccini::key::Key;
 use serde_json::json;
 use zhongkong_simulator::{AccountChange, FaultKind, Scope};
 use zhongkong_testkit::cluster::TOKEN_KEY;
+use zhongkong_testkit::http::Request;
 use zhongkong_testkit::{APP_ID, Cluster, ClusterBuilder};
 
 use self::browser::Browser;
@@ -90,7 +91,10 @@ async fn the_buttons_do_what_they_say_and_ask_before_what_costs() {
     browser.click("#yes").await;
     browser.shows("#outcome", "There is a new token.").await;
     browser.shows(".detail dl", &format!("Generation\n{}", before + 1)).await;
-    browser.shows(".detail [data-event]", "new token").await;
+    browser.shows(".detail [data-line=forced]", "by loopback@worker-1").await;
+    browser.shows(".detail [data-line=refreshed]", "somebody asked for it").await;
+    let token = format!("generation {} · valid for", before + 1);
+    browser.shows(".detail [data-line=refreshed]", &token).await;
 
     browser.click("#pause").await;
     browser.shows("dialog.question", "Readers keep the token for 9\u{202f}min").await;
@@ -111,6 +115,46 @@ async fn the_buttons_do_what_they_say_and_ask_before_what_costs() {
     browser.press(&format!("{}v", char::from(Key::Control))).await;
     let pasted = browser.value("return document.getElementById('search').value").await;
     assert_eq!(pasted, "zhongkong:{wx-test}:access_token");
+    browser.is_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_history_is_there_from_before_the_page_was_opened_and_follows_what_happens() {
+    let cluster = at_rest(2).start().await;
+    cluster.settle().await;
+    for turn in 0..30 {
+        let what = if turn % 2 == 0 { "pause" } else { "resume" };
+        assert_eq!(post(&cluster, what).await.0, 200);
+    }
+    let browser = opened(&cluster).await;
+    browser.shows("#events [data-line=resumed]", "refreshes go on").await;
+    browser.click("#events [data-line] button").await;
+    browser.shows(".history [data-line=doubted]", "there was no state before").await;
+    browser.shows(".timeline figcaption", "answered").await;
+    browser.until("document.querySelectorAll('.timeline path').length > 30").await;
+    browser.until("!document.querySelector('#older')").await;
+
+    // What happens at another worker is there at once.
+    assert_eq!(refresh_at(&cluster, 1, true).await.0, 200);
+    browser.shows(".history [data-line=forced]", "by loopback@worker-2").await;
+    browser.shows(".history [data-line=refreshed]", "somebody asked for it").await;
+
+    // Older lines are read when they are wanted, and stay.
+    for turn in 0..30 {
+        let what = if turn % 2 == 0 { "pause" } else { "resume" };
+        assert_eq!(post(&cluster, what).await.0, 200);
+    }
+    browser.open("about:blank").await;
+    browser.open(&page_of(&cluster, 0)).await;
+    browser.click(ROW).await;
+    browser.until("document.querySelectorAll('.history [data-line]').length === 50").await;
+    browser.click("#older").await;
+    browser.shows("[role=status]", "older lines").await;
+    browser.shows(".history [data-line=doubted]", "there was no state before").await;
+    assert_eq!(post(&cluster, "pause").await.0, 200);
+    browser.until("document.querySelector('.history [data-line]').dataset.line === 'paused'").await;
+    browser.shows(".history [data-line=doubted]", "there was no state before").await;
+    browser.until("!document.querySelector('#older')").await;
     browser.is_clean().await;
 }
 
@@ -164,6 +208,37 @@ async fn who_signs_in_sees_what_the_scope_allows_and_the_tab_takes_the_token_wit
     browser.shows("#outcome", "Copied.").await;
     assert!(!browser.holds("isSecureContext").await);
     browser.is_clean_but_for(&["401"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_in_behind_too_many_wrong_tokens_is_told_to_wait_and_a_right_one_is_taken() {
+    let cluster = with_bearer_tokens().start().await;
+    cluster.settle().await;
+    let browser = Browser::start().await;
+    browser.open(&page_of(&cluster, 0)).await;
+    let url = format!("{}/v1/worker", cluster.workers()[0].http_url());
+    let somebody_guesses = async {
+        loop {
+            let guess = Request::new("GET", &url).header("Authorization", "Bearer a-guess");
+            guess.send().await.unwrap();
+        }
+    };
+    let somebody_mistypes = async {
+        // Until then one more might be looked at.
+        until(&cluster, "the limit is reached", async || {
+            cluster.output().contains("many calls from this address have a wrong bearer token")
+        })
+        .await;
+        sign_in(&browser, "a-bearer-token-that-is-unknown").await;
+        browser.shows("#reason", "Wait a minute").await;
+        sign_in(&browser, ADMIN).await;
+        browser.shows(ROW, APP_ID).await;
+    };
+    tokio::select! {
+        () = somebody_guesses => unreachable!(),
+        () = somebody_mistypes => {}
+    }
+    browser.is_clean_but_for(&["401", "429"]).await;
 }
 
 async fn sign_in(browser: &Browser, token: &str) {

@@ -1,14 +1,13 @@
-//! The HTTP interface of real workers: scopes, the token, bad requests on the wire, and a Redis that is away.
+//! The HTTP interface of real workers: scopes, the token, sign-ins that fail, and a Redis that is away.
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use zhongkong_simulator::Scope;
 use zhongkong_testkit::cluster::TOKEN_KEY;
 use zhongkong_testkit::http::{Answer, Request};
 use zhongkong_testkit::{APP_ID, Cluster, ClusterBuilder, SECRET};
 
 use crate::setup::{cluster, ms, refresh_at, until};
+use crate::wire::Way;
 
 const READ: &str = "a-bearer-token-to-read";
 const TOKEN: &str = "a-bearer-token-for-tokens";
@@ -69,6 +68,8 @@ async fn each_call_needs_its_scope_and_an_admins_call_is_logged_by_name() {
         ("POST", REFRESH, [401, 401, 403, 403, 200]),
         ("POST", PAUSE, [401, 401, 403, 403, 200]),
         ("POST", RESUME, [401, 401, 403, 403, 200]),
+        ("GET", "/v1/credentials/wx-test/history", read),
+        ("GET", "/v1/history", read),
         ("GET", "/v1/worker", read),
         ("GET", "/", open),
         ("GET", "/healthz", open),
@@ -185,7 +186,7 @@ async fn the_token_over_http_is_the_one_in_redis_and_its_tag_the_generation() {
     let again = ask(&cluster, "GET", &format!("{TOKEN_OF}?kind=access_token"), &known).await;
     assert_eq!((again.status, again.json()), (200, body.clone()), "{again:?}");
     let head = format!("HEAD {TOKEN_OF} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    let head = wire(&cluster, head.as_bytes()).await;
+    let head = Way::plain(&cluster.workers()[0]).ask(head.as_bytes()).await;
     assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
     assert!(head.contains(&format!("etag: {tag}\r\n")), "{head}");
 
@@ -253,72 +254,33 @@ async fn while_redis_is_away_there_is_503_and_no_upstream_call() {
     assert_eq!(ask(&cluster, "GET", TOKEN_OF, &[]).await.status, 200);
 }
 
-/// Sends `bytes` as they are, and reads until the worker closes the connection.
-async fn wire(cluster: &Cluster, bytes: &[u8]) -> String {
-    let url = cluster.workers()[0].http_url();
-    let address = url.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(bytes).await.unwrap();
-    let mut answer = Vec::new();
-    // A worker that refuses unread bytes may reset the connection behind its answer.
-    stream.read_to_end(&mut answer).await.ok();
-    String::from_utf8(answer).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_requests_on_the_wire_get_their_problems_and_the_worker_serves_on() {
-    let cluster = at_rest().start().await;
+async fn many_wrong_bearer_tokens_are_told_of_once_counted_and_refused_and_a_right_one_is_not() {
+    let cluster = with_bearer_tokens().start().await;
     cluster.settle().await;
-    let post = |headers: &str, body: &[u8]| {
-        let head = format!(
-            "POST {REFRESH} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
-             content-type: application/json\r\n{headers}\r\n\r\n"
-        );
-        [head.as_bytes(), body].concat()
-    };
-    let get = |target: &str, headers: &str| {
-        format!("GET {target} HTTP/1.1\r\nconnection: close\r\n{headers}\r\n\r\n").into_bytes()
-    };
-    let length = |body: &[u8]| format!("content-length: {}", body.len());
-    let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 0x1_0000], b"\r\n"].concat();
-    let chunks = [&chunk, b"1\r\n \r\n0\r\n\r\n".as_slice()].concat();
-    let deep = "[".repeat(60_000).into_bytes();
-    for (bytes, status, code) in [
-        (post("content-length: 65537", b""), 400, "invalid_request"),
-        (post("content-length: 9000000000000000000", b"{"), 400, "invalid_request"),
-        (post("transfer-encoding: chunked", &chunks), 400, "invalid_request"),
-        (post("transfer-encoding: chunked", b"what\r\n"), 400, "invalid_request"),
-        (post(&length(&deep), &deep), 400, "invalid_request"),
-        (post("content-length: 2", b"\xff\xfe"), 400, "invalid_request"),
-        (
-            post("content-length: 2\r\ncontent-type: application/json", b"{}"),
-            400,
-            "invalid_request",
-        ),
-        (get(ALL, "host: localhost\r\nhost: localhost"), 400, "invalid_request"),
-        (get(ALL, "host: localhost\r\nHOST: evil.example"), 400, "invalid_request"),
-        (get(ALL, "accept: */*"), 400, "invalid_request"),
-        (get(ALL, "host:"), 400, "invalid_request"),
-        (get(ALL, "host: localhost@evil.example"), 400, "invalid_request"),
-        (get("/v1/credentials/%ff", "host: localhost"), 400, "invalid_request"),
-        (get("http://evil.example/v1/credentials", "host: localhost"), 403, "forbidden"),
-        (get("http://localhost/v1/credentials", "host: evil.example"), 403, "forbidden"),
-        (get(ALL, "host: localhost\r\norigin: null"), 403, "forbidden"),
-        (get(ALL, "host: localhost\r\nsec-fetch-site: cross-site"), 403, "forbidden"),
-        (get("*", "host: localhost"), 404, "not_found"),
-        (get(REFRESH, "host: localhost"), 405, "method_not_allowed"),
-    ] {
-        let calls = cluster.simulator.calls(APP_ID);
-        let answer = wire(&cluster, &bytes).await;
-        let sent = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{sent}\n{answer}");
-        assert!(answer.contains(&format!("\"code\":{code:?}")), "{sent}\n{answer}");
-        assert!(answer.contains("content-type: application/problem+json"), "{sent}\n{answer}");
-        assert_eq!(cluster.simulator.calls(APP_ID), calls, "{sent}");
+    let said = "many calls from this address have a wrong bearer token";
+    for nth in 1..=25 {
+        let answer =
+            ask(&cluster, "GET", ALL, &[("Authorization", "Bearer a-guess-of-a-token")]).await;
+        // One more may be looked at every three seconds.
+        if nth <= 20 {
+            problem(&answer, 401, "unauthorized");
+            assert!(!cluster.output().contains(said));
+        } else if answer.status == 429 {
+            problem(&answer, 429, "too_many_attempts");
+            let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+            assert!((1..=3).contains(&wait), "{answer:?}");
+        } else {
+            problem(&answer, 401, "unauthorized");
+        }
     }
-    let whole = wire(&cluster, &get("http://localhost/v1/credentials", "host: localhost")).await;
-    assert!(whole.starts_with("HTTP/1.1 200 "), "{whole}");
-    let pipelined = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(2).into_bytes();
-    let pipelined = [pipelined, get("/readyz", "host: localhost")].concat();
-    assert_eq!(wire(&cluster, &pipelined).await.matches("HTTP/1.1 200 OK").count(), 3);
+    let right = format!("Bearer {READ}");
+    assert_eq!(ask(&cluster, "GET", ALL, &[("Authorization", &right)]).await.status, 200);
+    let output = cluster.output();
+    let told: Vec<&str> = output.lines().filter(|line| line.contains(said)).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("WARN") && told[0].contains("address=127.0.0.1"), "{told:?}");
+    assert!(!output.contains("a-guess-of-a-token"));
+    let metrics = ask(&cluster, "GET", "/metrics", &[]).await.body;
+    assert!(metrics.contains("\nzhongkong_http_failed_sign_ins_total 25\n"), "{metrics}");
 }

@@ -4,9 +4,11 @@ use std::fmt::Write;
 use std::process::Output;
 
 use serde_json::json;
+use tokio::net::UnixDatagram;
+use tokio::time::timeout;
 use zhongkong_simulator::{Point, Scope};
 use zhongkong_testkit::http::Request;
-use zhongkong_testkit::{APP_ID, Cluster};
+use zhongkong_testkit::{APP_ID, Cluster, PATIENCE};
 
 use crate::setup::{Failpoints, all_good, cluster, force, refresh_at, until, watched};
 
@@ -146,6 +148,43 @@ async fn a_bad_file_is_not_reloaded_and_a_good_one_is() {
         cluster.redis.command::<Option<String>>(&["GET", key]).await.is_some()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_manager_is_told_that_a_worker_runs_reloads_and_stops() {
+    let mut cluster = cluster().workers(1).start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let heard = async || {
+        let mut message = [0; 4096];
+        let length = timeout(PATIENCE, socket.recv(&mut message)).await.unwrap().unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    let variable = ("NOTIFY_SOCKET".to_owned(), path.to_str().unwrap().to_owned());
+    let worker = cluster.worker(1);
+    worker.kill9().await;
+    worker.plan_mut().environment.push(variable);
+    worker.restart();
+    assert_eq!(heard().await, "READY=1\nSTATUS=runs; credentials: 1\n");
+
+    worker.reload();
+    let reloading = heard().await;
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert_eq!(heard().await, "READY=1\nSTATUS=runs; credentials: 1\n");
+
+    std::fs::write(worker.config_path(), "nonsense = ").unwrap();
+    worker.reload();
+    assert!(heard().await.starts_with("RELOADING=1\n"));
+    let refused = heard().await;
+    assert!(
+        refused.starts_with("READY=1\nSTATUS=") && refused.contains("old configuration"),
+        "{refused}"
+    );
+
+    worker.terminate();
+    assert!(heard().await.starts_with("STOPPING=1\n"));
+    assert_eq!(worker.wait_exit().await.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

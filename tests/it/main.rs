@@ -15,13 +15,17 @@
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
 //! - `encryption`: Redis over TLS, and over a Unix socket.
 //! - `sentinel`: what `check` and `keys` tell of Sentinels, their logins and encryption; failovers are in `faults`.
+//! - `history`: what is kept of what happened.
 //! - `cost`: what a refresh and an idle unit cost.
 //! - `acl`: the roles of Redis users that are shipped.
 //! - `commands`: what the command line answers.
 //! - `life`: start, configuration, reload and stop of a worker.
-//! - `http`: the interface of a worker: scopes, tokens, bad requests.
+//! - `http`: the interface of a worker: scopes, tokens, sign-ins that fail.
+//! - `hostile`: requests that nobody makes by mistake, each with its answer, as bytes (`wire`).
+//! - `https`: the interface over TLS, and a certificate that is renewed.
 //! - `dashboard`: the page, in a real browser.
 //! - `metrics`: what Prometheus scrapes, the rules and the board that read it, and what to do about an alert.
+//! - `notify`: who is told when a person is needed, and that it is over.
 //! - `secrecy`: no secret and no token leaves.
 //! - `readers`: the code of the readers' guide, in each of its languages.
 //! - `architecture`: the shape of the tree.
@@ -38,10 +42,14 @@ mod dashboard;
 mod death;
 mod encryption;
 mod faults;
+mod history;
+mod hostile;
 mod http;
+mod https;
 mod life;
 mod managed;
 mod metrics;
+mod notify;
 mod pressure;
 mod publishing;
 mod readers;
@@ -52,3 +60,4 @@ mod secrecy;
 mod sentinel;
 mod setup;
 mod store;
+mod wire;

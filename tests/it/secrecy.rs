@@ -3,12 +3,31 @@
 use zhongkong_simulator::{FaultKind, Scope};
 use zhongkong_testkit::{APP_ID, SECRET};
 
+use crate::notify::{Receiver, Reply};
 use crate::setup::{Failpoints, force, paused_worker, settled_again, until};
+
+/// What lets one write into a chat, and what signs a webhook's messages.
+const ROBOT_KEY: &str = "r0bot-key-0123456789-c0ffee";
+const SIGNS: &str = "signs-0123456789-c0ffee";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() {
     let failpoints = Failpoints::new();
-    let mut cluster = failpoints.cluster().workers(3).env("RUST_LOG", "trace").start().await;
+    // Of the receivers of notifications, one takes them, one sends back what it got, and one is not there.
+    let [taker, echo] = [Receiver::start(&[]).await, Receiver::start(&[Reply::Echo; 64]).await];
+    let mut receivers = String::new();
+    for (name, url) in [
+        ("taker", taker.url(&format!("/hook/{ROBOT_KEY}"))),
+        ("echo", echo.url(&format!("/send?key={ROBOT_KEY}"))),
+        ("nobody", format!("http://127.0.0.1:9/send?key={ROBOT_KEY}")),
+    ] {
+        receivers += &format!(
+            "[[notify]]\nname = {name:?}\ntype = \"webhook\"\nurl = {url:?}\nsecret = {SIGNS:?}\n\
+             group_wait = \"100ms\"\n"
+        );
+    }
+    let mut cluster =
+        failpoints.cluster().toml(&receivers).workers(3).env("RUST_LOG", "trace").start().await;
     cluster.settle().await;
     let monitor = cluster.redis.subscribe("zhongkong:events").await;
     let location = format!("http://127.0.0.1:9/?secret={SECRET}");
@@ -36,6 +55,12 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
         })
         .await;
     }
+    until(&cluster, "notifications are tried", async || {
+        !taker.got().is_empty()
+            && !echo.got().is_empty()
+            && cluster.output().contains("could not be delivered")
+    })
+    .await;
     force(&cluster).await;
     settled_again(&cluster).await;
     // A token that is fenced off, and a Redis that goes away in the middle.
@@ -69,7 +94,14 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
         for path in ["/v1/credentials", "/metrics", "/readyz"] {
             said += &worker.get(path).await.unwrap().body;
         }
-        for command in [vec!["status"], vec!["status", "--json"], vec!["check"]] {
+        let commands = [
+            vec!["status"],
+            vec!["status", "--json"],
+            vec!["check"],
+            vec!["notify", "--test"],
+            vec!["notify", "--test", "--json"],
+        ];
+        for command in commands {
             let output = worker.run_command(&command).await;
             said += &String::from_utf8_lossy(&output.stdout);
             said += &String::from_utf8_lossy(&output.stderr);
@@ -77,6 +109,13 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
     }
     said += &monitor.messages();
     assert!(said.contains("refreshed") && said.contains("\"type\":\"claimed\""));
+    for secret in [ROBOT_KEY, SIGNS] {
+        assert!(!said.contains(secret), "a secret of a receiver is out");
+    }
+    for got in taker.got() {
+        assert!(!got.body.contains(ROBOT_KEY) && !got.body.contains(SIGNS), "{got:?}");
+        said += &got.body;
+    }
     assert!(!said.contains(SECRET), "the secret is out");
     let tokens = cluster.simulator.issued_tokens();
     assert!(tokens.len() > 10);

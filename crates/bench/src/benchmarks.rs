@@ -5,6 +5,7 @@ mod cluster;
 mod herd;
 mod probes;
 mod refresh;
+mod start;
 mod takeover;
 mod token;
 mod units;
@@ -49,10 +50,12 @@ pub(crate) enum Benchmark {
     Probes,
     /// The store alone, in one Redis and in a cluster.
     Cluster,
+    /// A worker's start, its memory and its size.
+    Start,
 }
 
 impl Benchmark {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Calls,
         Self::Refresh,
         Self::Takeover,
@@ -61,6 +64,7 @@ impl Benchmark {
         Self::Units,
         Self::Probes,
         Self::Cluster,
+        Self::Start,
     ];
 
     /// Its name on the command line.
@@ -74,6 +78,7 @@ impl Benchmark {
             Self::Units => "units",
             Self::Probes => "probes",
             Self::Cluster => "cluster",
+            Self::Start => "start",
         }
     }
 
@@ -90,6 +95,7 @@ impl Benchmark {
             Self::Units => "many units in one worker and one Redis, beside both when bare",
             Self::Probes => "settled units whose tokens are tried in turn",
             Self::Cluster => "claims and commits in a cluster, beside one Redis",
+            Self::Start => "from nothing to a token, and a worker's memory and size",
         }
     }
 
@@ -103,6 +109,7 @@ impl Benchmark {
             Self::Units => units::run(setup).await,
             Self::Probes => probes::run(setup).await,
             Self::Cluster => cluster::run(setup).await,
+            Self::Start => start::run(setup).await,
         }
     }
 }

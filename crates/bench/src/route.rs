@@ -19,7 +19,7 @@ const ANSWER: &str = r#"{"id":"wx0000000000000000","kind":"access_token","token"
 /// A process that serves the route; it ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct BareRoute {
-    _child: Child,
+    child: Child,
     url: String,
 }
 
@@ -34,7 +34,12 @@ impl BareRoute {
         let url = format!("http://127.0.0.1:{port}");
         until("the bare route answers", async || zhongkong_testkit::http::get(&url).await.is_ok())
             .await;
-        Self { _child: child, url }
+        Self { child, url }
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("its end was not waited for")
     }
 
     pub(crate) fn url(&self) -> &str {

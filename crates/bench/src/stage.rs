@@ -76,12 +76,25 @@ impl Stage {
     /// Starts `count` more workers, and waits until all are ready.
     pub(crate) async fn start_workers(&mut self, count: usize) {
         for _ in 0..count {
-            let plan = self.plan(self.workers.len() + 1);
-            self.workers.push(Worker::start(plan));
+            self.start_worker();
         }
         for worker in &mut self.workers {
             let pid = worker.pid();
             until(&format!("worker {pid} is ready"), async || worker.is_ready().await).await;
+        }
+    }
+
+    /// Starts one more worker, and waits for nothing.
+    pub(crate) fn start_worker(&mut self) {
+        let plan = self.plan(self.workers.len() + 1);
+        self.workers.push(Worker::start(plan));
+    }
+
+    /// Ends all workers in their own time.
+    pub(crate) async fn stop_workers(&mut self) {
+        for mut worker in self.workers.drain(..) {
+            worker.terminate();
+            worker.wait_exit().await;
         }
     }
 

@@ -98,3 +98,11 @@ fn a_cluster_holds_as_much_of_a_unit_as_one_redis() {
     assert!(report.figure("memory in all primaries per unit, three primaries") > 300.0);
     assert!(report.figure("refreshes a second, three primaries, a replica each") > 0.0);
 }
+
+#[test]
+fn a_start_ends_with_a_token_and_its_program_has_a_size() {
+    let report = Report::of("start");
+    assert!(report.figure("the first token is in Redis") > 0.0);
+    assert!(report.figure("memory with one credential") > 1.0);
+    assert!(report.figure("size of the program") > 1.0);
+}

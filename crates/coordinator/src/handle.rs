@@ -1,5 +1,6 @@
 //! What the binary asks of a running coordinator.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +73,16 @@ pub struct UnitView {
     pub outlook: Option<Outlook>,
 }
 
+/// The units that are not as they should be, and who lives.
+#[derive(Clone, Debug, Default)]
+pub struct Ailing {
+    /// Those units, and those that were asked for besides, as far as they are kept and were read. Their states hold every
+    /// refusal, also of workers that live no more.
+    pub views: Vec<UnitView>,
+    /// The identities of the workers that live.
+    pub living: Vec<String>,
+}
+
 /// Which units are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
@@ -132,7 +143,8 @@ pub enum CommandError {
 #[derive(Debug)]
 pub(crate) enum Order {
     Views { of: Selection, answer: oneshot::Sender<Vec<UnitView>> },
-    Refresh { unit: Unit, force: bool, answer: oneshot::Sender<Asking> },
+    Ailing { also: BTreeSet<Unit>, answer: oneshot::Sender<Ailing> },
+    Refresh { unit: Unit, forced_by: Option<String>, answer: oneshot::Sender<Asking> },
     Report { unit: Unit, fingerprint: Fingerprint, answer: oneshot::Sender<Asking> },
     Reload { credentials: Vec<CredentialSettings> },
 }
@@ -168,15 +180,23 @@ impl Handle {
         Ok(views)
     }
 
-    /// Has `unit` refreshed if that is owed, or by `force` whatever its status, and waits at most `wait` for the outcome.
+    /// The units that are not as they should be, and those of `also`.
+    pub async fn ailing(&self, also: BTreeSet<Unit>) -> Result<Ailing, CommandError> {
+        let (answer, answered) = oneshot::channel();
+        self.order(Order::Ailing { also, answer }).await?;
+        within(ANSWER_TIMEOUT, answered).await
+    }
+
+    /// Has `unit` refreshed if that is owed, or whatever its status if somebody forces it, whom the history then names;
+    /// and waits at most `wait` for the outcome.
     pub async fn refresh(
         &self,
         unit: Unit,
-        force: bool,
+        forced_by: Option<String>,
         wait: Duration,
     ) -> Result<RefreshAnswer, CommandError> {
         let (answer, answered) = oneshot::channel();
-        self.order(Order::Refresh { unit, force, answer }).await?;
+        self.order(Order::Refresh { unit, forced_by, answer }).await?;
         outcome(within(ANSWER_TIMEOUT, answered).await??, wait).await
     }
 

@@ -27,6 +27,6 @@ mod units;
 
 pub use engine::Coordinator;
 pub use handle::{
-    CommandError, Handle, Health, PAUSED_FOR, RefreshAnswer, Selection, UnitEvent, UnitView,
+    Ailing, CommandError, Handle, Health, PAUSED_FOR, RefreshAnswer, Selection, UnitEvent, UnitView,
 };
 pub use settings::{CoordinatorSettings, CredentialSettings};

@@ -70,6 +70,7 @@ impl State {
             return AbandonAnswer::Late;
         }
         self.intent = false;
+        self.reason = None;
         self.drained = false;
         let sent_nothing_that_counts = !matches!(request.outcome, Outcome::Unknown { .. });
         if self.invalidating == self.fence && sent_nothing_that_counts {

@@ -67,8 +67,9 @@ impl State {
         }
         if self.exists() && self.nonce == *nonce {
             let (fence, raised) = (self.fence, Doubts::default());
+            let reason = self.reason.unwrap_or(Reason::Due);
             let invalidate = self.invalidating == fence;
-            return ClaimAnswer::Claimed { fence, reason: Reason::Due, raised, invalidate };
+            return ClaimAnswer::Claimed { fence, reason, raised, invalidate };
         }
         self.follow_boot_clock(now_ms, *alive);
         let reason = match self.outlook(now_ms, viewer, rules) {
@@ -94,6 +95,7 @@ impl State {
         self.claimed_at_ms = now_ms;
         self.lease_ms = rules.lease_ms;
         self.intent = true;
+        self.reason = Some(reason);
         self.take_on_an_invalidation(now_ms, rules);
         let raised = self.doubt.iter().filter(|doubt| !before.contains(*doubt)).collect();
         let invalidate = self.invalidating == self.fence;

@@ -75,6 +75,7 @@ impl State {
             self.rejected_from_ms = self.rejected_from_ms.max(spaced_ms);
         }
         self.intent = false;
+        self.reason = None;
         self.token = Some(request.token.clone());
         self.fingerprint = Some(fingerprint);
         self.token_fence = request.fence;

@@ -93,6 +93,29 @@ pub(crate) const WECHAT: Rules = Rules {
 };
 
 impl Reason {
+    /// The name in the state.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Epoch => "epoch",
+            other => other.as_str(),
+        }
+    }
+
+    /// The reason of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
+    const ALL: [Self; 7] = [
+        Self::Due,
+        Self::Missing,
+        Self::Reported,
+        Self::Forced,
+        Self::Doubt,
+        Self::Epoch,
+        Self::Takeover,
+    ];
+
     /// The label in metrics. A change of epoch is a kind of doubt there.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -46,8 +46,8 @@ pub trait Store: fmt::Debug + Send + Sync {
         alive: Option<Alive>,
     ) -> Result<(KeepAnswer, Observed), StoreError>;
 
-    /// Marks the token as to be replaced, whatever the status.
-    async fn force(&self, unit: &Unit, rules: &Rules) -> Result<Observed, StoreError>;
+    /// Marks the token as to be replaced, whatever the status. The history says that it was asked for `by`.
+    async fn force(&self, unit: &Unit, rules: &Rules, by: &str) -> Result<Observed, StoreError>;
 
     /// Records word that a token was rejected.
     async fn report(

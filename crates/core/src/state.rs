@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::doubt::Doubts;
+use crate::outlook::Reason;
 use crate::refusal::{Refusal, Status};
 use crate::token::{Fingerprint, Token};
 
@@ -45,6 +46,8 @@ pub struct State {
     pub lease_ms: u64,
     /// Whether the last claim's outcome is still open.
     pub intent: bool,
+    /// Why the last claim's refresh was owed, while its outcome is open.
+    pub reason: Option<Reason>,
     /// The claim's note that all doubt had drained when it was made (rule R5).
     pub drained: bool,
 
@@ -242,6 +245,7 @@ impl State {
         put("claimed_at_ms", self.claimed_at_ms.to_string());
         put("lease_ms", self.lease_ms.to_string());
         put("intent", flag(self.intent));
+        put("reason", self.reason.map_or("", Reason::name).to_owned());
         put("drained", flag(self.drained));
         put("doubt", self.doubt.to_string());
         put("drains_at_ms", self.drains_at_ms.to_string());
@@ -316,6 +320,7 @@ impl State {
             claimed_at_ms: number("claimed_at_ms"),
             lease_ms: number("lease_ms"),
             intent: flag("intent"),
+            reason: Reason::from_name(text("reason")),
             drained: flag("drained"),
             doubt: text("doubt").parse().unwrap_or_default(),
             drains_at_ms: number("drains_at_ms"),
@@ -394,6 +399,7 @@ mod tests {
             holder: "w#1".to_owned(),
             worker: "w".to_owned(),
             intent: true,
+            reason: Some(Reason::Epoch),
             doubt: [Doubt::Late, Doubt::Takeover].into_iter().collect(),
             fingerprint: Some(token.fingerprint()),
             token: Some(token),

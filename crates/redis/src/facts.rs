@@ -90,7 +90,7 @@ impl ShardFacts {
 /// What the worker does in Redis: each command, whole, and the ACL rule that allows it.
 ///
 /// A command is never shortened: asked about one that is too short, Redis may read beyond its end, and crash.
-const NEEDS: [(&str, &str); 35] = [
+const NEEDS: [(&str, &str); 37] = [
     ("+evalsha", "EVALSHA 0000000000000000000000000000000000000000 0"),
     ("+info", "INFO server replication"),
     ("+time", "TIME"),
@@ -99,7 +99,7 @@ const NEEDS: [(&str, &str); 35] = [
     ("+exec", "EXEC"),
     ("+wait", "WAIT 1 500"),
     ("+client|tracking", "CLIENT TRACKING ON BCAST PREFIX prefix"),
-    (KEYS, "EVAL script 6 $state $lock $reader $workers $replicas $reports"),
+    (KEYS, "EVAL script 8 $state $lock $reader $history $workers $replicas $reports $notify"),
     ("+hgetall", "HGETALL $state"),
     ("+hmget", "HMGET $state field"),
     ("+hset", "HSET $state field value"),
@@ -108,7 +108,7 @@ const NEEDS: [(&str, &str); 35] = [
     ("+set", "SET $reader token PX 1"),
     ("+del", "DEL $lock"),
     ("+pttl", "PTTL $reader"),
-    ("+pexpire", "PEXPIRE $reader 1"),
+    ("+pexpire", "PEXPIRE $notify 1"),
     ("+type", "TYPE $reader"),
     ("+getrange", "GETRANGE $reader 0 1"),
     ("+zadd", "ZADD $workers 1 identity"),
@@ -124,6 +124,8 @@ const NEEDS: [(&str, &str); 35] = [
     ("+xgroup|delconsumer", "XGROUP DELCONSUMER $reports group worker"),
     ("+xack", "XACK $reports group 0-1"),
     ("+xdel", "XDEL $reports 0-1"),
+    ("+xadd", "XADD $history MAXLEN = 1 1-* field value"),
+    ("+xrevrange", "XREVRANGE $history + - COUNT 1"),
     ("+publish", "PUBLISH $events event"),
     ("+subscribe", "SUBSCRIBE $events"),
 ];
@@ -156,9 +158,11 @@ pub(crate) fn ask_rights(
         "$state" => keys.state(unit),
         "$lock" => keys.lock(unit),
         "$reader" => keys.reader(unit),
+        "$history" => keys.history(&unit.id),
         "$workers" => keys.workers(),
         "$replicas" => keys.replicas(),
         "$reports" => keys.reports(),
+        "$notify" => keys.notify("any"),
         "$events" => keys.events(),
         word => word.to_owned(),
     };

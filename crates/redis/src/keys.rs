@@ -1,6 +1,6 @@
 //! Every key name, and back from a key to its unit.
 
-use zhongkong_core::credential::Unit;
+use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::ports::TouchedKey;
 
 use crate::slots::tag_of;
@@ -32,6 +32,11 @@ impl Keys {
         format!("{}:lock", self.reader(unit))
     }
 
+    /// A stream: what happened to the tokens of a credential, for people.
+    pub fn history(&self, id: &CredentialId) -> String {
+        format!("{}{id}}}:history", self.units())
+    }
+
     /// The channel of events.
     pub fn events(&self) -> String {
         format!("{}:events", self.prefix)
@@ -58,6 +63,11 @@ impl Keys {
             Some(tag) => format!("{}:published:{{{tag}}}:{sdk}", self.prefix),
             None => format!("{}:published:{{{sdk}}}", self.prefix),
         }
+    }
+
+    /// A hash: what was told, and is about to be, of each problem to `receiver` of notifications.
+    pub fn notify(&self, receiver: &str) -> String {
+        format!("{}:notify:{receiver}", self.prefix)
     }
 
     /// A pattern that fits all of these names, and no others.
@@ -94,7 +104,9 @@ mod tests {
         assert_eq!(keys.reader(&unit), "zhongkong:{wx1}:access_token");
         assert_eq!(keys.state(&unit), "zhongkong:{wx1}:access_token:state");
         assert_eq!(keys.lock(&unit), "zhongkong:{wx1}:access_token:lock");
+        assert_eq!(keys.history(&unit.id), "zhongkong:{wx1}:history");
         assert_eq!(keys.events(), "zhongkong:events");
+        assert_eq!(keys.notify("ops"), "zhongkong:notify:ops");
     }
 
     #[test]
@@ -115,7 +127,9 @@ mod tests {
         assert_eq!(found(keys.reader(&unit)), Some((unit.clone(), TouchedKey::Reader)));
         assert_eq!(found(keys.state(&unit)), Some((unit.clone(), TouchedKey::State)));
         assert_eq!(found(keys.lock(&unit)), None);
+        assert_eq!(found(keys.history(&unit.id)), None);
         assert_eq!(found("a:b:workers".to_owned()), None);
+        assert_eq!(found(keys.notify("ops")), None);
         assert_eq!(found("a:b:{wx1}:jsapi".to_owned()), None);
     }
 }

@@ -19,7 +19,9 @@
 //! - `publishing`: the keys that SDKs read.
 //! - `presence`: workers that live, primaries with their epochs, and replicas.
 //! - `inbox`: the stream in which readers leave reports.
+//! - `notify`: what was told to receivers of notifications.
 //! - `listen`: events and key tracking on a connection of their own.
+//! - `history`: what the scripts keep of what happened, for people.
 //! - `facts`: what kind of Redis this is, for people.
 //! - `hindrance`: what keeps it from taking writes.
 //! - `fuzzing`, with the feature of that name: for the fuzzer.
@@ -31,6 +33,7 @@ mod facts;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod hindrance;
+mod history;
 mod inbox;
 mod keys;
 mod lanes;
@@ -38,6 +41,7 @@ mod link;
 mod listen;
 mod node;
 mod nodes;
+mod notify;
 mod place;
 mod presence;
 mod publishing;
@@ -54,7 +58,9 @@ mod tls;
 
 pub use facts::{ClusterFacts, Facts, SdkKeys, ShardFacts};
 pub use hindrance::Hindrance;
+pub use history::{BadEntryId, EntryId, HISTORY_MAX, History, HistoryEntry, HistoryPage};
 pub use keys::Keys;
+pub use notify::Swap;
 pub use sentinel::{SentinelFacts, Watched};
 pub use settings::{Access, Deployment, RedisAddress, RedisSettings, SentinelSettings};
 pub use store::{RedisStore, Replicas};

@@ -76,16 +76,7 @@ impl Reply {
     }
 
     pub(crate) fn reason(&mut self) -> Result<Reason, StoreError> {
-        match self.text()?.as_str() {
-            "due" => Ok(Reason::Due),
-            "missing" => Ok(Reason::Missing),
-            "reported" => Ok(Reason::Reported),
-            "forced" => Ok(Reason::Forced),
-            "doubt" => Ok(Reason::Doubt),
-            "epoch" => Ok(Reason::Epoch),
-            "takeover" => Ok(Reason::Takeover),
-            _ => Err(strange("an unknown reason")),
-        }
+        Reason::from_name(&self.text()?).ok_or_else(|| strange("an unknown reason"))
     }
 
     pub(crate) fn observed(&mut self) -> Result<Observed, StoreError> {

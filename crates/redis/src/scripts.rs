@@ -64,18 +64,20 @@ impl Operation {
         Self { name, source, sha1 }
     }
 
-    /// Appends the call for `unit` to `pipe`; with its whole source where the server does not know it yet.
+    /// Appends the call for `unit` to `pipe`; with its whole source where the server does not know it yet. The history says
+    /// that it was done `by`.
     pub(crate) fn call(
         &self,
         pipe: &mut Pipeline,
         keys: &Keys,
         unit: &Unit,
-        arguments: &[String],
+        (arguments, by): (&[String], &str),
         known: bool,
     ) {
-        let names = [keys.state(unit), keys.lock(unit), keys.reader(unit)];
+        let names = [keys.state(unit), keys.lock(unit), keys.reader(unit), keys.history(&unit.id)];
         let call = self.begin(pipe, &names, known);
         call.arg(keys.events()).arg(unit.id.as_str()).arg(unit.kind.as_str()).arg(arguments);
+        call.arg(by);
     }
 
     /// Likewise for an operation on other keys than a unit's.

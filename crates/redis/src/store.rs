@@ -64,6 +64,8 @@ pub struct RedisStore {
     pub(crate) keys: Keys,
     pub(crate) nodes: Arc<Nodes>,
     pub(crate) replicas: Replicas,
+    /// Who asks, for the history.
+    by: String,
     /// The highest number of replicas seen, for [`Replicas::Auto`].
     pub(crate) highest: AtomicU32,
     pub(crate) highest_known: AtomicBool,
@@ -81,6 +83,7 @@ impl RedisStore {
         let nodes = Arc::new(Nodes::new(settings));
         Self {
             replicas,
+            by: String::new(),
             highest: AtomicU32::new(0),
             highest_known: AtomicBool::new(false),
             full: Episode::default(),
@@ -91,6 +94,12 @@ impl RedisStore {
             nodes,
             keys,
         }
+    }
+
+    /// The same store, asked by the worker `name`: so the history calls who did what is its own doing.
+    #[must_use]
+    pub fn asked_by(self, name: impl Into<String>) -> Self {
+        Self { by: name.into(), ..self }
     }
 
     /// The names of keys and channels.
@@ -171,18 +180,20 @@ impl RedisStore {
         }
     }
 
-    /// Marks the token as to be killed: an idempotent upstream replaces it at once, and without overlap.
+    /// Marks the token as to be killed: an idempotent upstream replaces it at once, and without overlap. The history says
+    /// that it was asked for `by`.
     pub async fn invalidate(
         &self,
         unit: &Unit,
         rules: &Rules,
+        by: &str,
     ) -> Result<(InvalidateAnswer, Observed), StoreError> {
         let arguments = [
             rules.spacing_ms.to_string(),
             INVALIDATIONS_A_DAY.to_string(),
             INVALIDATION_SPACING_MS.to_string(),
         ];
-        let mut reply = self.run(&INVALIDATE, unit, &arguments).await?;
+        let mut reply = self.run_by(by, &INVALIDATE, unit, &arguments).await?;
         let answer = match reply.verdict_unless_newer()?.as_str() {
             "spent" => {
                 reply.skip(1);
@@ -193,24 +204,29 @@ impl RedisStore {
         Ok((answer, reply.observed()?))
     }
 
-    /// Pauses the unit: no refresh, whoever asks.
-    pub async fn pause(&self, unit: &Unit) -> Result<Observed, StoreError> {
-        self.pause_or_resume(unit, "pause").await
+    /// Pauses the unit: no refresh, whoever asks. The history says that it was asked for `by`.
+    pub async fn pause(&self, unit: &Unit, by: &str) -> Result<Observed, StoreError> {
+        self.pause_or_resume(unit, "pause", by).await
     }
 
-    /// Lets the unit be refreshed again.
-    pub async fn resume(&self, unit: &Unit) -> Result<Observed, StoreError> {
-        self.pause_or_resume(unit, "resume").await
+    /// Lets the unit be refreshed again, likewise.
+    pub async fn resume(&self, unit: &Unit, by: &str) -> Result<Observed, StoreError> {
+        self.pause_or_resume(unit, "resume", by).await
     }
 
-    async fn pause_or_resume(&self, unit: &Unit, what: &str) -> Result<Observed, StoreError> {
-        let mut reply = self.run(&PAUSE, unit, &[what.to_owned()]).await?;
+    async fn pause_or_resume(
+        &self,
+        unit: &Unit,
+        what: &str,
+        by: &str,
+    ) -> Result<Observed, StoreError> {
+        let mut reply = self.run_by(by, &PAUSE, unit, &[what.to_owned()]).await?;
         reply.verdict_unless_newer()?;
         reply.skip(1);
         reply.observed()
     }
 
-    /// Removes the unit's keys. Returns how many there were.
+    /// Removes the unit's keys, and its credential's history. Returns how many there were.
     pub async fn forget(&self, unit: &Unit) -> Result<u32, StoreError> {
         let mut reply = self.run(&FORGET, unit, &[]).await?;
         reply.skip(1);
@@ -229,8 +245,18 @@ impl RedisStore {
         unit: &Unit,
         arguments: &[String],
     ) -> Result<Reply, StoreError> {
+        self.run_by(&self.by, operation, unit, arguments).await
+    }
+
+    async fn run_by(
+        &self,
+        by: &str,
+        operation: &Operation,
+        unit: &Unit,
+        arguments: &[String],
+    ) -> Result<Reply, StoreError> {
         let append = |pipe: &mut Pipeline, call: Call<'_>| {
-            operation.call(pipe, &self.keys, unit, arguments, call.known);
+            operation.call(pipe, &self.keys, unit, (arguments, by), call.known);
         };
         let results = self.nodes.run(operation, &self.keys.state(unit), false, append).await?;
         Reply::new(settled(results.into_iter().next())?)
@@ -267,7 +293,7 @@ impl Store for RedisStore {
         let required = self.required().await?;
         let append = |pipe: &mut Pipeline, call: Call<'_>| {
             let arguments = claim_arguments(request, call.epoch);
-            CLAIM.call(pipe, &self.keys, unit, &arguments, call.known);
+            CLAIM.call(pipe, &self.keys, unit, (&arguments, &self.by), call.known);
             if required > 0 {
                 pipe.cmd("WAIT").arg(required).arg(WAIT_TIMEOUT_MS);
             }
@@ -379,8 +405,9 @@ impl Store for RedisStore {
         Ok((answer, reply.observed()?))
     }
 
-    async fn force(&self, unit: &Unit, rules: &Rules) -> Result<Observed, StoreError> {
-        let mut reply = self.run(&FORCE, unit, &[rules.spacing_ms.to_string()]).await?;
+    async fn force(&self, unit: &Unit, rules: &Rules, by: &str) -> Result<Observed, StoreError> {
+        let arguments = [rules.spacing_ms.to_string()];
+        let mut reply = self.run_by(by, &FORCE, unit, &arguments).await?;
         reply.verdict_unless_newer()?;
         reply.skip(1);
         reply.observed()

@@ -377,7 +377,7 @@ async fn events_and_touched_keys_of_every_primary_are_heard_also_after_each_was_
             until_heard(&mut notices, async || {}, |notice| *notice == Notice::Listening).await;
         }
         for of in &units {
-            let force = async || drop(store.force(of, &WECHAT).await);
+            let force = async || drop(store.force(of, &WECHAT, "operator").await);
             let event = |notice: &Notice| matches!(notice, Notice::Event { unit, what, .. } if unit == of && what == "forced");
             until_heard(&mut notices, force, event).await;
             let key = Keys::new("zhongkong").reader(of);
@@ -409,7 +409,7 @@ async fn events_are_heard_also_when_the_server_that_told_them_is_gone_for_good()
     let teller = teller.unwrap();
     let (other, _) = unit_of(&cluster, (teller + 1) % 3).await;
     cluster.server_mut(teller).kill().await;
-    let force = async || drop(store.force(&other, &WECHAT).await);
+    let force = async || drop(store.force(&other, &WECHAT, "operator").await);
     let event = |notice: &Notice| matches!(notice, Notice::Event { unit, .. } if *unit == other);
     until_heard(&mut notices, force, event).await;
 }

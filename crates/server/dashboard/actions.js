@@ -59,7 +59,7 @@ async function act(id, what, body) {
   } catch (failure) {
     good = false;
     text = failure.status === 0 ? w.problem.lost : (w.problem[failure.code] ?? w.problem.other(failure.status));
-    if (failure.status === 401) return failed(failure);
+    if (failure.status === 401 || failure.status === 429) return failed(failure);
   } finally {
     state.busy.delete(id);
   }

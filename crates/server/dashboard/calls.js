@@ -61,6 +61,10 @@ export const credential = (id) => call(ofCredential(id));
 export const post = (id, what, body = {}) =>
   call(ofCredential(id, `/${what}`), { method: "POST", body, patience: LONG_PATIENCE_MS });
 
+/** Lines of a credential's history before the entry named, or the newest; and the newest of all credentials. */
+export const history = (id, before) => call(ofCredential(id, `/history${before ? `?before=${encodeURIComponent(before)}` : ""}`));
+export const latest = () => call("/v1/history");
+
 /** So many credentials after the one named, or the first. */
 export function page(after, limit) {
   const from = after === null ? "" : `&after=${encodeURIComponent(after)}`;

@@ -1,8 +1,8 @@
-// One credential: all of its kinds, what the upstream refused, what to do, and what happened of late.
+// One credential: all of its kinds, what the upstream refused, what to do, and its history.
 
 import { Dialog, html } from "./html.js";
 import { copy, force, isBusy, mayAct, pause, refresh, resume, select } from "./actions.js";
-import { EventList } from "./events.js";
+import { History } from "./history.js";
 import { isValid, left, state } from "./state.js";
 import { Life, Status, nextRefresh } from "./table.js";
 import { ago, instant, span, w } from "./words.js";
@@ -19,8 +19,7 @@ export function Detail({ id }) {
     ${credential === undefined ? html`<p>${w.gone}</p>` : html`
       <p id="outcome" class=${outcome && !outcome.good ? "bad" : ""}>${isBusy(id) ? w.underWay : (outcome?.text ?? "")}</p>
       ${credential.kinds.map((kind) => html`<${Kind} key=${kind.kind} credential=${credential} kind=${kind} />`)}
-      <section aria-labelledby="recent"><h3 id="recent">${w.recent}</h3>
-        <${EventList} events=${state.events.filter((event) => event.id === id)} named=${false} /></section>`}
+      <${History} key=${id} id=${id} />`}
   <//>`;
 }
 

@@ -2,7 +2,8 @@
 
 import { html } from "./html.js";
 import { select } from "./actions.js";
-import { EVENTS_MAX, state } from "./state.js";
+import { LineList } from "./history.js";
+import { EVENTS_MAX, earlier, state } from "./state.js";
 import { instant, span, time, w } from "./words.js";
 
 /** So many are drawn; the rest waits for a search by credential. */
@@ -19,10 +20,12 @@ export function Workers() {
 }
 
 export function Events() {
+  const past = earlier();
   return html`<details id="events" open=${wide.matches}>
     <summary><h2>${w.events} <span class="count">${state.events.length}</span></h2></summary>
     <p class="hint">${w.eventsHint(EVENTS_MAX)}</p>
     <${EventList} events=${state.events} named=${true} />
+    ${past.length > 0 && html`<h3>${w.past}</h3><${LineList} lines=${past} named=${true} choose=${select} />`}
   </details>`;
 }
 
@@ -38,7 +41,7 @@ export function EventList({ events, named }) {
 function more(event) {
   switch (event.type) {
     case "claimed":
-      return event.worker ?? "";
+      return [event.worker, event.reason && (w.why[event.reason] ?? event.reason)].filter(Boolean).join(" · ");
     case "refreshed":
       return `${w.generation(event.generation)} · ${event.worker} · ${span((event.expires_at_ms - event.time_ms) / 1000)}`;
     case "refused":

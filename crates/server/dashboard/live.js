@@ -1,6 +1,6 @@
 // Keeps what the page knows current: a beat, the stream of events, and the credentials that events name.
 
-import { Failure, ask, bearer, credential, page, worker } from "./calls.js";
+import { Failure, ask, bearer, credential, history, latest, page, worker } from "./calls.js";
 import { EVENTS_MAX, announce, changed, keep, state } from "./state.js";
 import { w } from "./words.js";
 
@@ -40,7 +40,7 @@ export function signOut(why) {
   stream?.abort();
   bearer.forget();
   Object.assign(state, { signIn: why, worker: null, living: [], lostSince: null, live: false, loaded: false });
-  Object.assign(state, { events: [], selected: null, question: null });
+  Object.assign(state, { events: [], past: null, history: null, selected: null, question: null });
   state.credentials.clear();
   state.outcomes.clear();
   state.version += 1;
@@ -50,6 +50,7 @@ export function signOut(why) {
 /** What a failed call means for the page; whoever called tells the rest. */
 export function failed(failure) {
   if (failure.status === 401) signOut(bearer.get() ? "wrong" : "needed");
+  else if (failure.status === 429) signOut("tooMany");
   else if (failure.status === 403 && state.worker === null) signOut("forbidden");
   else if (failure.status === 0) lost();
 }
@@ -142,6 +143,7 @@ async function loadAll(current) {
     state.loaded = true;
     state.version += 1;
     changed();
+    if (state.selected !== null) readHistory(state.selected, current);
   } catch (failure) {
     if (current()) tell(failure);
     changed();
@@ -185,12 +187,70 @@ export async function look(id, current = () => true) {
   try {
     const report = await credential(id);
     if (current()) notice(report, asked);
+    if (id === state.selected) readHistory(id, current);
   } catch (failure) {
     if (!current()) return;
     if (failure.status === 404) {
       state.credentials.delete(id);
       state.version += 1;
     } else tell(failure);
+  }
+  changed();
+}
+
+/** Whether the line named `a` is before the one named `b`. */
+function isBefore(a, b) {
+  const [[aMs, aNumber], [bMs, bNumber]] = [a, b].map((entry) => entry.split("-").map(Number));
+  return aMs < bMs || (aMs === bMs && aNumber < bNumber);
+}
+
+/** Reads the newest lines of the history of `id`; older ones that are shown stay, unless lines between are missing. */
+export async function readHistory(id, current = () => true) {
+  let read;
+  try {
+    read = await history(id);
+  } catch (failure) {
+    if (!(failure instanceof Failure)) throw failure;
+    // The rest of the page tells of a worker or a Redis that is away, and what is shown is still true.
+    if (!current() || state.selected !== id || state.history?.id === id) return;
+    state.history = { id, failed: true };
+    return changed();
+  }
+  if (!current() || state.selected !== id) return;
+  const known = state.history?.id === id ? (state.history.entries ?? []) : [];
+  const oldest = read.entries.at(-1)?.entry;
+  const older = oldest === undefined ? [] : known.filter(({ entry }) => isBefore(entry, oldest));
+  const adjoins = older.length > 0 && older.length < known.length;
+  state.history = adjoins
+    ? { id, entries: [...read.entries, ...older], next: state.history.next }
+    : { id, entries: read.entries, next: read.next };
+  changed();
+}
+
+/** Reads the lines before those that are shown. */
+export async function readOlder() {
+  const { id, next } = state.history;
+  try {
+    const read = await history(id, next);
+    if (state.history?.id !== id || state.history.next !== next) return;
+    state.history = { id, entries: [...state.history.entries, ...read.entries], next: read.next };
+    announce(w.olderRead(read.entries.length));
+  } catch (failure) {
+    tell(failure);
+  }
+}
+
+/** Reads what was kept from before this page was opened, once. */
+async function readPast(current) {
+  if (state.past !== null) return;
+  state.past = [];
+  try {
+    const { entries } = await latest();
+    if (current()) state.past = entries;
+  } catch (failure) {
+    // A worker that does not tell is no worse than one before whom nothing happened.
+    if (!(failure instanceof Failure)) throw failure;
+    if (current()) state.past = null;
   }
   changed();
 }
@@ -221,6 +281,7 @@ async function listen(current) {
       wait = RETRY_MIN_MS;
       // Only now is nothing missed between what is read and what is told.
       load(current);
+      readPast(current);
       state.live = true;
       changed();
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -100,7 +100,7 @@ class SignIn extends Component {
     };
     return html`<main class="sign-in"><form onSubmit=${submit}>
       <h2>${w.signIn}</h2>
-      <p id="reason" role="alert" class=${why === "wrong" || why === "forbidden" ? "bad" : ""}>${w.signInReasons[why]}</p>
+      <p id="reason" role="alert" class=${why === "needed" || why === "ended" ? "" : "bad"}>${w.signInReasons[why]}</p>
       <label for="bearer">${w.bearer}</label>
       <input id="bearer" type="password" autocomplete="off" spellcheck="false" aria-describedby="bearer-hint reason" required
         ref=${(e) => (this.field = e)} />

@@ -3,7 +3,7 @@
 export const EVENTS_MAX = 500;
 
 export const state = {
-  /** Why there is a sign-in instead of the page: `needed`, `wrong`, `ended` or `forbidden`. */
+  /** Why there is a sign-in instead of the page: `needed`, `wrong`, `tooMany`, `ended` or `forbidden`. */
   signIn: null,
   /** What GET /v1/worker said last, and the workers that lived when somebody last knew. */
   worker: null,
@@ -17,6 +17,10 @@ export const state = {
   credentials: new Map(),
   loaded: false,
   events: [],
+  /** Lines of the history from before the first of these events; null until they were read. */
+  past: null,
+  /** The history of the selected credential: { id, entries, next }, newest first; or { id, failed }. */
+  history: null,
   filter: "all",
   search: "",
   sort: "attention",
@@ -145,6 +149,13 @@ export const shown = remembered(() => [state.version, state.filter, state.search
   if (state.sort === "life") return ranked(shortest, list);
   return list.sort(byId);
 });
+
+/** What was kept from before the page was opened, without what it has heard itself. */
+export function earlier() {
+  const name = ({ id, kind, time_ms }) => `${id} ${kind} ${time_ms}`;
+  const heard = new Set(state.events.map(name));
+  return (state.past ?? []).filter((line) => !heard.has(name(line)));
+}
 
 /** `derive`, called again only when what `from` lists has changed. */
 function remembered(from, derive) {

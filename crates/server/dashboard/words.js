@@ -22,6 +22,7 @@ const english = {
   signInReasons: {
     needed: "This worker asks for a bearer token.",
     wrong: "The worker does not know this bearer token.",
+    tooMany: "The worker does not know this bearer token, like too many before it from this address. Wait a minute.",
     forbidden: "The worker refuses this page. Without bearer tokens it must be opened at a loopback address, such as http://127.0.0.1:8620/.",
     ended: "You have signed out.",
   },
@@ -183,7 +184,6 @@ const english = {
   thisOne: "answers this page",
   noWorkers: "Unknown while Redis does not tell.",
   events: "Events",
-  recent: "Recent events",
   noEvents: "None since this page was opened.",
   eventsHint: (max) => `Since this page was opened; the last ${max}.`,
   event: {
@@ -199,6 +199,56 @@ const english = {
     forgotten: "removed from Redis",
     lost: "readers have no token any more",
   },
+  past: "Before this page was opened",
+  history: "History",
+  historyFailed: "The history cannot be read now. What happened since this page was opened:",
+  noHistory: "Nothing is recorded yet.",
+  older: "Show older",
+  olderRead: (count) => (count === 1 ? "1 older line" : `${count} older lines`),
+  line: {
+    refreshed: "new token",
+    unchanged: "the upstream has no newer token",
+    refused: "the upstream refused",
+    unknown: "no clear answer from the upstream",
+    not_sent: "nothing was sent",
+    fenced: "a token came too late, and is not published",
+    unfinished: "no outcome: the worker died or was held up, and another took over",
+    doubted: "the token may not be the newest",
+    reported: "the token was reported as rejected",
+    forced: "a refresh was asked for",
+    invalidated: "the token's death was asked for",
+    paused: "no refresh from now on",
+    resumed: "refreshes go on",
+    kept: "the key was deleted or overwritten, and published again",
+    lost: "readers have no token any more",
+  },
+  why: {
+    due: "it was due",
+    missing: "there was no token",
+    reported: "it was reported",
+    forced: "somebody asked for it",
+    doubt: "to settle a doubt",
+    epoch: "Redis changed",
+    takeover: "to take over",
+    dead: "the upstream rejects it",
+    found: "found by the probe",
+    word: "readers insist",
+    hearsay: "readers insist",
+    alive: "readers insist",
+    cannot_tell: "a reader's word",
+  },
+  validFor: (span) => `valid for ${span}`,
+  took: (ms) => `took ${ms}`,
+  servedFrom: (time) => `served from ${time}`,
+  triedFrom: (time) => `next try from ${time}`,
+  timesSince: (count, time) => `${count} times since ${time}`,
+  now: "now",
+  tally: {
+    good: (count) => `${count} answered`,
+    bad: (count) => `${count} failed`,
+    warning: (count) => `${count} asked for`,
+  },
+  timeline: (time, good, bad, warning) => `Since ${time}: ${good} refreshes answered, ${bad} failures, ${warning} reports and wishes.`,
   generation: (number) => `generation ${number}`,
   units: [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]],
 };
@@ -241,3 +291,10 @@ export const instant = format({ ...clock, year: "numeric", month: "short", day: 
 
 /** How long ago `seconds` since 1970 was. */
 export const ago = (seconds) => w.ago(span(Math.max(0, Date.now() / 1000 - seconds)));
+
+const dayAndTime = format({ ...clock, month: "short", day: "numeric" });
+/** The time of day; and the day with it, unless it is today. */
+export const when = (ms) => (new Date(ms).toDateString() === new Date().toDateString() ? time : dayAndTime)(ms);
+
+/** A number, as people write it. */
+export const count = (number) => new Intl.NumberFormat(w.locale).format(number);

@@ -6,16 +6,22 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use rustix::system::uname;
 use zhongkong_core::credential::{CredentialId, Kind};
+use zhongkong_redis::HISTORY_MAX;
 
 use crate::commands::explain::CODES;
 use crate::commands::{
-    check, clear_quota, explain, forget, get, keys, manual, pause, refresh, status, watch,
+    check, clear_quota, explain, forget, get, history, keys, manual, notify, pause, refresh,
+    status, watch,
 };
 use crate::config::{Config, Environment, Loaded};
 use crate::language::Language;
 use crate::run;
 use crate::terminal::{Exit, Paint, answer_is_lost, complain};
+
+/// The longest name that the history keeps of those who ask.
+const ASKER_MAX: usize = 128;
 
 /// One token refresher for a whole cluster (中控服务器).
 #[derive(Debug, Parser)]
@@ -80,6 +86,19 @@ enum Configured {
     Status {
         /// Only this credential
         id: Option<CredentialId>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show who refreshed a credential's tokens, why, and with which outcome
+    History {
+        /// The credential
+        id: CredentialId,
+        /// Only this one of its tokens
+        kind: Option<Kind>,
+        /// How many lines, the newest first; 200 are kept
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=HISTORY_MAX as i64))]
+        limit: u16,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -156,6 +175,15 @@ enum Configured {
         #[arg(long)]
         json: bool,
     },
+    /// Send a test message to each receiver of notifications
+    Notify {
+        /// Only to this receiver
+        #[arg(long, required = true, num_args = 0..=1, default_missing_value = "", value_name = "NAME")]
+        test: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what readers may read in Redis, and how
     Keys {
         /// The credential
@@ -224,6 +252,7 @@ async fn execute(
     language: Language,
 ) -> anyhow::Result<Exit> {
     let Loaded { config, .. } = &loaded;
+    let by = &asker(&environment);
     match command {
         Configured::Run => run::run(path, loaded, environment).await,
         Configured::Get { id, kind, json } => get::get(config, id, kind, json, language).await,
@@ -231,7 +260,14 @@ async fn execute(
         Configured::Check { json } => {
             check::check(&loaded, json, Paint::of(&environment), language).await
         }
+        Configured::Notify { test, json } => {
+            let name = Some(test.as_str()).filter(|name| !name.is_empty());
+            notify::test(config, name, json, Paint::of(&environment), language).await
+        }
         Configured::Keys { id, json } => keys::keys(config, id, json, language),
+        Configured::History { id, kind, limit, json } => {
+            history::history(config, (id, kind), limit.into(), json, language).await
+        }
         Configured::Watch { id, json } => watch::watch(config, id, json, language).await,
         Configured::Refresh { id, kind, force, invalidate, wait, json } => {
             let wish = match (force, invalidate) {
@@ -240,17 +276,25 @@ async fn execute(
                 (false, false) => refresh::Wish::IfOwed,
             };
             let options = refresh::Options { wish, wait, as_json: json };
-            refresh::refresh(config, (id, kind), options, language).await
+            refresh::refresh(config, (id, kind), options, by, language).await
         }
-        Configured::Pause { id, json } => pause::pause(config, id, json, language).await,
-        Configured::Resume { id, json } => pause::resume(config, id, json, language).await,
+        Configured::Pause { id, json } => pause::pause(config, id, by, json, language).await,
+        Configured::Resume { id, json } => pause::resume(config, id, by, json, language).await,
         Configured::Forget { id, yes, json } => {
             forget::forget(config, id, yes, json, language).await
         }
         Configured::ClearQuota { id, yes, json } => {
-            clear_quota::clear_quota(config, id, yes, json, language).await
+            clear_quota::clear_quota(config, id, by, yes, json, language).await
         }
     }
+}
+
+/// Who types commands, and where: what the history says of those who ask for a refresh or a pause.
+fn asker(environment: &Environment) -> String {
+    let name = ["USER", "LOGNAME"].into_iter().find_map(|name| environment.get(name));
+    let host = uname();
+    let asker = format!("{}@{}", name.unwrap_or("cli"), host.nodename().to_string_lossy());
+    asker.chars().filter(|c| !c.is_control()).take(ASKER_MAX).collect()
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@
 //! 1. This file: what a configuration is, and how it comes together.
 //! 2. `error`, `environment`, `files`: problems and their places; the variables that override; the files and their includes.
 //! 3. `keys`, `document`, `value`, `section`: the keys there are; a parsed file; one value; typed access to a table.
-//! 4. `redis`, `http`, `basics`, `refresh`, `credentials`, `publish`, `secret`: one section each.
+//! 4. `redis`, `http`, `basics`, `refresh`, `notify`, `credentials`, `publish`: one section each; `secret` and `certificate`: what they name.
 
 mod basics;
+mod certificate;
 mod credentials;
 mod document;
 mod environment;
@@ -17,6 +18,7 @@ mod error;
 mod files;
 mod http;
 mod keys;
+mod notify;
 mod publish;
 mod redis;
 mod refresh;
@@ -33,10 +35,12 @@ use self::keys::{HTTP, INCLUDED, LOG, REDIS, REFRESH, ROOT, UPSTREAM, WORKER};
 use self::section::Section;
 
 pub use self::basics::{LogConfig, LogFormat, UpstreamConfig, WorkerConfig};
+pub use self::certificate::{Certificate, HttpTls, Validity};
 pub use self::credentials::CredentialConfig;
 pub use self::environment::Environment;
 pub use self::error::ConfigError;
 pub use self::http::{HttpConfig, HttpToken, Scope};
+pub use self::notify::NotifyConfig;
 pub use self::publish::PublishConfig;
 pub use self::redis::{RedisConfig, Replicas};
 pub use self::refresh::RefreshConfig;
@@ -60,6 +64,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// When tokens are refreshed.
     pub refresh: RefreshConfig,
+    /// Who is told when a person is needed.
+    pub notify: Vec<NotifyConfig>,
     /// The accounts, in the order of the files.
     pub credentials: Vec<CredentialConfig>,
 }
@@ -106,6 +112,7 @@ impl Config {
         let upstream = basics::upstream(&root.section(&UPSTREAM));
         let section = root.section(&REFRESH);
         let refresh = refresh::read(&section);
+        let notify = notify::read(&root);
         let prefix = redis.as_ref().map_or("", |redis| redis.prefix.as_str());
         let credentials = credentials::read(&roots, &section, &refresh, prefix);
         let config = redis.zip(worker).map(|(redis, worker)| Self {
@@ -115,6 +122,7 @@ impl Config {
             http,
             upstream,
             refresh,
+            notify,
             credentials,
         });
         let files = main.iter().chain(&included).map(|file| file.path().to_owned()).collect();
@@ -205,6 +213,7 @@ mod tests {
             redis = { url = \"redis://user:s3cret@host/0\" }
             upstream = { proxy = \"http://user:s3cret@egress:3128\" }
             http = { tokens = [{ name = \"shop\", scope = \"read\", secret = \"s3cret-s3cret-s3cret\" }] }
+            notify = [{ name = \"ops\", type = \"wecom\", url = \"https://robot/s3cret\", proxy = \"http://u:s3cret@p\" }]
             [[credentials]]
             app_id = \"wx1\"
             provider = \"wechat\"
@@ -216,7 +225,7 @@ mod tests {
         let loaded = load_with(toml, [("WX", "s3cret")]).unwrap();
         let shown = format!("{loaded:?} {loaded:#?}");
         assert!(!shown.contains("s3cret"), "{shown}");
-        assert_eq!(loaded.warnings.len(), 4, "{:?}", loaded.warnings);
+        assert_eq!(loaded.warnings.len(), 6, "{:?}", loaded.warnings);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, &str); 9] = [
+const COUNTERS: [(&str, &str); 11] = [
     ("zhongkong_refreshes_total", "Refreshes that this worker tried, by reason and outcome."),
     ("zhongkong_claims_total", "What this worker's claims came to."),
     ("zhongkong_reports_total", "Reports of rejected tokens that this worker answered."),
@@ -12,6 +12,8 @@ const COUNTERS: [(&str, &str); 9] = [
     ("zhongkong_unprotected_total", "Refreshes that too few replicas acknowledged."),
     ("zhongkong_doubts_total", "Doubts that this worker raised."),
     ("zhongkong_upstream_errors_total", "Refusals by the upstream that this worker met."),
+    ("zhongkong_http_failed_sign_ins_total", "Calls of this worker with a wrong bearer token."),
+    ("zhongkong_notifications_total", "Messages that this worker tried to deliver to a person."),
 ];
 
 const GAUGES: [(&str, &str); 6] = [

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use zhongkong_core::credential::Unit;
 use zhongkong_core::doubt::Doubt;
+use zhongkong_core::outlook::Reason;
 use zhongkong_core::refusal::Status;
 use zhongkong_core::state::State;
 
@@ -26,6 +27,9 @@ pub(crate) struct Event {
     worker: String,
     /// The last claim's number, as text: it is too long for the numbers of some JSON readers.
     fence: String,
+    /// Why the refresh that begins was owed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     /// When the current claim's lease ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     until_ms: Option<u64>,
@@ -71,6 +75,7 @@ impl Event {
             expires_at_ms: state.expires_at_ms,
             worker: state.worker.clone(),
             fence: state.fence.to_string(),
+            reason: state.reason.map(Reason::name).filter(|_| what == "claimed"),
             until_ms: state.claim_is_current(now_ms).then(|| state.until_ms()),
             status: state.status,
             fingerprint: state.fingerprint.as_ref().map(ToString::to_string),
@@ -79,6 +84,11 @@ impl Event {
             error_message: if refused { state.error_message.clone() } else { String::new() },
             retry_at_ms: Some(state.retry_at_ms).filter(|_| refused),
         })
+    }
+
+    /// The reason, in brackets; nothing if an older worker's claim has none.
+    fn why(&self) -> String {
+        self.reason.map_or_else(String::new, |reason| format!(" ({reason})"))
     }
 
     /// One line: when, which unit, what, and what of that matters.
@@ -93,8 +103,8 @@ impl Event {
         let left = span(seconds_until(self.expires_at_ms, self.time_ms));
         let worker = &self.worker;
         let more = match (self.what, language) {
-            ("claimed", Language::English) => format!("by {worker}"),
-            ("claimed", Language::Chinese) => format!("worker {worker}"),
+            ("claimed", Language::English) => format!("by {worker}{}", self.why()),
+            ("claimed", Language::Chinese) => format!("worker {worker}{}", self.why()),
             ("refreshed", Language::English) => {
                 format!("{} by {worker}, valid for {left}", self.generation)
             }

@@ -93,8 +93,8 @@ impl Store for Fenced {
         self.0.keep(unit, alive).await
     }
 
-    async fn force(&self, unit: &Unit, rules: &Rules) -> Result<Observed, StoreError> {
-        self.0.force(unit, rules).await
+    async fn force(&self, unit: &Unit, rules: &Rules, by: &str) -> Result<Observed, StoreError> {
+        self.0.force(unit, rules, by).await
     }
 
     async fn report(

@@ -7,10 +7,13 @@
 //!   metrics) and `clock` serve it.
 //! - `api`: the worker's HTTP face.
 //! - `commands`: what is asked of Redis from the command line.
-//! - `report`, `event`, `hindrance`: a unit's status, what happens to it, and what ails Redis, in words, for both.
+//! - `report`, `event`, `history`, `hindrance`, `certificate`: a unit's status, what happens and what happened to it,
+//!   what ails Redis, and until when the certificate holds, in words, for both.
+//! - `notify`: who is told when a person is needed.
 //! - `failpoint` and `fuzzing`, with the features of those names: for tests and for the fuzzer.
 
 mod api;
+mod certificate;
 mod cli;
 mod clock;
 mod commands;
@@ -24,10 +27,14 @@ mod fenced;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod hindrance;
+mod history;
 mod language;
 mod logging;
+mod notify;
+mod open_files;
 mod report;
 mod run;
+mod supervisor;
 mod terminal;
 mod wiring;
 

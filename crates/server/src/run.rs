@@ -23,14 +23,17 @@ use zhongkong_redis::{Access, Deployment, RedisStore, SentinelSettings};
 use crate::api::{self, Api};
 use crate::clock::BootClock;
 use crate::config::{Config, Environment, Loaded};
+use crate::notify::{Notifier, Receivers};
 use crate::terminal::{Exit, complain};
-use crate::{descriptions, logging, wiring};
+use crate::{certificate, descriptions, logging, open_files, supervisor, wiring};
 
 /// Bounds of the histograms, in seconds: from a local Redis to the longest request time-out that is of use.
 const BUCKETS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 /// How often histograms are folded, so that a worker that nobody scrapes does not grow.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+/// How often it is said until when the certificate holds: at the start, too.
+const A_DAY: Duration = Duration::from_hours(24);
 
 /// Runs a worker until a signal ends it. A second signal ends it at once.
 pub(crate) async fn run(
@@ -54,8 +57,9 @@ pub(crate) async fn run(
         .context("metrics")?;
     descriptions::describe();
 
+    let open_files = open_files::allow_all();
     let clock: Arc<dyn Clock> = Arc::new(BootClock);
-    let store = Arc::new(wiring::store(&config.redis));
+    let store = Arc::new(wiring::store(&config.redis).asked_by(config.worker.name.to_string()));
     #[cfg(feature = "failpoints")]
     let failpoints = crate::failpoint::for_coordinator(&environment);
     #[cfg(not(feature = "failpoints"))]
@@ -79,21 +83,28 @@ pub(crate) async fn run(
         worker = %name,
         credentials = credentials.len(),
         http = %listen,
+        encrypted = config.http.tls.is_some(),
         "zhongkong runs"
     );
     let stop = CancellationToken::new();
+    let receivers = Receivers::new(&config.notify)?;
+    let mut notifier = Notifier::new(handle.clone(), Arc::clone(&store), identity.clone());
+    notifier.replace(receivers).await;
     let api = Api::new(handle.clone(), store, &identity, metrics.clone(), &config.http);
     let mut tasks = JoinSet::new();
     tasks.spawn(coordinator.run(stop.clone().cancelled_owned()));
     let mut serving = JoinSet::new();
-    serving.spawn(api::serve(listener, api.clone()));
+    serving.spawn(api::serve(listener, api.clone(), open_files));
     serving.spawn(upkeep(metrics));
 
-    let mut worker = Running { path, environment, config, clock, listen, handle, api };
+    let mut daily = tokio::time::interval(A_DAY);
+    supervisor::ready(credentials.len());
+    let mut worker = Running { path, environment, config, clock, listen, handle, api, notifier };
     loop {
         tokio::select! {
             () = stop_signals.recv() => break,
             _ = hangup.recv() => worker.reload().await,
+            _ = daily.tick() => worker.config.http.tls.iter().for_each(certificate::tell),
             Some(ended) = tasks.join_next() => {
                 ended.context("the coordinator ended unasked")?;
                 anyhow::bail!("the coordinator ended unasked");
@@ -102,9 +113,14 @@ pub(crate) async fn run(
                 ended.context("the HTTP server ended unasked")?;
                 anyhow::bail!("the HTTP server ended unasked");
             }
+            ended = worker.notifier.ended() => {
+                ended.context("a teller of notifications ended unasked")?;
+                anyhow::bail!("a teller of notifications ended unasked");
+            }
         }
     }
     tracing::info!("stopping: finishing what is under way");
+    supervisor::stopping();
     stop.cancel();
     tokio::select! {
         _ = tasks.join_next() => {}
@@ -113,6 +129,7 @@ pub(crate) async fn run(
             return Ok(Exit::Failed);
         }
     }
+    worker.notifier.stop().await;
     serving.shutdown().await;
     tracing::info!("stopped");
     Ok(Exit::Done)
@@ -147,17 +164,20 @@ struct Running {
     listen: SocketAddr,
     handle: Handle,
     api: Api,
+    notifier: Notifier,
 }
 
 impl Running {
-    /// Reads credentials and bearer tokens again. Whatever is wrong with them leaves the old ones in force.
+    /// Reads credentials, bearer tokens, receivers and the certificate again. Whatever is wrong with them leaves the old ones in force.
     async fn reload(&mut self) {
-        if let Err(error) = self.try_reload().await {
+        supervisor::reloading();
+        let reloaded = self.try_reload().await.inspect_err(|error| {
             tracing::error!(
                 error = format!("{error:#}"),
                 "the configuration was not reloaded; the worker goes on with the old one"
             );
-        }
+        });
+        supervisor::reloaded(reloaded.ok().map(|()| self.config.credentials.len()));
     }
 
     async fn try_reload(&mut self) -> anyhow::Result<()> {
@@ -179,8 +199,11 @@ impl Running {
             tracing::warn!(keys = changed.join(", "), "these take effect at the next start only");
         }
         let credentials = credentials(&config, &self.clock, &self.environment)?;
-        self.api.replace_tokens(&config.http);
+        let receivers = Receivers::new(&config.notify)?;
+        self.api.replace_access(&config.http);
+        config.http.tls.iter().for_each(certificate::tell);
         self.handle.reload(credentials).await?;
+        self.notifier.replace(receivers).await;
         self.config = config;
         Ok(())
     }
@@ -236,6 +259,7 @@ fn changed_for_the_next_start(old: &Config, new: &Config) -> Vec<&'static str> {
         ("log.level", old.log.filter != new.log.filter),
         ("log.format", old.log.format != new.log.format),
         ("http.listen", old.http.listen != new.http.listen),
+        ("http.tls_cert and http.tls_key", old.http.tls.is_some() != new.http.tls.is_some()),
         ("upstream.max_concurrent", old.upstream.max_concurrent != new.upstream.max_concurrent),
         ("refresh.human_poll", old.refresh.human_poll != new.refresh.human_poll),
         ("refresh.report_budget", old.refresh.report_budget != new.refresh.report_budget),

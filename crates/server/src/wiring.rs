@@ -27,6 +27,11 @@ impl Chance for Dice {
     }
 }
 
+/// Where jitter comes from.
+pub(crate) fn chance() -> Arc<dyn Chance> {
+    Arc::new(Dice)
+}
+
 /// The store. Nothing is connected yet.
 pub(crate) fn store(config: &RedisConfig) -> RedisStore {
     let settings =
@@ -101,7 +106,7 @@ pub(crate) fn coordinator(
         reconcile_rate: config.refresh.reconcile_rate,
         human_poll: config.refresh.human_poll,
         name_credentials: config.credentials.len() <= NAMED_CREDENTIALS_MAX,
-        chance: Arc::new(Dice),
+        chance: chance(),
         failpoints,
     }
 }

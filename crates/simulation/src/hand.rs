@@ -230,7 +230,10 @@ impl Stage {
         let turn = self.world.network.index(self.seats.len());
         if let Some(handle) = self.handle(turn) {
             self.world.spawn(async move {
-                handle.refresh(unit, true, Duration::from_secs(10)).await.ok();
+                handle
+                    .refresh(unit, Some("operator".to_owned()), Duration::from_secs(10))
+                    .await
+                    .ok();
             });
         }
     }

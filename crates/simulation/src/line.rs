@@ -126,7 +126,7 @@ impl Store for Line {
         self.ask_of(unit, move |memory, unit| memory.keep(unit, alive)).await
     }
 
-    async fn force(&self, unit: &Unit, rules: &Rules) -> Result<Observed, StoreError> {
+    async fn force(&self, unit: &Unit, rules: &Rules, _by: &str) -> Result<Observed, StoreError> {
         let rules = *rules;
         self.ask_of(unit, move |memory, unit| memory.force(unit, &rules)).await
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::roles::{ROLES, Roles, grants_of};
 
 /// Commands, and the roles that may run them by their first letters: `w`orker, `r`eader, re`p`orter.
-const TRIED: [(&str, &str); 151] = [
+const TRIED: [(&str, &str); 156] = [
     // The tokens, and what is beside them.
     ("wr ", "GET $token"),
     ("wr ", "GET zhongkong:{wx-test}:jsapi_ticket"),
@@ -48,6 +48,7 @@ const TRIED: [(&str, &str); 151] = [
     ("   ", "UNLINK $token"),
     ("   ", "EXPIRE $token 1"),
     ("w  ", "PEXPIRE $token 1"),
+    ("   ", "PEXPIRE other 1"),
     ("   ", "PERSIST $token"),
     ("   ", "RENAME $token other"),
     ("   ", "RESTORE $token 0 text"),
@@ -71,14 +72,14 @@ const TRIED: [(&str, &str); 151] = [
     ("   ", "ZADD other 1 name"),
     ("   ", "ZCARD zhongkong:workers"),
     // Reports.
-    ("  p", "XADD $reports * id wx-test fingerprint 0123456789abcdef"),
-    ("  p", "XADD $reports MAXLEN ~ 10000 * id wx-test kind access_token token text"),
+    ("w p", "XADD $reports * id wx-test fingerprint 0123456789abcdef"),
+    ("w p", "XADD $reports MAXLEN ~ 10000 * id wx-test kind access_token token text"),
     ("   ", "XADD other * id wx-test"),
-    ("   ", "XADD $token * id wx-test"),
-    ("   ", "XADD zhongkong:reports2 * id wx-test"),
+    ("w  ", "XADD $token * id wx-test"),
+    ("w  ", "XADD zhongkong:reports2 * id wx-test"),
     ("   ", "XLEN $reports"),
     ("   ", "XRANGE $reports - +"),
-    ("   ", "XREVRANGE $reports + -"),
+    ("w  ", "XREVRANGE $reports + -"),
     ("   ", "XREAD STREAMS $reports 0"),
     ("   ", "XTRIM $reports MAXLEN 0"),
     ("   ", "XSETID $reports 9-0"),
@@ -94,6 +95,11 @@ const TRIED: [(&str, &str); 151] = [
     ("   ", "XGROUP DESTROY $reports group"),
     ("   ", "XGROUP SETID $reports group 0"),
     ("   ", "XAUTOCLAIM $reports group name 0 0"),
+    // The history.
+    ("w  ", "XADD zhongkong:{wx-test}:history MAXLEN = 200 * type refreshed"),
+    ("w  ", "XREVRANGE zhongkong:{wx-test}:history + - COUNT 1"),
+    ("   ", "XRANGE zhongkong:{wx-test}:history - +"),
+    ("   ", "XREAD STREAMS zhongkong:{wx-test}:history 0"),
     // Events.
     ("w  ", "PUBLISH $events text"),
     ("w  ", "SUBSCRIBE $events"),

@@ -1,18 +1,23 @@
 //! What the binary asks for: views, refreshes, other credentials.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use zhongkong_core::credential::Unit;
+use zhongkong_core::doubt::Doubt;
 use zhongkong_core::keeper::Surroundings;
 use zhongkong_core::outlook::Outlook;
 use zhongkong_core::ports::Observed;
+use zhongkong_core::refusal::Status;
 use zhongkong_core::state::State;
 
 use super::reports::Reporter;
 use super::{Asked, Coordinator, Done, Sighting};
-use crate::handle::{Asking, CommandError, Order, RefreshAnswer, Selection, UnitView, Waiting};
+use crate::handle::{
+    Ailing, Asking, CommandError, Order, RefreshAnswer, Selection, UnitView, Waiting,
+};
 use crate::units::{Slot, Waiter};
 
 impl Coordinator {
@@ -20,6 +25,7 @@ impl Coordinator {
         match order {
             // Whoever no longer waits needs no answer.
             Order::Views { of, answer } => drop(answer.send(self.views(&of))),
+            Order::Ailing { also, answer } => drop(answer.send(self.ailing(&also))),
             Order::Reload { credentials } => {
                 tracing::info!(
                     credentials = credentials.len(),
@@ -33,7 +39,7 @@ impl Coordinator {
                 self.track();
                 self.resync.wanted = true;
             }
-            Order::Refresh { unit, force, answer } => self.asked(unit, force, answer),
+            Order::Refresh { unit, forced_by, answer } => self.asked(unit, forced_by, answer),
             Order::Report { unit, fingerprint, answer } => {
                 self.report(unit, fingerprint, Reporter::Caller(answer));
             }
@@ -50,6 +56,15 @@ impl Coordinator {
         }
     }
 
+    fn ailing(&self, also: &BTreeSet<Unit>) -> Ailing {
+        let views = self.units.iter().filter_map(|slot| {
+            let (state, now_ms) = slot.keeper.view(self.world.now)?;
+            let wanted = ails(state, now_ms) || also.contains(&slot.unit);
+            wanted.then(|| UnitView { state: Some(state.clone()), ..self.view(slot) })
+        });
+        Ailing { views: views.collect(), living: self.world.living.clone() }
+    }
+
     fn view(&self, slot: &Slot) -> UnitView {
         let view = slot.keeper.view(self.world.now);
         UnitView {
@@ -63,18 +78,18 @@ impl Coordinator {
         }
     }
 
-    fn asked(&mut self, unit: Unit, force: bool, answer: oneshot::Sender<Asking>) {
+    fn asked(&mut self, unit: Unit, forced_by: Option<String>, answer: oneshot::Sender<Asking>) {
         let Some(slot) = self.units.get_mut(&unit) else {
             drop(answer.send(Err(CommandError::Unknown(unit.id))));
             return;
         };
-        if force {
+        if let Some(by) = forced_by {
             let (store, clock, rules) =
                 (Arc::clone(&self.store), Arc::clone(&self.clock), slot.rules);
             let settings = Arc::clone(&self.settings);
             self.tasks.spawn(async move {
                 settings.reach("before_force").await;
-                let asked = Asked::the(clock, store.force(&unit, &rules)).await;
+                let asked = Asked::the(clock, store.force(&unit, &rules, &by)).await;
                 settings.reach("after_force").await;
                 Done::Forced(unit, asked, answer)
             });
@@ -139,4 +154,16 @@ impl Coordinator {
         let unless = RefreshAnswer::Deferred { retry_after };
         Ok(Waiting::Later { answer, not_before, unless })
     }
+}
+
+/// Whether a person may have to know of a unit in `state`; one that is merely due, or in a doubt of the cluster's own, is
+/// as it should be.
+fn ails(state: &State, now_ms: u64) -> bool {
+    let well = matches!(state.status, Status::Ok | Status::Pending);
+    let dead = state.fingerprint.is_some() && !state.usable(now_ms);
+    !well
+        || dead
+        || state.lost
+        || !state.refusals.is_empty()
+        || state.doubt.contains(Doubt::Foreign)
 }

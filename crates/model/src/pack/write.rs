@@ -181,6 +181,7 @@ impl<'a> Writer<'a> {
             claimed_at_ms,
             lease_ms: _,
             intent,
+            reason: _,
             drained,
             doubt,
             drains_at_ms,

@@ -46,12 +46,17 @@ if not own or not s.intent then
   if outcome == 'unknown' and not own then
     raise('unknown', now + drain, drain)
     save()
+    remember('unknown', {by = BY, fence = ARGV[4], message = message})
     event = publish('doubted')
   end
   return {'late', event or view('doubted')}
 end
 
+local ended = {
+  by = s.worker, reason = s.reason, fence = s.fence, message = message, retry_at_ms = now + retry_in,
+}
 set('intent', nil)
+set('reason', nil)
 set('drained', nil)
 if num('invalidating') == fence and outcome ~= 'unknown' then
   set('invalidating', nil)
@@ -71,9 +76,11 @@ elseif outcome == 'refused' then
   elseif scope == 'configuration' then key = s.configuration or ''
   else set('failures', one_more('failures')) end
   refuse(scope, key, ARGV[11], tonumber(ARGV[12]))
+  ended.scope, ended.status, ended.code = scope, ARGV[11], ARGV[12]
 else
   refuse('worker', s.holder or '', 'retrying', nil)
 end
 save()
 redis.call('DEL', KEYS[2])
+remember(outcome, ended)
 return {'recorded', publish(kind_of_event)}

@@ -138,7 +138,7 @@ end
 
 if num('v') > VERSION then return answer('newer', s.v, view('claimed')) end
 if exists() and s.nonce == nonce then
-  return answer('claimed', int(num('fence')), view('claimed'), 'due')
+  return answer('claimed', int(num('fence')), view('claimed'), s.reason or 'due')
 end
 local found_ms = num('expires_at_ms')
 follow_boot_clock(tonumber(ARGV[18]), tonumber(ARGV[19]), ARGV[21] == '1')
@@ -181,6 +181,7 @@ if s.intent then
   count_unknown()
 end
 
+local unfinished = s.intent and {by = s.worker, reason = s.reason, fence = s.fence}
 local fence = math.max(num('fence') + 1, now_us, remembered + 1)
 set('v', VERSION)
 if not s.status then set('status', 'pending') end
@@ -193,6 +194,7 @@ set('configuration', configuration)
 set('claimed_at_ms', now)
 set('lease_ms', lease)
 set('intent', true)
+set('reason', reason)
 if s.rejected == 'invalidated' then
   -- One claim takes it on: whatever becomes of that, no second request kills the token that replaced it.
   -- While an earlier one may still be under way it waits: that one would kill this one's token.
@@ -206,9 +208,17 @@ if s.rejected == 'invalidated' then
 end
 save_and_let_the_key_follow(found_ms)
 redis.call('SET', KEYS[2], int(fence) .. ':' .. name, 'PX', int(lease))
-local raised = {}
+local raised, told = {}, {}
 for name in string.gmatch(s.doubt or '', '[^,]+') do
-  if not known[name] then raised[#raised + 1] = name end
+  if not known[name] then
+    raised[#raised + 1] = name
+    if name ~= 'takeover' then told[#told + 1] = name end
+  end
+end
+-- A claim alone is none of the history: its outcome is. One that never told it has its line here.
+if unfinished then remember('unfinished', unfinished) end
+if #told > 0 then
+  remember('doubted', {by = name, fence = int(fence), doubt = table.concat(told, ',')})
 end
 if #raised > 0 then publish('doubted') end
 return answer('claimed', int(fence), publish('claimed'), reason, table.concat(raised, ','))

@@ -18,6 +18,7 @@ if not own or not s.intent then
   -- Processed already, so only a claim that is made from now on is sure to be later.
   raise('late', now, num('drain_ms'))
   save()
+  remember('fenced', {by = BY, fence = ARGV[4], fingerprint = fingerprint, took_ms = age})
   return {'fenced', '', '', publish('doubted')}
 end
 
@@ -38,7 +39,9 @@ elseif s.rejected then
   -- The upstream insists on a token that is marked: it is asked again, but not at once.
   set('rejected_from_ms', math.max(num('rejected_from_ms'), num('claimed_at_ms') + tonumber(ARGV[13])))
 end
+local reason = s.reason
 set('intent', nil)
+set('reason', nil)
 set('token', token)
 set('fingerprint', fingerprint)
 set('token_fence', fence)
@@ -76,6 +79,10 @@ local left = num('expires_at_ms') - now
 if left > 0 then redis.call('SET', KEYS[3], token, 'PX', int(left)) end
 save()
 redis.call('DEL', KEYS[2])
+remember(changed and 'refreshed' or 'unchanged', {
+  by = s.worker, reason = reason, fence = s.fence, generation = num('generation'), fingerprint = fingerprint,
+  life_ms = life, took_ms = age, doubt = s.doubt,
+})
 -- An unchanged token is no news to people, but the other workers must know that the claim is over.
 local event = publish(changed and 'refreshed' or 'unchanged')
 return {'committed', int(num('generation')), changed and '1' or '', event}

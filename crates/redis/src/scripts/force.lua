@@ -11,4 +11,5 @@ if s.rejected ~= 'invalidated' then
 end
 lift_refusals()
 save()
+remember('forced', {by = BY, fingerprint = s.fingerprint, retry_at_ms = num('rejected_from_ms')})
 return {'marked', int(num('rejected_from_ms')), publish('forced')}

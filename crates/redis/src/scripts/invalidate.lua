@@ -24,4 +24,5 @@ if s.rejected ~= 'invalidated' then
 end
 lift_refusals()
 save()
+remember('invalidated', {by = BY, fingerprint = s.fingerprint, retry_at_ms = num('rejected_from_ms')})
 return {'marked', int(num('rejected_from_ms')), publish('forced')}

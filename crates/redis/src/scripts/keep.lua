@@ -12,6 +12,7 @@ if not usable() then
   if announce then set('lost', true) end
   save()
   if is_published() then redis.call('DEL', KEYS[3]) end
+  if announce then remember('lost', {by = BY, fingerprint = s.fingerprint}) end
   return {'no_token', '', announce and '1' or '', announce and publish('lost') or view('lost')}
 end
 
@@ -23,4 +24,5 @@ if is_published() and ttl >= 0 and math.abs(ttl - left) <= SLACK then
 end
 redis.call('SET', KEYS[3], s.token, 'PX', int(left))
 save()
+remember('kept', {by = BY, fingerprint = s.fingerprint})
 return {'republished', int(left), '', publish('kept')}

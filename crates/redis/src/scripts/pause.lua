@@ -14,4 +14,5 @@ else
   set('status', s.fingerprint and 'ok' or 'pending')
 end
 save()
+remember(event, {by = BY, fingerprint = s.fingerprint})
 return {'done', '', publish(event)}

@@ -1,8 +1,8 @@
 -- Stands before every script: the unit's state as a table, and the rules that several scripts share.
 -- Each function has the name and the meaning of its twin in the core crate.
 --
--- KEYS[1] state hash   KEYS[2] lock   KEYS[3] the key that readers read
--- ARGV[1] channel of events   ARGV[2] credential id   ARGV[3] kind
+-- KEYS[1] state hash   KEYS[2] lock   KEYS[3] the key that readers read   KEYS[4] the credential's history
+-- ARGV[1] channel of events   ARGV[2] credential id   ARGV[3] kind   the last of ARGV: who does this, for the history
 -- Every script returns {verdict, detail ..., view}; a view is JSON: the time and the state without its token.
 
 local VERSION, SLACK, LONGER_SLACK = 1, 1000, 9000
@@ -11,6 +11,10 @@ local SCOPES = {worker = true, configuration = true, account = true, transient =
 local STATUSES = {
   ok = true, pending = true, paused = true, retrying = true, throttled = true, ip_not_allowed = true,
   awaiting_admin = true, blocked = true, misconfigured = true, account_frozen = true,
+}
+
+local REASONS = {
+  due = true, missing = true, reported = true, forced = true, doubt = true, epoch = true, takeover = true,
 }
 
 local time = redis.call('TIME')
@@ -53,6 +57,8 @@ local function readable(name, value)
     return #value <= TOKEN_MAX and not string.find(value, '[^\33-\126]')
   elseif name == 'rejected' then
     return value == 'reported' or value == 'forced' or value == 'invalidated'
+  elseif name == 'reason' then
+    return REASONS[value] == true
   elseif name == 'doubt' then
     return string.find(value, '[^,]') ~= nil
   end
@@ -126,6 +132,73 @@ local function publish(kind_of_event)
   local event = view(kind_of_event)
   redis.call('PUBLISH', ARGV[1], event)
   return event
+end
+
+-- The history of the credential: for people, what came of refreshes and what was done to tokens. Never a token.
+-- Nothing depends on it, and it is written last: where the stream is refused, the rest is done all the same.
+local BY = ARGV[#ARGV]
+local HISTORY_MAX, LOOKED_BACK = 200, 8
+-- The same in every entry and in this order, so that the stream keeps the names once for many.
+local HISTORY_FIELDS = {
+  'type', 'kind', 'by', 'reason', 'fence', 'generation', 'fingerprint', 'life_ms', 'took_ms', 'doubt', 'scope',
+  'status', 'code', 'message', 'retry_at_ms', 'times', 'since_ms',
+}
+-- What comes again and again until it is mended: hours of it would push out all else, so it is counted instead.
+local COUNTED = {
+  unchanged = true, refused = true, unknown = true, not_sent = true, fenced = true, unfinished = true, doubted = true,
+  reported = true, kept = true,
+}
+local ALIKE = {'type', 'kind', 'by', 'reason', 'fingerprint', 'doubt', 'scope', 'status', 'code'}
+
+local function is_alike(old, new)
+  for _, name in ipairs(ALIKE) do
+    if (old[name] or '') ~= (new[name] or '') then return false end
+  end
+  return true
+end
+
+-- The entry that `entry` takes the place of: one like it, among the last few, since the kind's last new token.
+local function replaced_by(entry)
+  local last = redis.pcall('XREVRANGE', KEYS[4], '+', '-', 'COUNT', LOOKED_BACK)
+  for _, found in ipairs(last) do
+    local old = {}
+    for i = 1, #found[2], 2 do old[found[2][i]] = found[2][i + 1] end
+    if is_alike(old, entry) then return found[1], old end
+    if old.kind == entry.kind and old.type == 'refreshed' then return nil end
+  end
+end
+
+local function remember(what, entry)
+  for name, value in pairs(entry) do
+    entry[name] = type(value) == 'number' and int(value) or value or nil
+  end
+  entry.type, entry.kind = what, ARGV[3]
+  local gone
+  if COUNTED[what] then
+    local old
+    gone, old = replaced_by(entry)
+    if gone then
+      local times = tonumber(old.times) or 1
+      entry.times = int(math.min(times + 1, COUNT_MAX))
+      entry.since_ms = times > 1 and old.since_ms or old.time_ms or string.match(gone, '^%d+')
+    end
+  end
+  local words = {}
+  for _, name in ipairs(HISTORY_FIELDS) do
+    words[#words + 1] = name
+    words[#words + 1] = entry[name] or ''
+  end
+  local function add(id)
+    return redis.pcall('XADD', KEYS[4], 'MAXLEN', '=', HISTORY_MAX, id, unpack(words))
+  end
+  local added = add(int(now) .. '-*')
+  if type(added) == 'table' then
+    -- The clock went back: the stream puts this after the last entry, so it says itself when it was.
+    words[#words + 1] = 'time_ms'
+    words[#words + 1] = int(now)
+    added = add('*')
+  end
+  if gone and type(added) == 'string' then redis.pcall('XDEL', KEYS[4], gone) end
 end
 
 local function exists() return num('v') > 0 end

@@ -20,6 +20,12 @@ local is_death = found_dead or evidence == 'dead'
 -- What is told is stored before: memory may run out in between.
 local function answer(verdict, detail, news, foreign)
   save()
+  if news == 'reported' then
+    remember('reported', {
+      by = BY, reason = evidence, fingerprint = fingerprint, retry_at_ms = num('rejected_from_ms'),
+      doubt = foreign and 'foreign',
+    })
+  end
   if foreign then publish('doubted') end
   local event = news and publish(news) or view('reported')
   return {verdict, detail or '', foreign and '1' or '', event}

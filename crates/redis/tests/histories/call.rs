@@ -12,6 +12,7 @@ use zhongkong_core::state::State;
 use zhongkong_core::token::{Fingerprint, Token};
 
 use crate::events;
+use crate::lines;
 use crate::reference::{Epochs, History, Key};
 use crate::step::Step;
 
@@ -137,6 +138,8 @@ impl History {
         let fields = self.model.to_fields();
         self.model = State::from_fields(fields.iter().map(|(name, text)| (*name, text.as_str())));
         let events = events::expected(&call, &answer, &before);
+        let lines = lines::expected((&call, &answer), (&before, &self.model), self.now_ms());
+        lines.into_iter().for_each(|line| lines::add(&mut self.kept, line));
         Told { call, answer, events }
     }
 
@@ -190,8 +193,10 @@ impl History {
                     !self.model.to_fields().is_empty(),
                     self.reader.is_some(),
                     self.lock.is_some(),
+                    !self.kept.is_empty(),
                 ];
                 self.model = State::default();
+                self.kept.clear();
                 (self.reader, self.lock) = (None, None);
                 Answer::Forget(there.into_iter().map(u32::from).sum())
             }

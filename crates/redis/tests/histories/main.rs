@@ -4,7 +4,7 @@
 //! # Layout, in reading order
 //! - `step`: one step, and how steps are drawn; `spoil`: what people do to keys by hand.
 //! - `reference`: what the store must hold after the steps so far; `call`: what the core says to each call; `events`:
-//!   what everybody hears of it.
+//!   what everybody hears of it; `lines`: what the history keeps of it.
 //! - `stage`: a private redis-server whose clock is held; `system`: the store in it, compared after every step.
 //! - `reached`: what a step reached; `coverage`: what random histories must reach.
 
@@ -13,6 +13,7 @@
 mod call;
 mod coverage;
 mod events;
+mod lines;
 mod reached;
 mod reference;
 mod spoil;
@@ -23,6 +24,7 @@ mod system;
 use proptest::test_runner::{Config, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use zhongkong_core::nature::Nature;
+use zhongkong_redis::HISTORY_MAX;
 
 use crate::reference::{Epochs, History, Reference, Scene};
 use crate::stage::on_a_stage;
@@ -83,6 +85,28 @@ fn the_days_invalidations_are_the_same_in_redis_and_in_the_core() {
             assert_eq!(play(nature, day).model.invalidate_count, 15);
             assert_eq!(play(nature, &steps).model.invalidate_count, 1);
         }
+    });
+}
+
+#[test]
+fn what_comes_again_and_again_is_one_line_and_only_the_last_lines_are_kept() {
+    let refused = |how| Step::Abandon { claim: Pick::Any(0), how, retry_in_ms: 1 };
+    let turn = |how| [claim(1), refused(how), Step::Pass { ms: 5_000 }];
+    let counted = [&turn(3)[..], &turn(5)].concat().repeat(4);
+    let paused = [Step::Pause { resume: false }, Step::Pause { resume: true }];
+    on_a_stage(|| {
+        let kept = play(Nature::WECHAT, &counted).kept;
+        let times = kept.iter().map(|line| (line.what.as_str(), line.times)).collect::<Vec<_>>();
+        assert_eq!(times, [("doubted", 1), ("refused", 4), ("refused", 4)]);
+
+        let steps = [&counted[..], &paused.repeat(HISTORY_MAX / 2)].concat();
+        let kept = play(Nature::WECHAT, &steps).kept;
+        assert!(kept.len() == HISTORY_MAX && kept.iter().all(|line| line.times == 1));
+        let stage = stage::Stage::of_this_thread();
+        let key = stage.store.keys().history(&"wx1".parse().unwrap());
+        let bytes: usize = stage.redis(&["MEMORY", "USAGE", &key, "SAMPLES", "0"]);
+        println!("{} bytes a line", bytes / HISTORY_MAX);
+        assert!(bytes < HISTORY_MAX * 200, "{bytes} bytes");
     });
 }
 

@@ -9,6 +9,7 @@ use zhongkong_core::nature::Nature;
 use zhongkong_core::outlook::{Rules, Viewer};
 use zhongkong_core::report::{DAY_MS, DAY_OFFSET_MS, day_of};
 use zhongkong_core::state::{Memory, OwnClaim, State, VERSION};
+use zhongkong_redis::HistoryEntry;
 
 use crate::call::{Call, Told};
 use crate::spoil::Foreign;
@@ -71,6 +72,8 @@ pub(crate) struct History {
     pub(crate) model: State,
     pub(crate) reader: Option<Key>,
     pub(crate) lock: Option<Key>,
+    /// The credential's history, oldest first.
+    pub(crate) kept: Vec<HistoryEntry>,
     pub(crate) claims: Vec<Claim>,
     /// Calls with their arguments, in their order.
     pub(crate) calls: Vec<Call>,
@@ -155,6 +158,7 @@ impl History {
             model: State::default(),
             reader: None,
             lock: None,
+            kept: Vec::new(),
             claims: Vec::new(),
             calls: Vec::new(),
             told: None,
@@ -283,6 +287,7 @@ impl History {
             Step::Wipe => {
                 self.model = State::default();
                 (self.reader, self.lock) = (None, None);
+                self.kept.clear();
             }
             _ => {}
         }

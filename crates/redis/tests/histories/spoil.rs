@@ -26,7 +26,7 @@ pub(crate) enum Foreign {
 }
 
 /// Every field of the hash; a test compares it with the state.
-pub(crate) const FIELDS: [&str; 46] = [
+pub(crate) const FIELDS: [&str; 47] = [
     "v",
     "epoch",
     "fence",
@@ -37,6 +37,7 @@ pub(crate) const FIELDS: [&str; 46] = [
     "claimed_at_ms",
     "lease_ms",
     "intent",
+    "reason",
     "drained",
     "doubt",
     "drains_at_ms",

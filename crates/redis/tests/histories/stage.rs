@@ -14,6 +14,8 @@ use zhongkong_redis::{
 };
 use zhongkong_testkit::{RedisClock, RedisServer};
 
+use crate::lines::RECORDER;
+
 /// A user who may do everything but ask what kind of Redis this is.
 const BLIND: &str = "blind";
 /// What the test itself says on the channel: all that was said before has been heard then.
@@ -70,7 +72,7 @@ impl Stage {
                     ..Access::default()
                 },
             };
-            RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto)
+            RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto).asked_by(RECORDER)
         };
         let (store, blind) = (store(None), store(Some(BLIND)));
         let client = redis::Client::open(server.url()).unwrap();

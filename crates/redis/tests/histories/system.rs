@@ -11,9 +11,11 @@ use zhongkong_core::ports::{Committed, Observed, Store, StoreError};
 use zhongkong_core::report::ReportRequest;
 use zhongkong_core::state::State;
 use zhongkong_core::token::Token;
+use zhongkong_redis::{HISTORY_MAX, HistoryPage};
 
 use crate::call::{Answer, Call, Told};
 use crate::events;
+use crate::lines::{self, OPERATOR};
 use crate::reference::{Epochs, History, Key, Reference, epoch_name};
 use crate::spoil::{Foreign, Spoilt};
 use crate::stage::Stage;
@@ -56,6 +58,7 @@ impl StateMachineTest for System {
         assert_eq!(lock, history.lock, "the lock");
         system.state_is_the_same(&fields, history);
         system.readers_find_the_same(history);
+        system.the_same_is_kept(history);
     }
 }
 
@@ -108,15 +111,15 @@ impl System {
                     (Answer::Keep(answer), Some(observed))
                 }
                 Call::Force => {
-                    let observed = store.force(unit, &rules).await?;
+                    let observed = store.force(unit, &rules, OPERATOR).await?;
                     (Answer::Force(observed.state.rejected_from_ms), Some(observed))
                 }
                 Call::Invalidate => {
-                    let (answer, observed) = store.invalidate(unit, &rules).await?;
+                    let (answer, observed) = store.invalidate(unit, &rules, OPERATOR).await?;
                     (Answer::Invalidate(answer), Some(observed))
                 }
-                Call::Pause => (Answer::Pause, Some(store.pause(unit).await?)),
-                Call::Resume => (Answer::Pause, Some(store.resume(unit).await?)),
+                Call::Pause => (Answer::Pause, Some(store.pause(unit, OPERATOR).await?)),
+                Call::Resume => (Answer::Pause, Some(store.resume(unit, OPERATOR).await?)),
                 Call::Report(request) => {
                     let epoch = self.true_epoch(&request.epoch);
                     let request = ReportRequest { epoch, ..request.clone() };
@@ -165,6 +168,15 @@ impl System {
         if let Some(found) = found.filter(|_| !history.spoilt) {
             assert_eq!(found.generation, generation);
         }
+    }
+
+    fn the_same_is_kept(&self, history: &History) {
+        let Stage { runtime, store, .. } = &*self.stage;
+        let page = HistoryPage { kind: None, before: None, limit: HISTORY_MAX };
+        let found = runtime.block_on(store.history(&self.unit.id, page)).unwrap();
+        assert_eq!((found.more, found.now_ms), (false, history.now_ms()));
+        let found: Vec<_> = found.entries.into_iter().rev().map(lines::compared).collect();
+        assert_eq!(found, history.kept, "the history");
     }
 
     /// The fields of the state, the key that readers read, and the lock, as they stand in Redis.

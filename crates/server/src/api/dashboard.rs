@@ -6,7 +6,6 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH,
-    REFERRER_POLICY, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
@@ -14,18 +13,16 @@ use sha2::{Digest, Sha256};
 use super::problem::Problem;
 use super::request::{Nothing, Query};
 
+/// How caches keep a file whose address changes with it.
+pub(super) const FOR_GOOD: &str = "public, max-age=31536000, immutable";
+
 /// Nothing but this worker's own files and calls: no script and no style in the page itself, no frame around it, no
 /// other host, and no text that becomes markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
      trusted-types 'none'";
 
-/// The headers of the page and its files.
-const HEADERS: [(HeaderName, &str); 3] = [
-    (CONTENT_SECURITY_POLICY, POLICY),
-    (REFERRER_POLICY, "no-referrer"),
-    (X_FRAME_OPTIONS, "DENY"),
-];
+const HEADERS: [(HeaderName, &str); 1] = [(CONTENT_SECURITY_POLICY, POLICY)];
 
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -49,7 +46,7 @@ macro_rules! file {
     };
 }
 
-static FILES: [File; 17] = [
+static FILES: [File; 18] = [
     file!(STYLE, "", "dashboard.css"),
     file!(STYLE, "", "layout.css"),
     file!(PICTURE, "", "icon.svg"),
@@ -64,6 +61,7 @@ static FILES: [File; 17] = [
     file!(SCRIPT, "", "table.js"),
     file!(SCRIPT, "", "detail.js"),
     file!(SCRIPT, "", "events.js"),
+    file!(SCRIPT, "", "history.js"),
     file!(SCRIPT, "", "html.js"),
     file!(SCRIPT, "vendor/", "preact-11.2.0.mjs"),
     file!(SCRIPT, "vendor/", "htm-3.1.1.mjs"),
@@ -105,13 +103,12 @@ pub(super) async fn file(
     let file = file.ok_or_else(Problem::not_found)?;
     let tag = format!("\"{}\"", *VERSION);
     let known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let cache = HeaderValue::from_static("public, max-age=31536000, immutable");
     let mut response = if known {
-        StatusCode::NOT_MODIFIED.into_response()
+        (StatusCode::NOT_MODIFIED, HEADERS).into_response()
     } else {
         (HEADERS, [(CONTENT_TYPE, file.kind)], file.content).into_response()
     };
-    response.headers_mut().insert(CACHE_CONTROL, cache);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(FOR_GOOD));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(ETAG, tag);
     }

@@ -4,7 +4,7 @@ use axum::body::Body as AxumBody;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::HeaderValue;
 
-use super::guard::{Access, Guard};
+use super::guard::{Access, Guard, Refusal};
 use super::pause::PauseBody;
 use super::problem::Problem;
 use super::refresh::RefreshBody;
@@ -41,7 +41,8 @@ pub async fn read(call: &Call<'_>, bearer: Option<&str>) -> Vec<String> {
         secret: secret.into(),
     };
     let listen = ([127, 0, 0, 1], 8620).into();
-    let guard = Guard::new(&HttpConfig { listen, tokens: bearer.map(token).into_iter().collect() });
+    let tokens = bearer.map(token).into_iter().collect();
+    let guard = Guard::new(&HttpConfig { listen, tls: None, tokens });
     let mut problems = Vec::new();
     let mut note = |problem: Option<Problem>| {
         problems.extend(problem.and_then(|problem| serde_json::to_string(&problem).ok()));
@@ -49,7 +50,12 @@ pub async fn read(call: &Call<'_>, bearer: Option<&str>) -> Vec<String> {
     let Some(request) = call.request() else { return problems };
     note(well_formed(&request).err());
     for access in [Access::Anybody, Access::NoWebPage, Access::Scoped(Scope::Token)] {
-        note(guard.admits(&request, access).err());
+        for barred in [false, true] {
+            note(guard.admits(&request, access, || barred).err().map(|refusal| match refusal {
+                Refusal::WrongBearer => Problem::unauthorized(),
+                Refusal::Other(problem) => problem,
+            }));
+        }
     }
     let (mut parts, _) = request.into_parts();
     note(Query::<Nothing>::from_request_parts(&mut parts, &()).await.err());

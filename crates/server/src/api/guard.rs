@@ -13,13 +13,19 @@ use http::uri::Authority;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 
 use super::Api;
+use super::listen::Peer;
 use super::problem::Problem;
+use super::sign_ins::Verdict;
 use crate::config::{HttpConfig, HttpToken, Scope};
 
 /// Where browsers say whose page asks, also for what they ask without an `Origin`: images, scripts, frames.
 pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Counts calls with a wrong bearer token.
+pub(super) const FAILED_SIGN_INS: &str = "zhongkong_http_failed_sign_ins_total";
 
 /// What a call needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +46,15 @@ pub(super) struct Caller {
     scope: Scope,
 }
 
+/// Why a call may not be made.
+#[derive(Clone, Debug)]
+pub(super) enum Refusal {
+    /// It shows a bearer token that nobody has, or one that cannot be told from those now.
+    WrongBearer,
+    /// Anything else.
+    Other(Problem),
+}
+
 /// The bearer tokens; none of them means that every scope is open, on loopback only.
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -50,6 +65,8 @@ pub(super) struct Guard {
 struct Bearer {
     /// SHA-256: of one length, so that a comparison says nothing about the token's.
     hash: [u8; 32],
+    /// Somebody could try all of its length.
+    guessable: bool,
     caller: Caller,
 }
 
@@ -75,30 +92,40 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
 impl Guard {
     pub(super) fn new(config: &HttpConfig) -> Self {
-        let bearer = |HttpToken { name, scope, secret }: &HttpToken| Bearer {
-            hash: hash(secret.expose_secret()),
-            caller: Caller { name: name.as_str().into(), scope: *scope },
+        let bearer = |token: &HttpToken| Bearer {
+            hash: hash(token.secret.expose_secret()),
+            guessable: token.is_guessable(),
+            caller: Caller { name: token.name.as_str().into(), scope: token.scope },
         };
         Self { bearers: config.tokens.iter().map(bearer).collect() }
     }
 
     /// Who asks, where a scope is needed; an error if they may not.
+    /// `is_barred`: whether too many wrong bearer tokens came from where the request comes from.
     pub(super) fn admits(
         &self,
         request: &Request,
         access: Access,
-    ) -> Result<Option<Caller>, Problem> {
+        is_barred: impl FnOnce() -> bool,
+    ) -> Result<Option<Caller>, Refusal> {
         let open = self.bearers.is_empty();
         if open && access != Access::Anybody {
-            refuse_web_pages(request)?;
+            refuse_web_pages(request).map_err(Refusal::Other)?;
         }
         let Access::Scoped(scope) = access else { return Ok(None) };
         if open {
             return Ok(Some(Caller { name: "loopback".into(), scope: Scope::Admin }));
         }
-        let bearer = self.bearer(request.headers()).ok_or_else(Problem::unauthorized)?;
+        if !request.headers().contains_key(AUTHORIZATION) {
+            return Err(Refusal::Other(Problem::unauthorized()));
+        }
+        let bearer = self.bearer(request.headers()).ok_or(Refusal::WrongBearer)?;
+        if bearer.guessable && is_barred() {
+            return Err(Refusal::WrongBearer);
+        }
         if bearer.caller.scope < scope {
-            return Err(Problem::forbidden("this bearer token's scope does not allow the call"));
+            let what = "this bearer token's scope does not allow the call";
+            return Err(Refusal::Other(Problem::forbidden(what)));
         }
         Ok(Some(bearer.caller.clone()))
     }
@@ -128,15 +155,33 @@ pub(super) async fn check(
     next: Next,
 ) -> Response {
     let guard = Arc::clone(&api.guard.borrow());
-    match guard.admits(&request, access) {
+    let (peer, now) = (Peer::of(&request), Instant::now());
+    let is_barred = || api.sign_ins().is_barred(peer.address, now);
+    match guard.admits(&request, access, is_barred) {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
             next.run(request).await
         }
-        Err(problem) => problem.into_response(),
+        Err(Refusal::WrongBearer) => wrong_bearer(&api, peer, now).into_response(),
+        Err(Refusal::Other(problem)) => problem.into_response(),
     }
+}
+
+/// Counts a wrong bearer token; what it is answered.
+fn wrong_bearer(api: &Api, peer: Peer, now: Instant) -> Problem {
+    metrics::counter!(FAILED_SIGN_INS).increment(1);
+    let verdict = api.sign_ins().fail(peer.address, now);
+    let Verdict::TooMany { wait, first } = verdict else { return Problem::unauthorized() };
+    if first {
+        tracing::warn!(
+            address = %peer.address,
+            "many calls from this address have a wrong bearer token: a service was given another than one of \
+             http.tokens, or somebody guesses; more of them are answered 429, right ones as ever"
+        );
+    }
+    Problem::too_many_attempts(wait)
 }
 
 /// Web pages must not reach a worker through the browser of somebody on the same machine.
@@ -152,8 +197,9 @@ fn refuse_web_pages(request: &Request) -> Result<(), Problem> {
     if !names.into_iter().all(|name| name.is_some_and(is_loopback)) {
         return Err(Problem::forbidden("without http.tokens, Host must be a loopback name"));
     }
+    let scheme = if Peer::of(request).encrypted { "https://" } else { "http://" };
     let own_page = |origin: &str| {
-        let page = origin.strip_prefix("http://").zip(host.as_ref());
+        let page = origin.strip_prefix(scheme).zip(host.as_ref());
         page.is_some_and(|(page, host)| page.eq_ignore_ascii_case(host.as_str()))
     };
     let own_site = |site: &str| matches!(site, "same-origin" | "none");
@@ -213,7 +259,7 @@ mod tests {
             secret: secret.to_owned().into(),
         };
         let tokens = tokens.iter().map(token).collect();
-        Guard::new(&HttpConfig { listen: ([127, 0, 0, 1], 0).into(), tokens })
+        Guard::new(&HttpConfig { listen: ([127, 0, 0, 1], 0).into(), tls: None, tokens })
     }
 
     /// Whether a guard without tokens lets the request through, to what web pages must not reach.
@@ -221,7 +267,7 @@ mod tests {
     fn open(target: &str, headers: &[(HeaderName, &str)]) -> bool {
         let request = request(target, headers);
         let [anybody, page, scoped] =
-            EVERY.map(|access| guard(&[]).admits(&request, access).is_ok());
+            EVERY.map(|access| guard(&[]).admits(&request, access, || false).is_ok());
         assert!(anybody && page == scoped);
         scoped
     }
@@ -321,7 +367,7 @@ mod tests {
             (AUTHORIZATION, "Bearer a-long-enough-secret"),
         ];
         for access in EVERY {
-            assert!(guard.admits(&request("/", &headers), access).is_ok());
+            assert!(guard.admits(&request("/", &headers), access, || true).is_ok());
         }
     }
 
@@ -333,8 +379,8 @@ mod tests {
             let other = ("other", Scope::Admin, "another-long-enough-secret");
             let guard = guard(&[("shop", granted, "a-long-enough-secret"), other]);
             for needed in scopes {
-                let admitted =
-                    guard.admits(&given("bearer a-long-enough-secret"), Access::Scoped(needed));
+                let access = Access::Scoped(needed);
+                let admitted = guard.admits(&given("bearer a-long-enough-secret"), access, || true);
                 let expected = (granted >= needed).then_some("shop");
                 let caller = admitted.ok().flatten();
                 assert_eq!(caller.as_ref().map(Caller::name), expected, "{granted:?} {needed:?}");
@@ -349,13 +395,46 @@ mod tests {
                     "Basic a-long-enough-secret",
                     "a-long-enough-secret",
                 ] {
-                    assert!(
-                        guard.admits(&given(wrong), Access::Scoped(needed)).is_err(),
-                        "{wrong}"
-                    );
+                    let refused = guard.admits(&given(wrong), access, || false);
+                    assert!(matches!(refused, Err(Refusal::WrongBearer)), "{wrong}");
                 }
             }
-            assert!(guard.admits(&request("/", &[]), Access::Scoped(Scope::Read)).is_err());
+            let nothing = guard.admits(&request("/", &[]), Access::Scoped(Scope::Read), || false);
+            assert!(matches!(nothing, Err(Refusal::Other(_))), "no sign-in has failed");
+        }
+    }
+
+    #[test]
+    fn only_a_bearer_token_that_can_be_guessed_is_barred_with_its_address() {
+        let guard = guard(&[
+            ("short", Scope::Read, "fifteen-letters"),
+            ("long", Scope::Read, "sixteen-letters!"),
+        ]);
+        for (bearer, is_barred, admitted) in [
+            ("fifteen-letters", false, true),
+            ("fifteen-letters", true, false),
+            ("sixteen-letters!", true, true),
+        ] {
+            let request = request("/", &[(AUTHORIZATION, &format!("Bearer {bearer}"))]);
+            let access = Access::Scoped(Scope::Read);
+            assert_eq!(guard.admits(&request, access, || is_barred).is_ok(), admitted, "{bearer}");
+        }
+    }
+
+    #[test]
+    fn over_tls_the_own_page_is_that_of_https() {
+        for (encrypted, scheme, admitted) in [
+            (true, "https", true),
+            (true, "http", false),
+            (false, "https", false),
+            (false, "http", true),
+        ] {
+            let origin = format!("{scheme}://localhost:8620");
+            let mut request = request("/", &[(HOST, "localhost:8620"), (ORIGIN, &origin)]);
+            let address = Ipv4Addr::LOCALHOST.into();
+            request.extensions_mut().insert(Peer { address, encrypted });
+            let outcome = guard(&[]).admits(&request, Access::NoWebPage, || false);
+            assert_eq!(outcome.is_ok(), admitted, "{encrypted} {scheme}");
         }
     }
 }

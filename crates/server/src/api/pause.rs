@@ -41,7 +41,8 @@ pub(super) async fn pause(
     Body(PauseBody {}): Body<PauseBody>,
 ) -> Result<Response, Problem> {
     tracing::info!(credential.id = %id, caller = caller.name(), "somebody asks for a pause");
-    api.pause_or_resume(id, true, language).await
+    let by = api.asked_by(&caller);
+    api.pause_or_resume(id, (true, &by), language).await
 }
 
 /// `POST /v1/credentials/{id}/resume` (scope admin): the kinds of it are refreshed again, at once where that is owed.
@@ -56,22 +57,26 @@ pub(super) async fn resume(
     Body(PauseBody {}): Body<PauseBody>,
 ) -> Result<Response, Problem> {
     tracing::info!(credential.id = %id, caller = caller.name(), "somebody ends a pause");
-    api.pause_or_resume(id, false, language).await
+    let by = api.asked_by(&caller);
+    api.pause_or_resume(id, (false, &by), language).await
 }
 
 impl Api {
     async fn pause_or_resume(
         &self,
         id: CredentialId,
-        pause: bool,
+        (pause, by): (bool, &str),
         language: Language,
     ) -> Result<Response, Problem> {
         let views = self.handle.views(Selection::One(id.clone())).await?;
         let provider = views.first().ok_or_else(|| Problem::unknown_credential(&id))?.provider;
         let mut kinds = Vec::with_capacity(views.len());
         for unit in views.into_iter().map(|view| view.unit) {
-            let asked =
-                if pause { self.store.pause(&unit).await } else { self.store.resume(&unit).await };
+            let asked = if pause {
+                self.store.pause(&unit, by).await
+            } else {
+                self.store.resume(&unit, by).await
+            };
             let observed = asked.map_err(|error| Problem::store_unavailable(error.to_string()))?;
             let (state, now_ms) = (&observed.state, observed.now_ms);
             let mut report = UnitReport::new(&unit, None, state, now_ms, language);

@@ -93,6 +93,13 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", detail)
     }
 
+    pub(super) fn too_many_attempts(wait: Duration) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let detail = "too many calls from this address had a wrong bearer token, as has this one";
+        let retry_after = Some(seconds_to_wait(wait));
+        Self { retry_after, ..Self::new(status, "too_many_attempts", "Too many attempts", detail) }
+    }
+
     pub(super) fn forbidden(detail: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail)
     }

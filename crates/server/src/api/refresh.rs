@@ -50,6 +50,7 @@ pub(super) async fn refresh(
         credential.id = %unit.id, kind = %unit.kind, force, caller = caller.name(),
         "somebody asks for a refresh"
     );
-    let answer = api.handle.refresh(unit.clone(), force, REFRESH_WAIT).await?;
+    let forced_by = force.then(|| api.asked_by(&caller));
+    let answer = api.handle.refresh(unit.clone(), forced_by, REFRESH_WAIT).await?;
     api.outcome(&unit, answer).await
 }

@@ -1,4 +1,4 @@
-//! What holds for every call: scopes, web pages, methods, and what bad requests are answered.
+//! What holds for every call: web pages, methods, headers, and what bad requests are answered.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,34 +11,18 @@ use axum::extract::Request;
 use axum::routing::{get, post};
 use http::header::{
     ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    ETAG, HOST, IF_NONE_MATCH, ORIGIN, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ETAG, HOST, IF_NONE_MATCH, ORIGIN,
 };
 use http::{HeaderValue, StatusCode, Version};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::guard::Access::{Anybody, NoWebPage, Scoped};
+use super::guard::Access::Anybody;
 use super::guard::SEC_FETCH_SITE;
 use super::refresh::RefreshBody;
 use super::request::{self, BODY_MAX};
 use super::routes::{POST, ROUTES, Route, around};
-use super::testing::{Flood, ID, Worker, ask, bare, request};
-use crate::config::Scope::{Admin, Read, Token};
-
-const TOKENS: &str = "
-[[http.tokens]]
-name = \"reader\"
-scope = \"read\"
-secret = \"a-bearer-token-to-read\"
-[[http.tokens]]
-name = \"shop\"
-scope = \"token\"
-secret = \"a-bearer-token-for-tokens\"
-[[http.tokens]]
-name = \"operator\"
-scope = \"admin\"
-secret = \"a-bearer-token-for-all\"
-";
+use super::testing::{Answer, Flood, ID, Worker, ask, bare, request};
 
 fn method(route: &Route) -> &'static str {
     if route.method == POST { "POST" } else { "GET" }
@@ -48,51 +32,15 @@ fn path(route: &Route) -> String {
     route.path.replace("{id}", ID)
 }
 
-#[tokio::test]
-async fn every_call_needs_its_scope() {
-    let worker = Worker::without_redis(TOKENS);
-    for route in &ROUTES {
-        for (given, granted) in [
-            (None, None),
-            (Some("Bearer a-bearer-token-that-is-unknown"), None),
-            (Some("Bearer a-bearer-token-to-read"), Some(Read)),
-            (Some("Bearer a-bearer-token-for-tokens"), Some(Token)),
-            (Some("Bearer a-bearer-token-for-all"), Some(Admin)),
-        ] {
-            let mut call = request(method(route), &path(route));
-            if let Some(given) = given {
-                call = call.header(AUTHORIZATION, given);
-            }
-            let answer = worker.ask(bare(call)).await;
-            let needed = match route.access {
-                Scoped(scope) => Some(scope),
-                Anybody | NoWebPage => None,
-            };
-            if granted >= needed {
-                assert!(!is_refused(answer.status), "{} {given:?}: {answer:?}", route.path);
-            } else if granted.is_none() {
-                assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", route.path);
-                assert_eq!(answer.code(), "unauthorized");
-                assert_eq!(answer.headers[WWW_AUTHENTICATE], "Bearer");
-            } else {
-                assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", route.path);
-                assert_eq!(answer.code(), "forbidden");
-            }
-        }
-    }
-}
-
 fn is_refused(status: StatusCode) -> bool {
     [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status)
 }
 
 #[tokio::test]
-async fn without_tokens_every_call_is_open_to_loopback_and_closed_to_web_pages() {
+async fn without_tokens_web_pages_reach_nothing_but_what_anybody_may_know() {
     let worker = Worker::without_redis("");
     for route in &ROUTES {
         let call = || request(method(route), &path(route));
-        let own = worker.ask(bare(call())).await;
-        assert!(!is_refused(own.status), "{}: {own:?}", route.path);
         let page = bare(call().header(ORIGIN, "https://evil.example"));
         let mut rebound = bare(call());
         rebound.headers_mut().insert(HOST, HeaderValue::from_static("evil.example"));
@@ -150,19 +98,51 @@ async fn a_head_request_is_answered_without_a_body() {
     }
 }
 
-#[tokio::test]
-async fn no_cache_keeps_an_answer() {
-    let worker = Worker::without_redis("");
-    for path in ["/healthz", "/v1/credentials", "/v1/credentials/nobody", "/nowhere"] {
-        let answer = worker.ask(bare(request("GET", path))).await;
-        assert_eq!(answer.headers[CACHE_CONTROL], "no-store", "{path}");
-        assert_eq!(answer.headers[X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+/// What browsers are told of every answer.
+#[track_caller]
+fn is_kept_to_itself(answer: &Answer) {
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("referrer-policy", "no-referrer"),
+    ] {
+        assert_eq!(answer.headers[name], value, "{name}: {answer:?}");
     }
+    let policy = answer.headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+    assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
+}
+
+#[tokio::test]
+async fn no_cache_keeps_an_answer_and_no_page_of_another_origin_gets_hold_of_it() {
+    let worker = Worker::without_redis("");
+    let mut calls: Vec<Request> =
+        ROUTES.iter().map(|route| bare(request(method(route), &path(route)))).collect();
+    for (method, path) in [
+        ("GET", "/v1/credentials/nobody"),
+        ("GET", "/nowhere"),
+        ("DELETE", "/healthz"),
+        ("HEAD", "/healthz"),
+        ("OPTIONS", "/v1/credentials"),
+    ] {
+        calls.push(bare(request(method, path)));
+    }
+    calls.push(bare(request("GET", "/healthz").header(HOST, "twice")));
+    calls.push(bare(request("GET", "/v1/credentials").header(ORIGIN, "https://evil.example")));
+    for call in calls {
+        let asked = format!("{call:?}");
+        let answer = worker.ask(call).await;
+        assert_eq!(answer.headers[CACHE_CONTROL], "no-store", "{asked}");
+        is_kept_to_itself(&answer);
+        assert!(answer.headers.get("access-control-allow-origin").is_none(), "{asked}");
+    }
+    is_kept_to_itself(&ask(&odd_calls(), bare(request("GET", "/broken"))).await);
 }
 
 #[tokio::test]
 async fn the_page_loads_nothing_but_its_own_files_and_those_may_be_kept_for_good() {
-    let worker = Worker::without_redis(TOKENS);
+    let worker = Worker::without_redis("");
     let page = worker.ask(bare(request("GET", "/"))).await;
     assert_eq!(page.headers[CACHE_CONTROL], "no-store");
     let html = String::from_utf8(page.body.to_vec()).unwrap();
@@ -183,12 +163,11 @@ async fn the_page_loads_nothing_but_its_own_files_and_those_may_be_kept_for_good
             _ => "image/svg+xml",
         };
         assert_eq!(file.headers[CONTENT_TYPE], expected, "{path}");
-        for answer in [&page, &file] {
+        // A browser that is told that it has the file takes the headers of that answer.
+        for answer in [&page, &file, &again] {
+            is_kept_to_itself(answer);
             let policy = answer.headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
-            assert!(policy.starts_with("default-src 'none'; "), "{policy}");
-            assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"));
-            assert_eq!(answer.headers[REFERRER_POLICY], "no-referrer");
-            assert_eq!(answer.headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
+            assert!(policy.contains("script-src 'self'"), "{policy}");
         }
     }
 }
@@ -246,6 +225,11 @@ async fn a_bad_address_gets_its_problem() {
         ("/v1/credentials?limit=1&limit=2", 400, "invalid_request"),
         ("/v1/credentials?after=a%20b", 400, "invalid_request"),
         ("/v1/worker?x", 400, "invalid_request"),
+        ("/v1/history?limit=51", 400, "invalid_request"),
+        ("/v1/history?before=1-1", 400, "invalid_request"),
+        ("/v1/credentials/wx-test/history?before=1", 400, "invalid_request"),
+        ("/v1/credentials/wx-test/history?limit=201", 400, "invalid_request"),
+        ("/v1/credentials/wx-nobody/history", 404, "unknown_credential"),
         ("/v1/credentials/wx-test?x", 400, "invalid_request"),
         ("/v1/credentials/wx-test/token?kind=jsapi", 400, "invalid_request"),
         ("/v1/credentials/wx-test/token?kind=", 400, "invalid_request"),

@@ -1,9 +1,10 @@
 //! What the tests of the calls share: a worker whose Redis is away, and bodies that misbehave.
 
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -20,6 +21,7 @@ use zhongkong_coordinator::Coordinator;
 use zhongkong_coordinator::failpoints::Failpoints;
 use zhongkong_core::clock::Clock;
 
+use super::listen::Peer;
 use super::{Api, routes};
 use crate::clock::BootClock;
 use crate::config::{Config, Environment};
@@ -34,6 +36,8 @@ const NOBODY: &str = "127.0.0.1:1";
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) router: Router,
+    /// How many have asked: each from another address.
+    asked: AtomicU32,
     _coordinator: JoinSet<()>,
 }
 
@@ -64,10 +68,16 @@ impl Worker {
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let api = Api::new(handle, store, &identity, metrics, &config.http);
         let router = routes::router(api);
-        Self { router, _coordinator: running }
+        Self { router, asked: AtomicU32::new(0), _coordinator: running }
     }
 
     pub(super) async fn ask(&self, request: Request) -> Answer {
+        let nth = self.asked.fetch_add(1, Ordering::Relaxed);
+        self.ask_from(Ipv4Addr::from_bits(0x0a00_0000 + nth), request).await
+    }
+
+    pub(super) async fn ask_from(&self, address: Ipv4Addr, mut request: Request) -> Answer {
+        request.extensions_mut().insert(Peer { address: address.into(), encrypted: false });
         ask(&self.router, request).await
     }
 }

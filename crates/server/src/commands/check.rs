@@ -1,11 +1,13 @@
-//! `check`: configuration, Redis, clock and the way to the upstream; one line each, and what to do about it.
+//! `check`: configuration, certificate, Redis, clock and the way to the upstream; one line each, and what to do about it.
 
+mod certificate;
 mod rights;
 mod sentinel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use serde::Serialize;
 use tokio::net::TcpStream;
 use url::Url;
@@ -29,6 +31,7 @@ const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
 #[serde(rename_all = "snake_case")]
 enum What {
     Configuration,
+    Certificate,
     Sentinels,
     Redis,
     Acl,
@@ -41,6 +44,7 @@ enum What {
     Replicas,
     Clock,
     Upstream,
+    Notify,
 }
 
 /// How one thing is.
@@ -67,8 +71,12 @@ pub(crate) async fn check(
     language: Language,
 ) -> anyhow::Result<Exit> {
     let mut findings = configuration(loaded, language);
+    let now = crate::certificate::now_s();
+    let tls = loaded.config.http.tls.iter();
+    findings.extend(tls.map(|tls| certificate::finding(tls, now, language)));
     findings.extend(redis(&loaded.config, language).await?);
     findings.extend(upstreams(&loaded.config, language).await);
+    findings.extend(receivers(&loaded.config, language).await);
     tell(&findings, as_json, paint, language)?;
     let wrong = || findings.iter().filter(|finding| finding.verdict == Verdict::Wrong);
     Ok(if wrong().any(|finding| finding.what == What::Redis) {
@@ -119,6 +127,7 @@ impl What {
     const fn name(self, language: Language) -> &'static str {
         match self {
             Self::Configuration => language.say("configuration", "配置"),
+            Self::Certificate => language.say("certificate", "证书"),
             Self::Sentinels => language.say("sentinels", "哨兵"),
             Self::Redis => language.say("redis", "Redis"),
             Self::Acl => language.say("acl", "权限"),
@@ -131,6 +140,7 @@ impl What {
             Self::Replicas => language.say("replicas", "从节点"),
             Self::Clock => language.say("clock", "时钟"),
             Self::Upstream => language.say("upstream", "上游"),
+            Self::Notify => language.say("notify", "通知"),
         }
     }
 }
@@ -375,14 +385,7 @@ async fn upstreams(config: &Config, language: Language) -> Vec<Finding> {
     };
     let mut findings = Vec::with_capacity(targets.len());
     for (host, port) in targets {
-        let connecting = TcpStream::connect((host.as_str(), port));
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-        let failure = match connected {
-            Ok(Ok(_)) => None,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(language.say("no answer", "无响应").to_owned()),
-        };
-        findings.push(match failure {
+        findings.push(match unreachable(&host, port, language).await {
             None => ok(What::Upstream, format!("{host}:{port}")),
             Some(failure) => wrong(
                 What::Upstream,
@@ -393,6 +396,54 @@ async fn upstreams(config: &Config, language: Language) -> Vec<Finding> {
                     language.say(
                         "check the name, the firewall and upstream.proxy",
                         "请检查域名、防火墙与 upstream.proxy",
+                    )
+                ),
+            ),
+        });
+    }
+    findings
+}
+
+/// Why there is no connection; none if there is one.
+async fn unreachable(host: &str, port: u16, language: Language) -> Option<String> {
+    let connecting = TcpStream::connect((host, port));
+    match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some(language.say("no answer", "无响应").to_owned()),
+    }
+}
+
+/// Only connections are tried: nobody is to be told of a check.
+async fn receivers(config: &Config, language: Language) -> Vec<Finding> {
+    let mut findings = Vec::with_capacity(config.notify.len());
+    for receiver in &config.notify {
+        let name = format!("{} ({})", receiver.name, receiver.kind.as_str());
+        // The configuration found it to be one; a file may have changed since.
+        let url = receiver.url.read().ok().and_then(|url| Url::parse(url.expose_secret()).ok());
+        let way = receiver.proxy.as_ref().or(url.as_ref()).and_then(target);
+        let Some((host, port)) = way else { continue };
+        let colon = language.colon();
+        findings.push(match unreachable(&host, port, language).await {
+            None => ok(
+                What::Notify,
+                format!(
+                    "{name}{colon}{host}:{port}{}{}",
+                    language.semicolon(),
+                    language.say(
+                        "nothing was sent; `zhongkong notify --test` does",
+                        "未发送消息；可用 `zhongkong notify --test` 发送测试",
+                    )
+                ),
+            ),
+            Some(failure) => wrong(
+                What::Notify,
+                format!(
+                    "{name}{colon}{host}:{port}{colon}{failure}{}{}",
+                    language.semicolon(),
+                    language.say(
+                        "check the name, the firewall and the receiver's proxy",
+                        "请检查域名、防火墙与该接收方的 proxy",
                     )
                 ),
             ),
@@ -414,6 +465,7 @@ mod tests {
     fn the_names_in_json_are_those_of_the_english_lines() {
         for what in [
             What::Configuration,
+            What::Certificate,
             What::Sentinels,
             What::Redis,
             What::Acl,
@@ -426,6 +478,7 @@ mod tests {
             What::Replicas,
             What::Clock,
             What::Upstream,
+            What::Notify,
         ] {
             assert_eq!(serde_json::json!(what), what.name(Language::English));
         }

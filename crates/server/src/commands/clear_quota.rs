@@ -22,6 +22,7 @@ const TOO_OFTEN: i64 = 48006;
 pub(crate) async fn clear_quota(
     config: &Config,
     id: CredentialId,
+    by: &str,
     yes: bool,
     as_json: bool,
     language: Language,
@@ -65,7 +66,7 @@ pub(crate) async fn clear_quota(
         }
         return Ok(Exit::Failed);
     }
-    let retried = retry_now(config, &id, language).await?;
+    let retried = retry_now(config, &id, by, language).await?;
     answer(&if as_json {
         json!({ "id": id, "cleared": true, "retried": retried }).to_string()
     } else {
@@ -82,7 +83,12 @@ pub(crate) async fn clear_quota(
 }
 
 /// A refresh that waits for the quota need not wait any longer. The quotas are cleared whatever Redis says to that.
-async fn retry_now(config: &Config, id: &CredentialId, language: Language) -> anyhow::Result<bool> {
+async fn retry_now(
+    config: &Config,
+    id: &CredentialId,
+    by: &str,
+    language: Language,
+) -> anyhow::Result<bool> {
     let store = wiring::store(&config.redis);
     let Ok(targets) = Target::find_all(&store, config, id, language).await else {
         return Ok(false);
@@ -93,7 +99,7 @@ async fn retry_now(config: &Config, id: &CredentialId, language: Language) -> an
             refusal.status == Status::Throttled && refusal.retry_at_ms > target.now_ms
         };
         if target.state.refusals.iter().any(throttled) {
-            retried |= store.force(&target.unit, &target.rules(config)).await.is_ok();
+            retried |= store.force(&target.unit, &target.rules(config), by).await.is_ok();
         }
     }
     Ok(retried)

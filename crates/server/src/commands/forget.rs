@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use zhongkong_core::credential::{CredentialId, Kind, Unit};
+use zhongkong_notify::Key;
 
 use super::target::unknown;
 use crate::config::Config;
@@ -58,6 +59,17 @@ pub(crate) async fn forget(
     match store.forget_published(&sdk_keys).await {
         Ok(keys) => removed += keys,
         Err(error) => return Ok(complain_of_redis(&error, language)),
+    }
+    for receiver in &config.notify {
+        let forgotten = async {
+            let (stored, _) = store.told(&receiver.name).await?;
+            let of_it = |field: &String| Key::parse(field).is_some_and(|key| key.unit.id == id);
+            let fields: Vec<String> = stored.into_keys().filter(of_it).collect();
+            store.forget_told(&receiver.name, &fields).await
+        };
+        if let Err(error) = forgotten.await {
+            return Ok(complain_of_redis(&error, language));
+        }
     }
     if removed == 0 && !configured {
         return Ok(unknown(&id, language));

@@ -13,25 +13,27 @@ use crate::wiring;
 pub(crate) async fn pause(
     config: &Config,
     id: CredentialId,
+    by: &str,
     as_json: bool,
     language: Language,
 ) -> anyhow::Result<Exit> {
-    pause_or_resume(config, id, true, as_json, language).await
+    pause_or_resume(config, id, (true, by), as_json, language).await
 }
 
 pub(crate) async fn resume(
     config: &Config,
     id: CredentialId,
+    by: &str,
     as_json: bool,
     language: Language,
 ) -> anyhow::Result<Exit> {
-    pause_or_resume(config, id, false, as_json, language).await
+    pause_or_resume(config, id, (false, by), as_json, language).await
 }
 
 async fn pause_or_resume(
     config: &Config,
     id: CredentialId,
-    pause: bool,
+    (pause, by): (bool, &str),
     as_json: bool,
     language: Language,
 ) -> anyhow::Result<Exit> {
@@ -43,7 +45,11 @@ async fn pause_or_resume(
     let mut done = Vec::with_capacity(targets.len());
     for target in targets {
         let asked = async {
-            if pause { store.pause(&target.unit).await } else { store.resume(&target.unit).await }
+            if pause {
+                store.pause(&target.unit, by).await
+            } else {
+                store.resume(&target.unit, by).await
+            }
         };
         match asked.await {
             Ok(observed) => done.push((target, observed)),

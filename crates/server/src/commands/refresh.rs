@@ -66,6 +66,7 @@ pub(crate) async fn refresh(
     config: &Config,
     named: (CredentialId, Kind),
     options: Options,
+    by: &str,
     language: Language,
 ) -> anyhow::Result<Exit> {
     let store = wiring::store(&config.redis);
@@ -82,7 +83,7 @@ pub(crate) async fn refresh(
         ));
         return Ok(Exit::Usage);
     }
-    let asked = Asking { store: &store, target: &target, options, language };
+    let asked = Asking { store: &store, target: &target, options, by, language };
     match asked.run(config).await {
         Ok((outcome, exit)) => {
             if options.as_json {
@@ -102,12 +103,13 @@ struct Asking<'a> {
     store: &'a RedisStore,
     target: &'a Target<'a>,
     options: Options,
+    by: &'a str,
     language: Language,
 }
 
 impl Asking<'_> {
     async fn run(&self, config: &Config) -> Result<(Outcome, Exit), StoreError> {
-        let Self { store, target, options, language } = self;
+        let Self { store, target, options, by, language } = self;
         let rules = target.rules(config);
         let before = &target.state;
         if before.is_paused() {
@@ -124,10 +126,10 @@ impl Asking<'_> {
         let (marked, now_ms) = match options.wish {
             Wish::IfOwed => (before.clone(), target.now_ms),
             Wish::Force => {
-                let observed = store.force(&target.unit, &rules).await?;
+                let observed = store.force(&target.unit, &rules, by).await?;
                 (observed.state, observed.now_ms)
             }
-            Wish::Invalidate => match store.invalidate(&target.unit, &rules).await? {
+            Wish::Invalidate => match store.invalidate(&target.unit, &rules, by).await? {
                 (InvalidateAnswer::Marked { .. }, observed) => (observed.state, observed.now_ms),
                 (InvalidateAnswer::Spent, observed) => {
                     let spent = match language {
@@ -207,7 +209,7 @@ impl Asking<'_> {
 
     /// Waits for another token, or for a refusal that concerns all.
     async fn wait(&self, before: &State, deadline: Instant) -> Result<(Outcome, Exit), StoreError> {
-        let Self { store, target, options, language } = self;
+        let Self { store, target, options, language, .. } = self;
         let (heard, mut news) = mpsc::channel(1);
         // Whoever is full has news already.
         let hear = move |_notice: Notice| {

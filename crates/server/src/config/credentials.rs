@@ -132,7 +132,7 @@ fn base_url(raw: Raw<'_>) -> Result<Url, String> {
 }
 
 /// Whether `url` names this machine itself.
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),

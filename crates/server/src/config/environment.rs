@@ -42,7 +42,7 @@ impl Environment {
         let known: Vec<String> = SECTIONS.iter().flat_map(|s| s.overridable()).collect();
         let known: Vec<String> = known.iter().map(|key| variable(key)).collect();
         for name in self.overrides().filter(|name| !known.iter().any(|known| known == name)) {
-            let list = ["credentials", "include", "http.tokens"].map(variable);
+            let list = ["credentials", "include", "http.tokens", "notify"].map(variable);
             let what = if list.iter().any(|list| name.starts_with(list)) {
                 "lists cannot be overridden by environment; use the file, with { env = … } for secrets"
                     .to_owned()

@@ -1,10 +1,11 @@
-//! The section `[http]`: where the interface listens, and who may use it.
+//! The section `[http]`: where the interface listens, whether it is encrypted, and who may use it.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::certificate::{self, HttpTls};
 use super::keys::HTTP_TOKEN;
 use super::secret::secret;
 use super::section::Section;
@@ -19,6 +20,8 @@ const LENGTH_MIN: usize = 16;
 pub struct HttpConfig {
     /// Where it listens: on loopback, unless there are tokens.
     pub listen: SocketAddr,
+    /// How connections are encrypted, if they are.
+    pub tls: Option<HttpTls>,
     /// The bearer tokens; none = every scope is open, on loopback.
     pub tokens: Vec<HttpToken>,
 }
@@ -45,6 +48,13 @@ pub enum Scope {
     Admin,
 }
 
+impl HttpToken {
+    /// Whether it is so short that somebody could try all of them.
+    pub fn is_guessable(&self) -> bool {
+        self.secret.expose_secret().len() < LENGTH_MIN
+    }
+}
+
 impl Scope {
     /// The name in the configuration and in the API.
     pub const fn as_str(self) -> &'static str {
@@ -63,6 +73,7 @@ pub(super) fn read(section: &Section<'_>) -> HttpConfig {
         address.map_err(|_| "must be an address and a port, such as \"127.0.0.1:8620\"".to_owned())
     });
     let listen = listen.unwrap_or(default);
+    let tls = certificate::read(section);
     let entries = section.sections(&HTTP_TOKEN, TOKENS_MAX);
     if entries.is_empty() && !listen.ip().to_canonical().is_loopback() {
         let what = "any other address than loopback needs [[http.tokens]]: without them, everybody could read tokens";
@@ -72,7 +83,7 @@ pub(super) fn read(section: &Section<'_>) -> HttpConfig {
     if section.findings.is_clean() {
         refuse_duplicates(&entries, &tokens);
     }
-    HttpConfig { listen, tokens }
+    HttpConfig { listen, tls, tokens }
 }
 
 fn token(entry: &Section<'_>) -> Option<HttpToken> {

@@ -20,7 +20,17 @@ pub(super) const SECTIONS: [&Keys; 6] = [&REDIS, &WORKER, &LOG, &HTTP, &UPSTREAM
 const NONE: Keys = Keys { name: "", scalars: &[], secrets: &[], others: &[], later: &[] };
 pub(super) const ROOT: Keys = Keys {
     name: "the file",
-    others: &["include", "redis", "worker", "log", "http", "upstream", "refresh", "credentials"],
+    others: &[
+        "include",
+        "redis",
+        "worker",
+        "log",
+        "http",
+        "upstream",
+        "refresh",
+        "notify",
+        "credentials",
+    ],
     ..NONE
 };
 pub(super) const INCLUDED: Keys =
@@ -43,7 +53,7 @@ pub(super) const REDIS: Keys = Keys {
 pub(super) const WORKER: Keys = Keys { name: "worker", scalars: &["name"], ..NONE };
 pub(super) const LOG: Keys = Keys { name: "log", scalars: &["level", "format"], ..NONE };
 pub(super) const HTTP: Keys =
-    Keys { name: "http", scalars: &["listen"], others: &["tokens"], ..NONE };
+    Keys { name: "http", scalars: &["listen", "tls_cert", "tls_key"], others: &["tokens"], ..NONE };
 pub(super) const HTTP_TOKEN: Keys =
     Keys { name: "tokens", scalars: &["name", "scope"], secrets: &["secret"], ..NONE };
 pub(super) const UPSTREAM: Keys =
@@ -61,6 +71,23 @@ pub(super) const REFRESH: Keys = Keys {
         "reconcile_rate",
         "human_poll",
     ],
+    ..NONE
+};
+pub(super) const NOTIFY: Keys = Keys {
+    name: "notify",
+    scalars: &[
+        "name",
+        "type",
+        "language",
+        "proxy",
+        "group_wait",
+        "group_interval",
+        "over_after",
+        "again_after",
+        "repeat_interval",
+    ],
+    secrets: &["url", "secret"],
+    others: &["only"],
     ..NONE
 };
 pub(super) const CREDENTIAL: Keys = Keys {

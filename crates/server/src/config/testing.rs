@@ -1,8 +1,9 @@
 //! What the tests of the configuration share.
 
 use std::fs;
+use std::path::PathBuf;
 
-use super::{Config, ConfigError, Environment, Loaded};
+use super::{Config, ConfigError, Environment, HttpTls, Loaded};
 
 /// The least that a file must say.
 pub(crate) const ACCOUNT: &str = "
@@ -56,4 +57,10 @@ pub(super) fn warned(toml: &str, parts: &[&str]) {
     for part in parts {
         assert!(warning.contains(part), "{part:?} is not in:\n{warning}");
     }
+}
+
+/// What a configuration with this certificate and key makes of them.
+pub(crate) fn encryption([cert, key]: &[PathBuf; 2]) -> HttpTls {
+    let toml = format!("[http]\ntls_cert = {cert:?}\ntls_key = {key:?}\n{ACCOUNT}");
+    loaded(&toml).config.http.tls.unwrap()
 }
