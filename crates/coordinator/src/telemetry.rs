@@ -165,49 +165,6 @@ impl Telemetry {
         counter!("zhongkong_doubts_total", "reason" => Doubt::Foreign.as_str()).increment(1);
     }
 
-    /// What came of a publication at the keys of one SDK. That somebody removed one is told aloud once for each token.
-    pub(crate) fn published(self, unit: &Unit, layout: &Layout, outcomes: &[Outcome], aloud: bool) {
-        let name = layout.family.name;
-        let Some(outcome) = outcomes.iter().find_map(Outcome::as_str) else { return };
-        count_published(name, outcome);
-        for (key, outcome) in layout.keys.iter().zip(outcomes) {
-            let what = match outcome {
-                Outcome::Repaired(Was::Gone) => "deleted",
-                Outcome::Repaired(Was::Other(_)) => "overwritten",
-                _ => continue,
-            };
-            let key = key.name.as_str();
-            if aloud {
-                tracing::warn!(
-                    credential.id = %unit.id, kind = %unit.kind, layout = name, key, what,
-                    "somebody else deleted or overwrote the key that this SDK reads; published again. An SDK does so when \
-                     the platform refused its token, or when it fetches for itself: give that service a dummy secret"
-                );
-            } else {
-                tracing::debug!(credential.id = %unit.id, kind = %unit.kind, layout = name, key, what, "published again");
-            }
-        }
-    }
-
-    /// The keys of one SDK could not be written; told once for as long as that lasts.
-    pub(crate) fn not_published(
-        self,
-        unit: &Unit,
-        layout: &Layout,
-        error: &StoreError,
-        is_news: bool,
-    ) {
-        let name = layout.family.name;
-        count_published(name, "failed");
-        if is_news {
-            tracing::error!(
-                credential.id = %unit.id, kind = %unit.kind, layout = name, %error,
-                "the keys that this SDK reads could not be written, and its services may hold an old token; trying until \
-                 they are. What to do: `zhongkong check` says whether the worker's user lacks a right"
-            );
-        }
-    }
-
     fn count_error(self, unit: &Unit, code: i64) {
         let (id, code) = (self.id(unit), code.to_string());
         counter!("zhongkong_upstream_errors_total", "id" => id, "code" => code).increment(1);
@@ -277,6 +234,43 @@ impl Gauges {
             )
             .set(units as f64);
         }
+    }
+}
+
+/// What came of a publication at the keys of one SDK. That somebody removed one is told aloud once for each token.
+pub(crate) fn published(unit: &Unit, layout: &Layout, outcomes: &[Outcome], aloud: bool) {
+    let name = layout.family.name;
+    let Some(outcome) = outcomes.iter().find_map(Outcome::as_str) else { return };
+    count_published(name, outcome);
+    for (key, outcome) in layout.keys.iter().zip(outcomes) {
+        let what = match outcome {
+            Outcome::Repaired(Was::Gone) => "deleted",
+            Outcome::Repaired(Was::Other(_)) => "overwritten",
+            _ => continue,
+        };
+        let key = key.name.as_str();
+        if aloud {
+            tracing::warn!(
+                credential.id = %unit.id, kind = %unit.kind, layout = name, key, what,
+                "somebody else deleted or overwrote the key that this SDK reads; published again. An SDK does so when \
+                 the platform refused its token, or when it fetches for itself: give that service a dummy secret"
+            );
+        } else {
+            tracing::debug!(credential.id = %unit.id, kind = %unit.kind, layout = name, key, what, "published again");
+        }
+    }
+}
+
+/// The keys of one SDK could not be written; told once for as long as that lasts.
+pub(crate) fn not_published(unit: &Unit, layout: &Layout, error: &StoreError, is_news: bool) {
+    let name = layout.family.name;
+    count_published(name, "failed");
+    if is_news {
+        tracing::error!(
+            credential.id = %unit.id, kind = %unit.kind, layout = name, %error,
+            "the keys that this SDK reads could not be written, and its services may hold an old token; trying until \
+             they are. What to do: `zhongkong check` says whether the worker's user lacks a right"
+        );
     }
 }
 

@@ -86,9 +86,9 @@ impl Encoding {
                 format!("{{\"{name}\":{},\"{until}\":{end}}}", json(text)).into_bytes()
             }
             Self::Fields(name, until) => {
-                let end_ms = (end_s(0) * 1_000).to_string().into_bytes();
+                let until_ms = (end_s(0) * 1_000).to_string().into_bytes();
                 let token = text.as_bytes().to_vec();
-                return Value::Fields(vec![(name.to_owned(), token), (until.to_owned(), end_ms)]);
+                return Value::Fields(vec![(name.to_owned(), token), (until.to_owned(), until_ms)]);
             }
             Self::Bag(bag) => bag.encode(&json(text), app_id, end_s(0)).into_bytes(),
             Self::JsonEnd(margin_s) => end_s(margin_s).to_string().into_bytes(),

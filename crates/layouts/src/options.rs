@@ -83,7 +83,7 @@ pub enum Setting {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// A value is missing without which the key cannot be known.
-    #[error("{}", needed(*.layout, *.setting))]
+    #[error("{}", needed(.layout, *.setting))]
     Needs {
         /// The layout.
         layout: &'static str,

@@ -205,12 +205,11 @@ impl Listener<'_> {
     async fn track_anew(&self, ear: &mut Ear<'_>) -> Result<(), String> {
         let mut off = redis::cmd("CLIENT");
         off.arg(&["TRACKING", "OFF"]);
-        match off.query_async::<()>(&mut ear.connection).await {
-            Err(error) if error.is_io_error() || error.is_connection_dropped() => {
-                return Err(describe(&error));
-            }
-            // Where it is refused, so is what follows.
-            _ => {}
+        // Where it is refused, so is what follows.
+        if let Err(error) = off.query_async::<()>(&mut ear.connection).await
+            && (error.is_io_error() || error.is_connection_dropped())
+        {
+            return Err(describe(&error));
         }
         let now = Arc::clone(&ear.tracked.borrow_and_update());
         self.track(&mut ear.connection, &now).await

@@ -117,7 +117,9 @@ impl Memory {
                 expired.push(name.clone());
             }
         }
-        expired.iter().for_each(|name| self.touch_sdk(name));
+        for name in &expired {
+            self.touch_sdk(name);
+        }
         self
     }
 

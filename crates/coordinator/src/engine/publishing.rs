@@ -11,6 +11,7 @@ use zhongkong_core::publication::{Outcome, Tracked, Was};
 use super::reports::Reporter;
 use super::{Coordinator, Done, presence};
 use crate::publish::{Shown, publish};
+use crate::telemetry;
 
 /// Looks under way at once.
 const LOOKS: usize = 64;
@@ -146,7 +147,7 @@ impl Coordinator {
             let name = layout.family.name;
             match result {
                 Ok(outcomes) => {
-                    self.telemetry.published(unit, layout, outcomes, aloud);
+                    telemetry::published(unit, layout, outcomes, aloud);
                     slot.refused_layouts.remove(name);
                     fenced |= outcomes.contains(&Outcome::Fenced);
                     // One that ends before the token may end before it is renewed.
@@ -158,7 +159,7 @@ impl Coordinator {
                 Err(error) => {
                     failed = true;
                     let is_news = slot.refused_layouts.insert(name);
-                    self.telemetry.not_published(unit, layout, error, is_news);
+                    telemetry::not_published(unit, layout, error, is_news);
                 }
             }
         }

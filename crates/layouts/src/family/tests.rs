@@ -39,10 +39,12 @@ fn check(name: &str, item: Item, options: &Options, keys: &[&str], text: &str) {
     let values: Vec<Value> = entries.into_iter().map(|entry| entry.value).collect();
     let found = match values.first() {
         Some(Value::Text(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
-        Some(Value::Fields(fields)) => fields
-            .iter()
-            .map(|(field, bytes)| format!("{field}={} ", String::from_utf8_lossy(bytes)))
-            .collect(),
+        Some(Value::Fields(fields)) => {
+            let field = |(name, bytes): &(String, Vec<u8>)| {
+                format!("{name}={} ", String::from_utf8_lossy(bytes))
+            };
+            fields.iter().map(field).collect::<Vec<_>>().concat()
+        }
         None => String::new(),
     };
     assert_eq!(found, text, "{name}");

@@ -43,7 +43,6 @@ pub(super) const WORK: Family = Family {
     prefix: "wechatpy",
     line: "WeChatClient(\"{app_id}\", \"{secret}\", session=RedisStorage(redis, prefix=\"{prefix}\"))",
     keys: work,
-    ..PLAIN
 };
 
 fn work(account: &Account<'_>, options: &Options) -> Vec<Key> {

@@ -30,10 +30,9 @@ pub(crate) async fn forget(
     };
     if !sdk_keys.is_empty() {
         let names = sdk_keys.join(language.say(", ", "、"));
-        question.push_str(&match language {
-            Language::English => format!(" And what SDKs read: {names}."),
-            Language::Chinese => format!("同时删除 SDK 读取的键：{names}。"),
-        });
+        question.push_str(language.say(" And what SDKs read: ", "同时删除 SDK 读取的键："));
+        question.push_str(&names);
+        question.push_str(language.say(".", "。"));
     }
     question.push_str(if configured {
         language.say(
