@@ -55,7 +55,7 @@ const DEPENDENCIES: [(&str, &[&str]); 17] = [
 ];
 
 /// Foreign crates that only these members know.
-const OWNERS: [(&str, &[&str]); 8] = [
+const OWNERS: [(&str, &[&str]); 9] = [
     (
         "redis",
         &[

@@ -12,6 +12,7 @@
 //! - `refusals`: the upstream refuses.
 //! - `publishing`: the keys that SDKs read.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
+//! - `tickets`: what is got with an access token.
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
 //! - `encryption`: Redis over TLS, and over a Unix socket.
 //! - `sentinel`: what `check` and `keys` tell of Sentinels, their logins and encryption; failovers are in `faults`.
@@ -60,4 +61,5 @@ mod secrecy;
 mod sentinel;
 mod setup;
 mod store;
+mod tickets;
 mod wire;

@@ -295,6 +295,25 @@ async fn while_a_unit_is_paused_its_keys_are_left_to_the_services_and_taken_over
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tickets_are_kept_current_for_sdks_like_tokens() {
+    let cluster = published(cluster().workers(2).toml("tickets = [\"jsapi\"]")).await;
+    let own = "zhongkong:{wx-test}:jsapi_ticket";
+    let keys = ["wx:ticket:key:wx-test:jsapi", "wechatpy:wx-test_jsapi_ticket"];
+    let end = "wechatpy:wx-test_jsapi_ticket_expires_at";
+    let is_current = async || {
+        let Some(ticket) = text(&cluster, own).await else { return false };
+        text(&cluster, keys[0]).await.as_ref() == Some(&ticket)
+            && text(&cluster, keys[1]).await == Some(format!("\"{ticket}\""))
+            && text(&cluster, end).await.is_some()
+    };
+    until(&cluster, "SDKs find the ticket", async || is_current().await).await;
+    for key in [keys[0], keys[1], end] {
+        let () = cluster.redis.command(&["DEL", key]).await;
+        until(&cluster, "SDKs find it again", async || is_current().await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_status_and_forget_know_the_keys_of_sdks() {
     let mut cluster = published(cluster().workers(1)).await;
     let run = async |cluster: &Cluster, words: &[&str]| {

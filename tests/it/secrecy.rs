@@ -14,11 +14,11 @@ const SIGNS: &str = "signs-0123456789-c0ffee";
 async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() {
     let failpoints = Failpoints::new();
     // Of the receivers of notifications, one takes them, one sends back what it got, and one is not there.
-    let [taker, echo] = [Receiver::start(&[]).await, Receiver::start(&[Reply::Echo; 64]).await];
+    let [taker, mirror] = [Receiver::start(&[]).await, Receiver::start(&[Reply::Echo; 64]).await];
     let mut receivers = String::new();
     for (name, url) in [
         ("taker", taker.url(&format!("/hook/{ROBOT_KEY}"))),
-        ("echo", echo.url(&format!("/send?key={ROBOT_KEY}"))),
+        ("mirror", mirror.url(&format!("/send?key={ROBOT_KEY}"))),
         ("nobody", format!("http://127.0.0.1:9/send?key={ROBOT_KEY}")),
     ] {
         receivers += &format!(
@@ -31,7 +31,8 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
     cluster.settle().await;
     let monitor = cluster.redis.subscribe("zhongkong:events").await;
     let location = format!("http://127.0.0.1:9/?secret={SECRET}");
-    let echo = format!("invalid secret {SECRET} in https://upstream/cgi-bin/token?secret={SECRET}");
+    let refusal =
+        format!("invalid secret {SECRET} in https://upstream/cgi-bin/token?secret={SECRET}");
     let scope = || Scope::account(APP_ID).times(1);
     for fault in [
         FaultKind::LostReply,
@@ -42,7 +43,7 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
         FaultKind::Oversized { issue: true },
         FaultKind::Redirect { location },
         FaultKind::OddExpiresIn { value: serde_json::json!(-1) },
-        FaultKind::Errcode { errcode: 40125, errmsg: Some(echo) },
+        FaultKind::Errcode { errcode: 40125, errmsg: Some(refusal) },
         FaultKind::Errcode { errcode: 40164, errmsg: None },
     ] {
         let calls = cluster.simulator.calls(APP_ID);
@@ -57,7 +58,7 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
     }
     until(&cluster, "notifications are tried", async || {
         !taker.got().is_empty()
-            && !echo.got().is_empty()
+            && !mirror.got().is_empty()
             && cluster.output().contains("could not be delivered")
     })
     .await;

@@ -82,7 +82,7 @@ impl Way {
 /// What still comes, until the worker closes the connection. Where bytes are left unread, that may be a reset.
 pub(crate) async fn rest(connection: &mut (impl AsyncRead + Unpin)) -> String {
     let mut answer = Vec::new();
-    drop(timeout(PATIENCE, connection.read_to_end(&mut answer)).await.expect("it is closed"));
+    drop(timeout(PATIENCE, connection.read_to_end(&mut answer)).await.unwrap());
     String::from_utf8(answer).unwrap()
 }
 

@@ -10,6 +10,7 @@
 //! - `units`: the table of keepers and their timers.
 //! - `refresh`: one refresh, from the claim to its recorded outcome.
 //! - `publish`: one token, published at the keys of every SDK that its credential names.
+//! - `tickets`: what is got with an access token, and so waits for it.
 //! - `pacer`: turns for what must not happen all at once.
 //! - [`handle`]: what the binary asks of a running coordinator.
 //! - `telemetry`: log lines and metrics of refreshes.
@@ -23,10 +24,11 @@ mod publish;
 mod refresh;
 pub mod settings;
 mod telemetry;
+mod tickets;
 mod units;
 
 pub use engine::Coordinator;
 pub use handle::{
     Ailing, CommandError, Handle, Health, PAUSED_FOR, RefreshAnswer, Selection, UnitEvent, UnitView,
 };
-pub use settings::{CoordinatorSettings, CredentialSettings};
+pub use settings::{CoordinatorSettings, CredentialSettings, TicketSettings};

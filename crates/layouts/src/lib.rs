@@ -16,7 +16,7 @@ pub mod family;
 pub mod layout;
 pub mod options;
 
-pub use account::{Account, Item, Platform};
+pub use account::{Account, Platform};
 pub use family::{Family, Verified};
 pub use layout::{Key, Layout};
 pub use options::{Codec, Format, Options, Refused, Setting};

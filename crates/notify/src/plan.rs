@@ -273,6 +273,7 @@ mod tests {
         known: BTreeSet<Unit>,
         workers: BTreeMap<&'static str, Memory>,
         rules: Rules,
+        step_ms: u64,
     }
 
     fn trouble(problem: Problem, id: &str) -> Trouble {
@@ -306,6 +307,7 @@ mod tests {
                 known,
                 workers: BTreeMap::new(),
                 rules,
+                step_ms: 1_000,
             }
         }
 
@@ -318,7 +320,7 @@ mod tests {
         }
 
         fn plan(&mut self, me: &'static str) -> Plan {
-            let Self { now_ms, stored, troubles, known, workers, rules } = self;
+            let Self { now_ms, stored, troubles, known, workers, rules, .. } = self;
             let look = Look { now_ms: *now_ms, me, troubles, known, stored };
             workers.entry(me).or_default().plan(&look, rules)
         }
@@ -356,7 +358,7 @@ mod tests {
                     let changes = batch.told(self.now_ms);
                     assert!(self.swap(&changes));
                 }
-                self.now_ms += 1_000;
+                self.now_ms += self.step_ms;
             }
             told
         }
@@ -499,6 +501,7 @@ mod tests {
         }
         assert_eq!(world.run("a", 10_000), [(Begun, Misconfigured, 300)]);
         // The rest falls due over two hours, one after the other.
+        world.step_ms = 20_000;
         let mut later = Vec::new();
         for n in 300..420 {
             world.begin(Misconfigured, &format!("wx{n}"));

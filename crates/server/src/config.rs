@@ -188,12 +188,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_yet_says_so() {
-        let tickets = format!("{ACCOUNT}tickets = [\"jsapi\"]\n");
-        refused(&tickets, &["credentials[0].tickets", "`tickets` is not in this version"]);
-    }
-
-    #[test]
     fn every_problem_is_told_at_once() {
         let toml = "[refresh]\nlease = 8\nahead = \"soon\"\n[log]\nformat = \"xml\"";
         refused(toml, &["toml:2: refresh.lease", "toml:3: refresh.ahead", "toml:5: log.format"]);

@@ -63,8 +63,7 @@ pub(crate) fn accounts(seed: u64, times: &Times, life: Duration, strict: bool) -
         settings.accounts = vec![zhongkong_simulator::Account::new(id.as_str(), secret)];
         let unit = Unit::access_token(id);
         let platform = Platform::new(settings, seed);
-        let account =
-            zhongkong_layouts::Account { app_id: unit.id.as_str(), item: unit.kind.into() };
+        let account = zhongkong_layouts::Account { app_id: unit.id.as_str(), kind: unit.kind };
         let layout = Layout::new(Family::named("wechatpy")?, &account, &Options::default()).ok()?;
         let files = BTreeMap::new();
         Some(Account { unit, nature, pool, platform, secret: 0, files, layout })

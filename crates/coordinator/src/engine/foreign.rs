@@ -58,8 +58,9 @@ impl Coordinator {
     /// Looks into a token that stood over ours at the key of an SDK, once for each.
     pub(super) fn look_into_strangers(&mut self, unit: &Unit, shown: &Shown) {
         let Some(slot) = self.units.get_mut(unit) else { return };
-        if !matches!(slot.credential.nature, Nature::Rotating { .. }) {
-            // The tokens of another endpoint live apart, and at this one everybody gets the same.
+        let rotates = matches!(slot.credential.nature, Nature::Rotating { .. });
+        if !rotates || !slot.credential.has_probe_of(unit.kind) {
+            // Everybody gets the same ticket, or the same of stable tokens, and those of another endpoint live apart.
             return;
         }
         for (layout, result) in shown.credential.layouts(unit.kind).zip(&shown.results) {

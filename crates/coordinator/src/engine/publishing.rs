@@ -189,7 +189,9 @@ impl Coordinator {
     fn was_removed(&mut self, unit: &Unit, shown: &Shown) {
         let Some(slot) = self.units.get_mut(unit) else { return };
         let told = slot.removal_reported.replace(shown.fingerprint.clone());
-        if told.as_ref() != Some(&shown.fingerprint) {
+        // Nobody learns from the platform that a ticket was refused, and without a probe the mere word would cost a fetch.
+        let counts = slot.credential.has_probe_of(unit.kind);
+        if counts && told.as_ref() != Some(&shown.fingerprint) {
             self.report(unit.clone(), shown.fingerprint.clone(), Reporter::Nobody);
         }
     }

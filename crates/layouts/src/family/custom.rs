@@ -1,7 +1,9 @@
 //! A key of one's own.
 
+use zhongkong_core::credential::Kind;
+
 use super::{Family, PLAIN, Verified};
-use crate::account::{Account, Item};
+use crate::account::Account;
 use crate::encoding::Encoding;
 use crate::layout::Key;
 use crate::options::{Format, Options, Setting};
@@ -29,11 +31,11 @@ pub static CUSTOM: Family = Family {
 /// The key that the operator named. One that does not say the kind is the access token's.
 pub(super) fn key(account: &Account<'_>, options: &Options, encoding: Encoding) -> Vec<Key> {
     let template = options.key.as_deref().unwrap_or_default();
-    if account.item != Item::AccessToken && !template.contains("{kind}") {
+    if account.kind != Kind::AccessToken && !template.contains("{kind}") {
         return Vec::new();
     }
     let name =
-        template.replace("{app_id}", account.app_id).replace("{kind}", account.item.as_str());
+        template.replace("{app_id}", account.app_id).replace("{kind}", account.kind.as_str());
     // Others may have much else under the same beginning.
     vec![Key::new("", &name, encoding)]
 }

@@ -4,8 +4,10 @@
 
 use md5::{Digest, Md5};
 
+use zhongkong_core::credential::Kind;
+
 use super::{Family, PLAIN};
-use crate::account::{Account, Item, Platform};
+use crate::account::{Account, Platform};
 use crate::encoding::Encoding::{Php, PhpAnswer};
 use crate::layout::Key;
 use crate::options::{Options, Setting};
@@ -20,13 +22,13 @@ pub(super) const OFFICIAL_ACCOUNT: Family = Family {
     takes: &[Setting::Prefix, Setting::Namespace, Setting::Stable],
     shows_secret: true,
     line: "new EasyWeChat\\OfficialAccount\\Application(['app_id' => '{app_id}', 'secret' => '{secret}', 'use_stable_access_token' => {stable}]) with ->setCache(new Psr16Cache(new RedisAdapter($redis, '{namespace}')))",
-    keys: |account, options| match account.item {
-        Item::AccessToken => flagged("official_account.access_token.", account, options),
-        Item::JsapiTicket => {
+    keys: |account, options| match account.kind {
+        Kind::AccessToken => flagged("official_account.access_token.", account, options),
+        Kind::JsapiTicket => {
             let fixed = format!("{}official_account.jsapi_ticket.", options.cache_prefix());
             vec![Key::new(&fixed, account.app_id, Php)]
         }
-        Item::WxCardTicket => Vec::new(),
+        Kind::WxCardTicket => Vec::new(),
     },
     ..PLAIN
 };
@@ -35,9 +37,9 @@ pub(super) const MINI: Family = Family {
     name: "easywechat-mini",
     sdk: "EasyWeChat 6 (PHP), mini program",
     line: "new EasyWeChat\\MiniApp\\Application(['app_id' => '{app_id}', 'secret' => '{secret}', 'use_stable_access_token' => {stable}]) with ->setCache(new Psr16Cache(new RedisAdapter($redis, '{namespace}')))",
-    keys: |account, options| match account.item {
-        Item::AccessToken => flagged("mini_app.access_token.", account, options),
-        Item::JsapiTicket | Item::WxCardTicket => Vec::new(),
+    keys: |account, options| match account.kind {
+        Kind::AccessToken => flagged("mini_app.access_token.", account, options),
+        Kind::JsapiTicket | Kind::WxCardTicket => Vec::new(),
     },
     ..OFFICIAL_ACCOUNT
 };
@@ -48,16 +50,16 @@ pub(super) const WORK: Family = Family {
     platform: Platform::WeCom,
     takes: &[Setting::Prefix, Setting::Namespace],
     line: "new EasyWeChat\\Work\\Application(['corp_id' => '{app_id}', 'secret' => '{secret}']) with ->setCache(new Psr16Cache(new RedisAdapter($redis, '{namespace}')))",
-    keys: |account, options| match account.item {
-        Item::AccessToken => {
+    keys: |account, options| match account.kind {
+        Kind::AccessToken => {
             let fixed = format!("{}work.access_token.", options.cache_prefix());
             vec![Key::new(&fixed, &format!("{}.{}", account.app_id, options.secret()), Php)]
         }
-        Item::JsapiTicket => {
+        Kind::JsapiTicket => {
             let fixed = format!("{}work.jsapi_ticket.", options.cache_prefix());
             vec![Key::new(&fixed, account.app_id, Php)]
         }
-        Item::WxCardTicket => Vec::new(),
+        Kind::WxCardTicket => Vec::new(),
     },
     ..OFFICIAL_ACCOUNT
 };
@@ -95,7 +97,7 @@ fn flagged(name: &str, account: &Account<'_>, options: &Options) -> Vec<Key> {
 /// The credentials as PHP's `json_encode` writes them: neither part has a character that it would escape.
 fn five(account: &Account<'_>, options: &Options, [id, secret]: [&str; 2]) -> Vec<Key> {
     let prefix = options.cache_prefix();
-    if let Some(kind) = account.item.ticket_type() {
+    if let Some(kind) = account.kind.ticket() {
         let fixed = format!("{prefix}easywechat.basic_service.jssdk.ticket.{kind}.");
         return vec![Key::new(&fixed, account.app_id, PhpAnswer("ticket"))];
     }

@@ -12,7 +12,7 @@ pub(super) const GOCLUB: Family = Family {
     line: "stop that server; its readers need no change",
     keys: |account, _| {
         let id = account.app_id;
-        match account.item.ticket_type() {
+        match account.kind.ticket() {
             None => vec![Key::new("wx_api_center_control:access_token:appid:", id, Raw)],
             Some(kind) => {
                 let rest = format!("{id}:{kind}");

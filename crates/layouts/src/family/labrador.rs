@@ -12,7 +12,7 @@ pub(super) const LABRADOR: Family = Family {
     line: "WechatMpClient::new(\"{app_id}\".into(), \"{secret}\".into()) with RedisStorage",
     keys: |account, _| {
         let id = account.app_id;
-        let (token, end) = match account.item.ticket_type() {
+        let (token, end) = match account.kind.ticket() {
             None => (format!("{id}_access_token"), format!("{id}_expires_at")),
             Some(kind) => (format!("{id}_{kind}_ticket"), format!("{id}_{kind}_ticket_expires_at")),
         };

@@ -1,7 +1,9 @@
 //! node-easywechat (Node): plain strings through a cache that the service brings, under keys that contain the secret.
 
+use zhongkong_core::credential::Kind;
+
 use super::{Family, PLAIN};
-use crate::account::{Account, Item};
+use crate::account::Account;
 use crate::encoding::Encoding::Raw;
 use crate::layout::Key;
 use crate::options::{Options, Setting};
@@ -14,14 +16,14 @@ pub(super) const OFFICIAL_ACCOUNT: Family = Family {
     takes: &[Setting::Prefix, Setting::Stable],
     shows_secret: true,
     line: "new OfficialAccount({ app_id: '{app_id}', secret: '{secret}', use_stable_access_token: {stable} }).setCache(yours), whose get(key) returns what redis.get('{prefix}' + key) does",
-    keys: |account, options| match account.item {
-        Item::AccessToken => flagged("official_account.access_token.", account, options),
-        Item::JsapiTicket => {
+    keys: |account, options| match account.kind {
+        Kind::AccessToken => flagged("official_account.access_token.", account, options),
+        Kind::JsapiTicket => {
             let prefix = options.prefix.as_deref().unwrap_or_default();
             let fixed = format!("{prefix}official_account.jsapi_ticket.");
             vec![Key::new(&fixed, account.app_id, Raw)]
         }
-        Item::WxCardTicket => Vec::new(),
+        Kind::WxCardTicket => Vec::new(),
     },
     ..PLAIN
 };
@@ -30,9 +32,9 @@ pub(super) const MINI: Family = Family {
     name: "node-easywechat-mini",
     sdk: "node-easywechat (Node), mini program",
     line: "new MiniApp({ app_id: '{app_id}', secret: '{secret}', use_stable_access_token: {stable} }).setCache(yours), whose get(key) returns what redis.get('{prefix}' + key) does",
-    keys: |account, options| match account.item {
-        Item::AccessToken => flagged("mini_app.access_token.", account, options),
-        Item::JsapiTicket | Item::WxCardTicket => Vec::new(),
+    keys: |account, options| match account.kind {
+        Kind::AccessToken => flagged("mini_app.access_token.", account, options),
+        Kind::JsapiTicket | Kind::WxCardTicket => Vec::new(),
     },
     ..OFFICIAL_ACCOUNT
 };

@@ -29,7 +29,7 @@ pub(super) const WORK: Family = Family {
 };
 
 fn keys(account: &Account<'_>, options: &Options) -> Vec<Key> {
-    let Some(kind) = account.item.ticket_type() else {
+    let Some(kind) = account.kind.ticket() else {
         let hash = hex::encode(Md5::digest(format!("{}{}", account.app_id, options.secret())));
         return vec![Key::new("powerwechat.access_token.", &hash, JsonAnswer("access_token"))];
     };

@@ -1,7 +1,9 @@
 //! Senparc.Weixin (C#): a bag as JSON. Only partly of use: it overwrites the bag at each start of a service.
 
+use zhongkong_core::credential::Kind;
+
 use super::{Family, PLAIN, Verified};
-use crate::account::{Account, Item};
+use crate::account::Account;
 use crate::encoding::{Bag, Encoding};
 use crate::layout::Key;
 use crate::options::{Options, Setting};
@@ -14,13 +16,13 @@ pub(super) const OFFICIAL_ACCOUNT: Family = Family {
     takes: &[Setting::Namespace],
     line: "pass the token itself: each API takes accessTokenOrAppId; or AccessTokenContainer.RegisterAsync(\"{app_id}\", \"{secret}\") with the Redis cache",
     keys: |account, options| {
-        let (bag, encoding) = match account.item {
-            Item::AccessToken => ("MP.Containers.AccessTokenBag", Bag::ACCESS_TOKEN),
-            Item::JsapiTicket => (
+        let (bag, encoding) = match account.kind {
+            Kind::AccessToken => ("MP.Containers.AccessTokenBag", Bag::ACCESS_TOKEN),
+            Kind::JsapiTicket => (
                 "MP.Containers.JsApiTicketBag",
                 ticket("JsApiTicketExpireTime", "JsApiTicketResult"),
             ),
-            Item::WxCardTicket => (
+            Kind::WxCardTicket => (
                 "MP.Containers.WxCardApiTicketBag",
                 ticket("WxCardApiTicketExpireTime", "WxCardApiTicketResult"),
             ),
@@ -33,13 +35,13 @@ pub(super) const OFFICIAL_ACCOUNT: Family = Family {
 pub(super) const MINI: Family = Family {
     name: "senparc-mini",
     sdk: "Senparc.Weixin.WxOpen (C#), RedisObjectCacheStrategy",
-    keys: |account, options| match account.item {
-        Item::AccessToken => {
+    keys: |account, options| match account.kind {
+        Kind::AccessToken => {
             let encoding =
                 Bag { app_id: "WxOpenAppId", app_secret: "WxOpenAppSecret", ..Bag::ACCESS_TOKEN };
             key(account, options, "WxOpen.Containers.AccessTokenBag", encoding)
         }
-        Item::JsapiTicket | Item::WxCardTicket => Vec::new(),
+        Kind::JsapiTicket | Kind::WxCardTicket => Vec::new(),
     },
     ..OFFICIAL_ACCOUNT
 };

@@ -1,7 +1,9 @@
 //! silenceper/wechat (Go): raw tokens; the secret is in no key.
 
+use zhongkong_core::credential::Kind;
+
 use super::{Family, PLAIN, Verified};
-use crate::account::{Account, Item, Platform};
+use crate::account::{Account, Platform};
 use crate::encoding::Encoding::Raw;
 use crate::layout::Key;
 use crate::options::{Options, Setting};
@@ -14,10 +16,10 @@ pub(super) const OFFICIAL_ACCOUNT: Family = Family {
     sdk: "silenceper/wechat (Go), official account",
     versions: VERSIONS,
     line: "wc.GetOfficialAccount(&offConfig.Config{AppID: \"{app_id}\", AppSecret: \"{secret}\", Cache: cache.NewRedis(ctx, redisOpts)})",
-    keys: |account, _| match account.item {
-        Item::AccessToken => one("gowechat_officialaccount__access_token_", account.app_id),
-        Item::JsapiTicket => one("gowechat_officialaccount__jsapi_ticket_", account.app_id),
-        Item::WxCardTicket => Vec::new(),
+    keys: |account, _| match account.kind {
+        Kind::AccessToken => one("gowechat_officialaccount__access_token_", account.app_id),
+        Kind::JsapiTicket => one("gowechat_officialaccount__jsapi_ticket_", account.app_id),
+        Kind::WxCardTicket => Vec::new(),
     },
     ..PLAIN
 };
@@ -36,10 +38,10 @@ pub(super) const STABLE: Family = Family {
     sdk: "silenceper/wechat (Go), official account, UseStableAK or NewStableAccessToken",
     versions: VERSIONS,
     line: "wc.GetOfficialAccount(&offConfig.Config{AppID: \"{app_id}\", AppSecret: \"{secret}\", UseStableAK: true, Cache: cache.NewRedis(ctx, redisOpts)})",
-    keys: |account, _| match account.item {
-        Item::AccessToken => one("gowechat_officialaccount__stable_access_token_", account.app_id),
+    keys: |account, _| match account.kind {
+        Kind::AccessToken => one("gowechat_officialaccount__stable_access_token_", account.app_id),
         // Tickets stand where they do without it: that layout has them.
-        Item::JsapiTicket | Item::WxCardTicket => Vec::new(),
+        Kind::JsapiTicket | Kind::WxCardTicket => Vec::new(),
     },
     ..PLAIN
 };
@@ -69,16 +71,16 @@ pub(super) const WORK: Family = Family {
 fn work(account: &Account<'_>, options: &Options) -> Vec<Key> {
     let agent = options.agent_id.as_ref().map(|agent| format!("_{agent}")).unwrap_or_default();
     let rest = format!("{}{agent}", account.app_id);
-    match account.item {
-        Item::AccessToken => one("gowechat_work__access_token_", &rest),
-        Item::JsapiTicket if agent.is_empty() => one("gowechat_work__corp_jsapi_ticket_", &rest),
-        Item::JsapiTicket => one("gowechat_work__agent_jsapi_ticket_", &rest),
-        Item::WxCardTicket => Vec::new(),
+    match account.kind {
+        Kind::AccessToken => one("gowechat_work__access_token_", &rest),
+        Kind::JsapiTicket if agent.is_empty() => one("gowechat_work__corp_jsapi_ticket_", &rest),
+        Kind::JsapiTicket => one("gowechat_work__agent_jsapi_ticket_", &rest),
+        Kind::WxCardTicket => Vec::new(),
     }
 }
 
 fn token(fixed: &str, account: &Account<'_>) -> Vec<Key> {
-    if account.item == Item::AccessToken { one(fixed, account.app_id) } else { Vec::new() }
+    if account.kind == Kind::AccessToken { one(fixed, account.app_id) } else { Vec::new() }
 }
 
 fn one(fixed: &str, rest: &str) -> Vec<Key> {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use zhongkong_core::credential::Kind;
 use zhongkong_core::publication::Value;
 use zhongkong_core::token::Token;
 
 use super::{CUSTOM, FAMILIES, Family, Verified};
-use crate::account::{Account, Item};
+use crate::account::Account;
 use crate::layout::Layout;
 use crate::options::{Codec, Format, Options, Refused, Setting};
 
@@ -22,16 +23,16 @@ fn secret() -> Options {
     options(|options| options.sdk_secret = Some("SECRET".into()))
 }
 
-fn layout(name: &str, item: Item, options: &Options) -> Layout {
+fn layout(name: &str, kind: Kind, options: &Options) -> Layout {
     let family = Family::named(name).unwrap_or_else(|| panic!("no {name}"));
     let app_id = if name.contains("work") || name.ends_with("cp") { "corp" } else { "wxAPPID" };
-    Layout::new(family, &Account { app_id, item }, options).unwrap()
+    Layout::new(family, &Account { app_id, kind }, options).unwrap()
 }
 
 /// The keys of `name`, and the text at the first.
 #[track_caller]
-fn check(name: &str, item: Item, options: &Options, keys: &[&str], text: &str) {
-    let layout = layout(name, item, options);
+fn check(name: &str, kind: Kind, options: &Options, keys: &[&str], text: &str) {
+    let layout = layout(name, kind, options);
     let names: Vec<&str> = layout.keys.iter().map(|key| key.name.as_str()).collect();
     assert_eq!(names, keys, "{name}");
     let token = Token::new("TOK".to_owned()).unwrap();
@@ -57,7 +58,7 @@ fn check(name: &str, item: Item, options: &Options, keys: &[&str], text: &str) {
 fn every_access_token_is_where_the_client_looks_for_it() {
     let none = Options::default();
     let row = |name, options: &Options, key, text| {
-        check(name, Item::AccessToken, options, &[key], text);
+        check(name, Kind::AccessToken, options, &[key], text);
     };
     row("silenceper", &none, "gowechat_officialaccount__access_token_wxAPPID", "TOK");
     row("silenceper-mini", &none, "gowechat_miniprogram__access_token_wxAPPID", "TOK");
@@ -142,17 +143,17 @@ fn every_access_token_is_where_the_client_looks_for_it() {
 fn companions_stand_beside_the_token_and_after_it() {
     let none = Options::default();
     let keys = ["wechatpy:wxAPPID_access_token", "wechatpy:wxAPPID_access_token_expires_at"];
-    check("wechatpy", Item::AccessToken, &none, &keys, "\"TOK\"");
+    check("wechatpy", Kind::AccessToken, &none, &keys, "\"TOK\"");
     let shop = options(|options| options.prefix = Some("shop".to_owned()));
     let keys = ["shop:wxAPPID_access_token", "shop:wxAPPID_access_token_expires_at"];
-    check("wechatpy", Item::AccessToken, &shop, &keys, "\"TOK\"");
+    check("wechatpy", Kind::AccessToken, &shop, &keys, "\"TOK\"");
     let long = options(|options| options.sdk_secret = Some("0123456789abcdef".into()));
     let keys = ["wechatpy:corp_0123456789_access_token", "wechatpy:corp_access_token_expires_at"];
-    check("wechatpy-work", Item::AccessToken, &long, &keys, "\"TOK\"");
+    check("wechatpy-work", Kind::AccessToken, &long, &keys, "\"TOK\"");
     let keys = ["wxAPPID_access_token", "wxAPPID_expires_at"];
-    check("labrador", Item::AccessToken, &none, &keys, "\u{4}\0\0\0\u{3}\0\0\0\0\0\0\0TOK");
+    check("labrador", Kind::AccessToken, &none, &keys, "\u{4}\0\0\0\u{3}\0\0\0\0\0\0\0TOK");
     let token = Token::new("TOK".to_owned()).unwrap();
-    let entries = layout("wechatpy", Item::AccessToken, &none).entries(&token, END_MS);
+    let entries = layout("wechatpy", Kind::AccessToken, &none).entries(&token, END_MS);
     // Its margin, and five minutes by which a service's clock may be ahead.
     assert_eq!(entries[1].value, Value::Text(b"1795381138".to_vec()));
 }
@@ -160,8 +161,8 @@ fn companions_stand_beside_the_token_and_after_it() {
 #[test]
 fn every_ticket_is_where_the_client_looks_for_it() {
     let none = Options::default();
-    let row = |name, item, options: &Options, key, text| check(name, item, options, &[key], text);
-    let [jsapi, card] = [Item::JsapiTicket, Item::WxCardTicket];
+    let row = |name, kind, options: &Options, key, text| check(name, kind, options, &[key], text);
+    let [jsapi, card] = [Kind::JsapiTicket, Kind::WxCardTicket];
     row("silenceper", jsapi, &none, "gowechat_officialaccount__jsapi_ticket_wxAPPID", "TOK");
     let json = r#"{"ticket":"TOK","expires_in":7200}"#;
     let key = "powerwechat.basic_service.jssdk.ticket.jsapi.wxAPPID";
@@ -204,7 +205,7 @@ fn every_ticket_is_where_the_client_looks_for_it() {
 
 #[test]
 fn a_key_of_ones_own_is_the_access_tokens_unless_it_names_the_kind() {
-    let account = |item| Account { app_id: "wx1", item };
+    let account = |kind| Account { app_id: "wx1", kind };
     let own = |key: &str, encoding| {
         options(|options| {
             options.key = Some(key.to_owned());
@@ -212,13 +213,13 @@ fn a_key_of_ones_own_is_the_access_tokens_unless_it_names_the_kind() {
         })
     };
     let plain = own("my:{app_id}", None);
-    let layout = Layout::new(&CUSTOM, &account(Item::AccessToken), &plain).unwrap();
+    let layout = Layout::new(&CUSTOM, &account(Kind::AccessToken), &plain).unwrap();
     assert_eq!(layout.keys[0].name, "my:wx1");
     assert_eq!(layout.keys[0].tracked(), "my:wx1", "others may have much else under my:");
-    let ticket = Layout::new(&CUSTOM, &account(Item::JsapiTicket), &plain).unwrap();
+    let ticket = Layout::new(&CUSTOM, &account(Kind::JsapiTicket), &plain).unwrap();
     assert!(ticket.keys.is_empty());
     let both = own("{{app_id}}:{kind}", Some(Format::Php));
-    let ticket = Layout::new(&CUSTOM, &account(Item::JsapiTicket), &both).unwrap();
+    let ticket = Layout::new(&CUSTOM, &account(Kind::JsapiTicket), &both).unwrap();
     assert_eq!(ticket.keys[0].name, "{wx1}:jsapi_ticket");
     let token = Token::new("T".to_owned()).unwrap();
     assert_eq!(ticket.entries(&token, END_MS)[0].value, Value::Text(b"s:1:\"T\";".to_vec()));
@@ -227,7 +228,7 @@ fn a_key_of_ones_own_is_the_access_tokens_unless_it_names_the_kind() {
 #[test]
 fn options_that_make_no_layout_are_refused_with_what_to_do() {
     let refused = |name: &str, options: &Options| {
-        let account = Account { app_id: "wx1", item: Item::AccessToken };
+        let account = Account { app_id: "wx1", kind: Kind::AccessToken };
         Layout::new(Family::named(name).unwrap(), &account, options).unwrap_err()
     };
     let needs = refused("easywechat", &Options::default()).to_string();
@@ -254,7 +255,7 @@ fn every_family_is_told_apart_and_says_how_it_was_verified() {
             options.sdk_secret = family.needs.contains(&Setting::SdkSecret).then(|| "dummy".into());
             options.key = family.needs.contains(&Setting::Key).then(|| "k:{app_id}".to_owned());
         });
-        let layout = layout(family.name, Item::AccessToken, &options);
+        let layout = layout(family.name, Kind::AccessToken, &options);
         assert!(!layout.keys.is_empty() && !layout.keys[0].encoding.is_companion());
         assert!(layout.keys.iter().skip(1).all(|key| key.encoding.is_companion()));
         let shows = layout.keys.iter().any(|key| key.name.contains("dummy"));

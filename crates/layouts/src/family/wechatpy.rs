@@ -2,8 +2,10 @@
 //!
 //! 2.0 fetches within its last minute, and counts a ticket without an end as expired; 1.8 keeps ends in memory.
 
+use zhongkong_core::credential::Kind;
+
 use super::{Family, PLAIN, Verified};
-use crate::account::{Account, Item, Platform};
+use crate::account::{Account, Platform};
 use crate::encoding::Encoding::{Json, JsonEnd};
 use crate::layout::Key;
 use crate::options::{Options, Setting};
@@ -19,10 +21,10 @@ pub(super) const WECHATPY: Family = Family {
     prefix: "wechatpy",
     line: "WeChatClient(\"{app_id}\", \"{secret}\", session=RedisStorage(redis, prefix=\"{prefix}\"))",
     keys: |account, options| {
-        let name = match account.item {
-            Item::AccessToken => "access_token",
-            Item::JsapiTicket => "jsapi_ticket",
-            Item::WxCardTicket => "jsapi_card_ticket",
+        let name = match account.kind {
+            Kind::AccessToken => "access_token",
+            Kind::JsapiTicket => "jsapi_ticket",
+            Kind::WxCardTicket => "jsapi_card_ticket",
         };
         let token = format!("{}_{name}", account.app_id);
         both(options, &token, &format!("{token}_expires_at"))
@@ -46,7 +48,7 @@ pub(super) const WORK: Family = Family {
 };
 
 fn work(account: &Account<'_>, options: &Options) -> Vec<Key> {
-    if account.item != Item::AccessToken {
+    if account.kind != Kind::AccessToken {
         return Vec::new();
     }
     let secret = options.secret();

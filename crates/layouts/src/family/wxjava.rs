@@ -1,8 +1,10 @@
 //! WxJava: raw tokens, or what Redisson's codec makes of them; it goes by the key's TTL, and deletes the key when one of
 //! its calls was refused.
 
+use zhongkong_core::credential::Kind;
+
 use super::{Family, PLAIN, Verified};
-use crate::account::{Account, Item, Platform};
+use crate::account::{Account, Platform};
 use crate::encoding::Encoding;
 use crate::layout::Key;
 use crate::options::{Codec, Options, Setting};
@@ -72,12 +74,12 @@ pub(super) const OPEN: Family = Family {
     takes: &[Setting::Prefix, Setting::Codec],
     prefix: "wx:open",
     line: "wx.open.app-id={app_id}; wx.open.secret={secret}; wx.open.config-storage.key-prefix={prefix}",
-    keys: |account, options| match account.item {
-        Item::AccessToken => {
+    keys: |account, options| match account.kind {
+        Kind::AccessToken => {
             let fixed = format!("{}wechat_component_access_token:", options.prefix_or("wx:open"));
             vec![Key::new(&fixed, account.app_id, coded(options, Codec::String))]
         }
-        Item::JsapiTicket | Item::WxCardTicket => Vec::new(),
+        Kind::JsapiTicket | Kind::WxCardTicket => Vec::new(),
     },
     ..PLAIN
 };
@@ -90,9 +92,9 @@ pub(super) const CHANNEL: Family = Family {
     takes: &[Setting::Prefix],
     prefix: "wh",
     line: "wx.channel.app-id={app_id}; wx.channel.secret={secret}; wx.channel.config-storage.key-prefix={prefix}",
-    keys: |account, options| match account.item {
-        Item::AccessToken => with_prefix("wh", account, options),
-        Item::JsapiTicket | Item::WxCardTicket => Vec::new(),
+    keys: |account, options| match account.kind {
+        Kind::AccessToken => with_prefix("wh", account, options),
+        Kind::JsapiTicket | Kind::WxCardTicket => Vec::new(),
     },
     ..PLAIN
 };
@@ -101,7 +103,7 @@ pub(super) const CHANNEL: Family = Family {
 fn with_prefix(default: &str, account: &Account<'_>, options: &Options) -> Vec<Key> {
     let prefix = options.prefix.as_deref().unwrap_or(default);
     let (app_id, encoding) = (account.app_id, coded(options, Codec::String));
-    match account.item.ticket_type() {
+    match account.kind.ticket() {
         None => vec![Key::new(&format!("{prefix}:access_token:"), app_id, encoding)],
         Some(kind) => {
             vec![Key::new(&format!("{prefix}:ticket:key:"), &format!("{app_id}:{kind}"), encoding)]
@@ -110,20 +112,20 @@ fn with_prefix(default: &str, account: &Account<'_>, options: &Options) -> Vec<K
 }
 
 fn ma_redisson(account: &Account<'_>, options: &Options) -> Vec<Key> {
-    let name = match account.item {
-        Item::AccessToken => "wechat_ma_access_token_key",
-        Item::JsapiTicket => "wechat_ma_jsapi_ticket_key",
-        Item::WxCardTicket => "wechat_ma_card_api_ticket_key",
+    let name = match account.kind {
+        Kind::AccessToken => "wechat_ma_access_token_key",
+        Kind::JsapiTicket => "wechat_ma_jsapi_ticket_key",
+        Kind::WxCardTicket => "wechat_ma_card_api_ticket_key",
     };
     let fixed = format!("{}{name}:", options.prefix_or("wa"));
     vec![Key::new(&fixed, account.app_id, coded(options, Codec::Kryo5))]
 }
 
 fn ma_legacy(account: &Account<'_>, options: &Options) -> Vec<Key> {
-    let name = match account.item {
-        Item::AccessToken => "accessToken",
-        Item::JsapiTicket => "jsapiTicket",
-        Item::WxCardTicket => "cardApiTicket",
+    let name = match account.kind {
+        Kind::AccessToken => "accessToken",
+        Kind::JsapiTicket => "jsapiTicket",
+        Kind::WxCardTicket => "cardApiTicket",
     };
     let ma = options.ma_id.as_ref().map(|ma| format!("{ma}:")).unwrap_or_default();
     vec![Key::new("maConfig:", &format!("{ma}{name}"), Encoding::Fields("value", "expire"))]
@@ -131,10 +133,10 @@ fn ma_legacy(account: &Account<'_>, options: &Options) -> Vec<Key> {
 
 fn cp(account: &Account<'_>, options: &Options) -> Vec<Key> {
     let agent = options.agent_id.as_ref().map(|agent| format!(":{agent}")).unwrap_or_default();
-    let name = match account.item {
-        Item::AccessToken => "wechat_cp_access_token_key",
-        Item::JsapiTicket => "wechat_cp_jsapi_ticket_key",
-        Item::WxCardTicket => return Vec::new(),
+    let name = match account.kind {
+        Kind::AccessToken => "wechat_cp_access_token_key",
+        Kind::JsapiTicket => "wechat_cp_jsapi_ticket_key",
+        Kind::WxCardTicket => return Vec::new(),
     };
     let fixed = format!("{}{name}:", options.prefix_or("wx:cp"));
     let rest = format!("{}{agent}", account.app_id);

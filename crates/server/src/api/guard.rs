@@ -178,7 +178,8 @@ fn wrong_bearer(api: &Api, peer: Peer, now: Instant) -> Problem {
         tracing::warn!(
             address = %peer.address,
             "many calls from this address have a wrong bearer token: a service was given another than one of \
-             http.tokens, or somebody guesses; more of them are answered 429, right ones as ever"
+             http.tokens, or somebody guesses; for a while more of them are answered 429, and so are right ones of \
+             less than 16 characters"
         );
     }
     Problem::too_many_attempts(wait)

@@ -25,8 +25,10 @@ pub(crate) async fn forget(
         .flat_map(|published| published.layout.keys.iter().map(|key| key.name.clone()))
         .collect();
     let mut question = match language {
-        Language::English => format!("Remove the token and all state of {id} from Redis?"),
-        Language::Chinese => format!("从 Redis 中删除 {id} 的 token 与全部状态？"),
+        Language::English => {
+            format!("Remove the token, the tickets and all state of {id} from Redis?")
+        }
+        Language::Chinese => format!("从 Redis 中删除 {id} 的 token、ticket 与全部状态？"),
     };
     if !sdk_keys.is_empty() {
         let names = sdk_keys.join(language.say(", ", "、"));

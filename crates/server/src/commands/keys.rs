@@ -31,11 +31,11 @@ struct Entry {
 
 pub(crate) fn keys(
     config: &Config,
-    id: CredentialId,
+    id: &CredentialId,
     as_json: bool,
     language: Language,
 ) -> anyhow::Result<Exit> {
-    let Some(credential) = config.credentials.iter().find(|credential| credential.id == id) else {
+    let Some(credential) = config.credentials.iter().find(|credential| credential.id == *id) else {
         complain(&match language {
             Language::English => {
                 format!("unknown credential {id}: it is not in this configuration")
@@ -44,7 +44,8 @@ pub(crate) fn keys(
         });
         return Ok(Exit::Failed);
     };
-    let mut entries = entries(&config.redis, id, language);
+    let units: Vec<_> = credential.units().collect();
+    let mut entries = entries(&config.redis, &units, language);
     let client = client(&config.redis);
     entries.extend(published::entries(&credential.publish, &client, language));
     if as_json {
@@ -69,29 +70,22 @@ pub(crate) fn keys(
     Ok(Exit::Done)
 }
 
-fn entries(redis: &RedisConfig, id: CredentialId, language: Language) -> Vec<Entry> {
+/// What stands in Redis for the readers of `units`, which are those of one credential.
+fn entries(redis: &RedisConfig, units: &[Unit], language: Language) -> Vec<Entry> {
     let keys = Keys::new(redis.prefix.clone());
     let client = client(redis);
     let (reports, events) = (keys.reports(), keys.events());
-    let unit = Unit::access_token(id);
-    let (reader, Unit { id, kind }) = (keys.reader(&unit), &unit);
-    vec![
-        Entry {
-            form: "string",
-            content: match language {
-                Language::English => format!(
-                    "the token, alone; its TTL is what is left of its life; absent: there is no valid token, \
-                     and `zhongkong status {id}` says why"
-                ),
-                Language::Chinese => format!(
-                    "仅 token 本身；TTL 为剩余有效期；键不存在表示没有有效 token，原因见 `zhongkong status {id}`"
-                ),
-            },
-            command: format!("{client} GET '{reader}'"),
-            name: reader,
-            layout: None,
-            service: None,
-        },
+    let Some(Unit { id, kind }) = units.first() else { return Vec::new() };
+    let mut entries: Vec<Entry> = units
+        .iter()
+        .map(|unit| {
+            let reader = keys.reader(unit);
+            let content = content(unit, language);
+            let command = format!("{client} GET '{reader}'");
+            Entry { name: reader, form: "string", content, command, layout: None, service: None }
+        })
+        .collect();
+    entries.extend([
         Entry {
             form: "stream",
             content: language
@@ -122,7 +116,28 @@ fn entries(redis: &RedisConfig, id: CredentialId, language: Language) -> Vec<Ent
             layout: None,
             service: None,
         },
-    ]
+    ]);
+    entries
+}
+
+/// What the key of `unit` holds.
+fn content(Unit { id, kind }: &Unit, language: Language) -> String {
+    match (kind.ticket(), language) {
+        (None, Language::English) => format!(
+            "the token, alone; its TTL is what is left of its life; absent: there is no valid token, \
+             and `zhongkong status {id}` says why"
+        ),
+        (None, Language::Chinese) => format!(
+            "仅 token 本身；TTL 为剩余有效期；键不存在表示没有有效 token，原因见 `zhongkong status {id}`"
+        ),
+        (Some(ticket), Language::English) => format!(
+            "the ticket of type {ticket}, alone; its TTL is how long it is sure to be accepted; absent: there is none, and \
+             `zhongkong status {id}` says why"
+        ),
+        (Some(ticket), Language::Chinese) => format!(
+            "仅 {ticket} ticket 本身；TTL 为确定有效的时间；键不存在表示没有可用的 ticket，原因见 `zhongkong status {id}`"
+        ),
+    }
 }
 
 /// How `redis-cli` is called; a password is asked for, and never part of it.
@@ -194,6 +209,8 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use zhongkong_core::credential::Kind;
+
     use super::*;
     use crate::config::Replicas;
 
@@ -217,13 +234,16 @@ mod tests {
                 tls: None,
             },
         );
-        let entries = entries(&redis, "wx1".parse().unwrap(), Language::English);
+        let unit = |kind| Unit { id: "wx1".parse().unwrap(), kind };
+        let units = [Kind::AccessToken, Kind::WxCardTicket].map(unit);
+        let entries = entries(&redis, &units, Language::English);
         let lines: Vec<&str> = entries.iter().map(|entry| entry.command.as_str()).collect();
         let client = "redis-cli -h store -p 6380 -n 2 --user shop --askpass";
         assert_eq!(
             lines,
             [
                 format!("{client} GET 'shop:zk:{{wx1}}:access_token'"),
+                format!("{client} GET 'shop:zk:{{wx1}}:wx_card_ticket'"),
                 format!(
                     "{client} XADD shop:zk:reports MAXLEN '~' 10000 '*' id wx1 kind access_token fingerprint FINGERPRINT"
                 ),

@@ -122,7 +122,7 @@ fn look_at(entry: &Section<'_>, text: &SecretString) {
             entry.problem("url", "must hold no user and no password");
         }
         Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
-            entry.warn("url", "http: the key in it crosses the network in plain text; use https")
+            entry.warn("url", "http: the key in it crosses the network in plain text; use https");
         }
         Ok(_) => {}
         Err(what) => entry.problem("url", &what),

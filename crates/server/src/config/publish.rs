@@ -28,10 +28,11 @@ pub struct PublishConfig {
     pub line: String,
 }
 
-/// The entries of `credential`, whose app id and secret these are; what is wrong with one leaves it out.
+/// The entries of `credential`, whose app id, tickets and secret these are; what is wrong with one leaves it out.
 pub(super) fn read(
     credential: &Section<'_>,
     app_id: &str,
+    tickets: &[Kind],
     own_secret: Option<&SecretString>,
 ) -> Vec<PublishConfig> {
     let mut published = Vec::new();
@@ -55,8 +56,8 @@ pub(super) fn read(
             entry.problem("sdk_secret", what);
             continue;
         }
-        for kind in Kind::ALL {
-            match Layout::new(family, &Account { app_id, item: kind.into() }, &options) {
+        for kind in std::iter::once(Kind::AccessToken).chain(tickets.iter().copied()) {
+            match Layout::new(family, &Account { app_id, kind }, &options) {
                 Ok(layout) if layout.keys.is_empty() => {}
                 Ok(layout) => {
                     let line = layout.line(&options);

@@ -114,11 +114,7 @@ impl<'a> Section<'a> {
             } else {
                 format!("[{}]", self.path)
             };
-            let what = if keys.later.contains(&name) {
-                format!("`{name}` is not in this version; remove it")
-            } else {
-                format!("unknown key `{name}` in {place}{}", suggest(name, keys.known()))
-            };
+            let what = format!("unknown key `{name}` in {place}{}", suggest(name, keys.known()));
             self.problem(name, &what);
         }
     }
