@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Normal dependencies among the members.
-const DEPENDENCIES: [(&str, &[&str]); 16] = [
+const DEPENDENCIES: [(&str, &[&str]); 17] = [
     ("zhongkong-core", &[]),
     ("zhongkong-redis", &["zhongkong-core"]),
     ("zhongkong-upstream", &["zhongkong-core"]),
-    ("zhongkong-coordinator", &["zhongkong-core"]),
+    ("zhongkong-layouts", &["zhongkong-core"]),
+    ("zhongkong-coordinator", &["zhongkong-core", "zhongkong-layouts"]),
     (
         "zhongkong",
         &[
             "zhongkong-coordinator",
             "zhongkong-core",
+            "zhongkong-layouts",
             "zhongkong-notify",
             "zhongkong-redis",
             "zhongkong-upstream",
@@ -30,7 +32,13 @@ const DEPENDENCIES: [(&str, &[&str]); 16] = [
     ("zhongkong-history", &[]),
     (
         "zhongkong-simulation",
-        &["zhongkong-coordinator", "zhongkong-core", "zhongkong-history", "zhongkong-simulator"],
+        &[
+            "zhongkong-coordinator",
+            "zhongkong-core",
+            "zhongkong-history",
+            "zhongkong-layouts",
+            "zhongkong-simulator",
+        ],
     ),
     (
         "zhongkong-bench",

@@ -7,7 +7,7 @@
 //! 1. This file: what a configuration is, and how it comes together.
 //! 2. `error`, `environment`, `files`: problems and their places; the variables that override; the files and their includes.
 //! 3. `keys`, `document`, `value`, `section`: the keys there are; a parsed file; one value; typed access to a table.
-//! 4. `redis`, `http`, `basics`, `refresh`, `notify`, `credentials`: one section each; `secret` and `certificate`: what they name.
+//! 4. `redis`, `http`, `basics`, `refresh`, `notify`, `credentials`, `publish`: one section each; `secret` and `certificate`: what they name.
 
 mod basics;
 mod certificate;
@@ -19,6 +19,7 @@ mod files;
 mod http;
 mod keys;
 mod notify;
+mod publish;
 mod redis;
 mod refresh;
 mod secret;
@@ -41,6 +42,7 @@ pub use self::environment::Environment;
 pub use self::error::ConfigError;
 pub use self::http::{HttpConfig, HttpToken, Scope};
 pub use self::notify::NotifyConfig;
+pub use self::publish::PublishConfig;
 pub use self::redis::{RedisConfig, Replicas};
 pub use self::refresh::RefreshConfig;
 pub use self::secret::{SecretError, SecretSource};
@@ -140,7 +142,8 @@ impl Config {
         let section = root.section(&REFRESH);
         let refresh = refresh::read(&section);
         let notify = notify::read(&root);
-        let credentials = credentials::read(&roots, &section, &refresh);
+        let prefix = redis.as_ref().map_or("", |redis| redis.prefix.as_str());
+        let credentials = credentials::read(&roots, &section, &refresh, prefix);
         let config = redis.zip(worker).map(|(redis, worker)| Self {
             redis,
             worker,
@@ -211,12 +214,6 @@ mod tests {
         refused("[log]\ncolour = 1", &["log.colour", "(known: level, format)"]);
         refused("[[credentials]]\nappid = 1", &["credentials[0].appid", "did you mean `app_id`?"]);
         refused("redis = 1", &["zhongkong.toml:1: redis: must be a table: [redis]"]);
-    }
-
-    #[test]
-    fn what_is_not_built_yet_says_so() {
-        let publish = format!("{ACCOUNT}publish = []\n");
-        refused(&publish, &["credentials[0].publish", "`publish` is not in this version"]);
     }
 
     #[test]
