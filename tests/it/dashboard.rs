@@ -68,6 +68,24 @@ async fn the_page_follows_what_happens_at_another_worker() {
     browser.is_clean().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_with_tickets_shows_each_kind_and_asks_before_a_ticket_is_fetched_again() {
+    let cluster = at_rest(1).tickets(&["jsapi", "wx_card"]).start().await;
+    let browser = opened(&cluster).await;
+    browser.click(ROW).await;
+    for kind in ["access_token", "jsapi_ticket", "wx_card_ticket"] {
+        browser.shows(&format!("#kind-{kind}"), kind).await;
+        browser.shows(&format!("[aria-labelledby=kind-{kind}] .state"), "OK").await;
+    }
+    browser.shows("[aria-labelledby=kind-jsapi_ticket] .life-line", "4\u{202f}min").await;
+    browser.click("[aria-labelledby=kind-jsapi_ticket] .force").await;
+    browser.shows("dialog.question", "Refresh wx-test jsapi_ticket now?").await;
+    browser.shows("dialog.question", "a small quota").await;
+    browser.click("#yes").await;
+    browser.shows("#outcome", "has no newer token").await;
+    browser.is_clean().await;
+}
+
 async fn post(cluster: &Cluster, what: &str) -> (u16, serde_json::Value) {
     let path = format!("/v1/credentials/{APP_ID}/{what}");
     let answer = cluster.workers()[0].post(&path, &json!({})).await.unwrap();

@@ -56,8 +56,8 @@ async fn malformed_toml_ends_with_78_and_names_the_line() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_built_yet_is_refused_by_name() {
-    let (_cluster, output) = run_with(|text| text + "tickets = [\"jsapi\"]\n").await;
-    refused(&output, &["tickets", "not in this version"]);
+    let (_cluster, output) = run_with(|text| text + "publish = [\"wechatpy\"]\n").await;
+    refused(&output, &["publish", "not in this version"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@
 //! - `pressure`: Redis is short of memory, held up, or cannot write to its disk.
 //! - `refusals`: the upstream refuses.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
+//! - `tickets`: what is got with an access token.
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
 //! - `encryption`: Redis over TLS, and over a Unix socket.
 //! - `sentinel`: what `check` and `keys` tell of Sentinels, their logins and encryption; failovers are in `faults`.
@@ -58,4 +59,5 @@ mod secrecy;
 mod sentinel;
 mod setup;
 mod store;
+mod tickets;
 mod wire;

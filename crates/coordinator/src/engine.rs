@@ -277,6 +277,7 @@ impl Coordinator {
         // A turn to be queued for, and a probe, leave the keeper free for more.
         for _ in 0..3 {
             let Self { units, world, pacer, settings, .. } = self;
+            units.look_for_parent(unit, world.now);
             let Some(slot) = units.get_mut(unit) else { return };
             slot.plan_probe(settings, world.now);
             let (first, host) = (slot.rank == 0, slot.credential.host.clone());
@@ -327,6 +328,7 @@ impl Coordinator {
                     unit,
                     credential: Arc::clone(&slot.credential),
                     rules: slot.rules,
+                    timing: slot.timing,
                     viewer: slot.keeper.viewer(&slot.around(&self.world)),
                     life,
                     settings: Arc::clone(&self.settings),
@@ -385,6 +387,7 @@ impl Coordinator {
                 }
             }
         }
+        units.tell_tickets(unit, world);
     }
 
     fn hear(&mut self, notice: Notice) {

@@ -65,6 +65,8 @@ pub struct UnitView {
     pub unit: Unit,
     /// Its provider's name.
     pub provider: &'static str,
+    /// The account's name at the upstream.
+    pub app_id: String,
     /// Its state as last seen, without the token; none if it was never read.
     pub state: Option<State>,
     /// The store's time now, in milliseconds since 1970, by estimate.
@@ -130,8 +132,8 @@ pub enum RefreshAnswer {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// No such credential, or no such kind of it.
-    #[error("unknown credential {0}")]
-    Unknown(CredentialId),
+    #[error("unknown: {0}")]
+    Unknown(Unit),
     /// Redis could not be asked, or refused.
     #[error("{0}")]
     Store(String),

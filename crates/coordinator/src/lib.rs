@@ -9,6 +9,7 @@
 //! - `epochs`: the epochs of the store's primaries, as a worker hears of them.
 //! - `units`: the table of keepers and their timers.
 //! - `refresh`: one refresh, from the claim to its recorded outcome.
+//! - `tickets`: what is got with an access token, and so waits for it.
 //! - `pacer`: turns for what must not happen all at once.
 //! - [`handle`]: what the binary asks of a running coordinator.
 //! - `telemetry`: log lines and metrics of refreshes.
@@ -21,10 +22,11 @@ mod pacer;
 mod refresh;
 pub mod settings;
 mod telemetry;
+mod tickets;
 mod units;
 
 pub use engine::Coordinator;
 pub use handle::{
     Ailing, CommandError, Handle, Health, PAUSED_FOR, RefreshAnswer, Selection, UnitEvent, UnitView,
 };
-pub use settings::{CoordinatorSettings, CredentialSettings};
+pub use settings::{CoordinatorSettings, CredentialSettings, TicketSettings};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use zhongkong_core::abandon::{AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::clock::{Boot, Clock, millis};
-use zhongkong_core::codes::{Ruling, Wait, ruling};
+use zhongkong_core::codes::{Ruling, Wait, ruling_of};
 use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::Unit;
 use zhongkong_core::doubt::Doubt;
@@ -19,11 +19,12 @@ use zhongkong_core::life::Life;
 use zhongkong_core::outlook::{Reason, Rules, Viewer};
 use zhongkong_core::policy::{
     RETRY_BASE, RETRY_CAP, Random, URGENT_CAP, backoff, due_before_expiry,
-    is_too_late_for_protection,
+    is_too_late_for_protection, retry_waits,
 };
 use zhongkong_core::ports::{Claimed, Fetched, Observed, Store, StoreError};
 use zhongkong_core::refusal::Scope;
 use zhongkong_core::state::{OwnClaim, State};
+use zhongkong_core::timing::Timing;
 use zhongkong_core::token::Token;
 
 use crate::settings::{CoordinatorSettings, CredentialSettings};
@@ -39,6 +40,7 @@ pub(crate) struct Refresh {
     pub(crate) unit: Unit,
     pub(crate) credential: Arc<CredentialSettings>,
     pub(crate) rules: Rules,
+    pub(crate) timing: Timing,
     pub(crate) viewer: Viewer,
     /// What the worker knows of the token's life.
     pub(crate) life: Option<Life>,
@@ -61,7 +63,8 @@ pub(crate) struct Ended {
     pub(crate) epoch: Option<String>,
     /// The claim that was made, or whose reply was lost.
     pub(crate) own: Option<OwnClaim>,
-    /// The keyed hash of the configuration as it is now.
+    /// The keyed hash of the configuration as it is now; of a ticket the fingerprint of the access token that it was asked
+    /// for with.
     pub(crate) configuration: String,
     /// Doubts that this refresh raised.
     pub(crate) raised: Vec<Doubt>,
@@ -71,6 +74,8 @@ pub(crate) struct Ended {
 /// How a refresh ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
+    /// Readers find no access token that a ticket could be got with: nothing was claimed.
+    NoAccessToken,
     /// No claim was granted.
     NotClaimed(ClaimAnswer),
     /// The token is published.
@@ -109,12 +114,12 @@ struct Granted {
 impl Refresh {
     /// Runs the refresh to its end. Dropped in the middle, it leaves an open intent, which others take over.
     pub(crate) async fn run(mut self) -> Ended {
-        // A changed secret is another configuration, to which earlier refusals do not apply.
-        self.credential.upstream.reread_secret().await;
-        self.viewer.configuration = self.credential.upstream.configuration();
-
+        let access_token = match self.get_ready().await {
+            Ok(access_token) => access_token,
+            Err(result) => return self.ended(self.clock.now(), None, result),
+        };
         let t0 = self.clock.now();
-        let send_by = self.credential.timing.send_by(t0);
+        let send_by = self.timing.send_by(t0);
         let nonce = self.settings.chance.nonce();
         self.settings.reach("before_claim").await;
         let claimed = match self.claim(&nonce, send_by).await {
@@ -143,7 +148,7 @@ impl Refresh {
         let mut ended = if self.stopping.load(Ordering::Acquire) {
             self.not_sent(&granted, "the worker is stopping".to_owned()).await
         } else if protected || self.may_go_unprotected(&granted) {
-            self.fetch(&granted, send_by).await
+            self.fetch(&granted, access_token, send_by).await
         } else {
             let why = format!("only {acknowledged} of {required} replicas acknowledged the claim");
             self.not_sent(&granted, why).await
@@ -152,6 +157,25 @@ impl Refresh {
         ended.own = Some(own);
         ended.raised.extend(raised.iter());
         ended
+    }
+
+    /// Looks at what the request will hold: the secret, or for a ticket the access token that readers have.
+    async fn get_ready(&mut self) -> Result<Option<Token>, Ending> {
+        let Some(parent) = self.unit.parent() else {
+            // A changed secret is another configuration, to which earlier refusals do not apply.
+            self.credential.upstream.reread_secret().await;
+            self.viewer.configuration = self.credential.upstream.configuration();
+            return Ok(None);
+        };
+        match self.store.token(&parent).await {
+            // With nothing left of its life it was written by hand, and is about to be put right.
+            Ok(Some(published)) if !published.left.is_zero() => {
+                self.viewer.configuration = published.token.fingerprint().to_string();
+                Ok(Some(published.token))
+            }
+            Ok(_) => Err(Ending::NoAccessToken),
+            Err(error) => Err(Ending::Store { error, sent: false }),
+        }
     }
 
     /// Claims, and repeats a claim whose reply was lost: with the same nonce, and the deadline of its first sending.
@@ -196,11 +220,17 @@ impl Refresh {
         may
     }
 
-    async fn fetch(&self, granted: &Granted, send_by: Boot) -> Ended {
+    async fn fetch(&self, granted: &Granted, access_token: Option<Token>, send_by: Boot) -> Ended {
         self.settings.reach("before_send").await;
-        let timeout = self.credential.timing.times().request_timeout;
-        let upstream = &self.credential.upstream;
-        let fetched = upstream.fetch(send_by, timeout, granted.invalidate).await;
+        let timeout = self.timing.times().request_timeout;
+        let CredentialSettings { upstream, tickets, .. } = &*self.credential;
+        let fetched = match (&access_token, tickets) {
+            (None, _) => upstream.fetch(send_by, timeout, granted.invalidate).await,
+            (Some(token), Some(tickets)) => {
+                tickets.upstream.fetch_ticket(self.unit.kind, token, send_by, timeout).await
+            }
+            (Some(_), None) => Fetched::NotSent { why: "no tickets are configured".to_owned() },
+        };
         match fetched {
             Fetched::Token { token, life, sent_at } => {
                 self.commit(granted, token, life, sent_at).await
@@ -219,10 +249,10 @@ impl Refresh {
         life: Option<Duration>,
         sent_at: Boot,
     ) -> Ended {
-        let CredentialSettings { nature, timing, .. } = *self.credential;
+        let Self { timing, rules: Rules { nature, .. }, .. } = *self;
         let assumed = life.is_none();
         // It was issued, so the token before it is dying: it is published even if the upstream named no usable life.
-        let life = life.unwrap_or(timing.times().overlap);
+        let life = life.map_or(timing.times().overlap, |named| nature.sure_life(named));
         // An idempotent upstream is never asked before the last overlap of the life, whatever `ahead` says.
         let clamped = !nature.is_idempotent() && timing.ahead_of(life).1;
         let ahead = due_before_expiry(nature, &timing, life, self.random());
@@ -267,21 +297,23 @@ impl Refresh {
     }
 
     async fn refused(&self, granted: &Granted, code: i64, message: String) -> Ended {
-        let ruling = ruling(code);
+        let ruling = ruling_of(self.unit.kind, code);
         let key = match ruling.scope {
             Scope::Worker => &self.settings.worker.identity,
             Scope::Configuration => &self.viewer.configuration,
             Scope::Account | Scope::Transient => "",
         };
-        if ruling.scope == Scope::Configuration {
+        if ruling.scope == Scope::Configuration && self.unit.kind.ticket().is_none() {
             // Whoever puts a new secret into the file should not have to wait for the refusal of the old one to end.
             self.credential.upstream.reread_secret().await;
         }
         let count = granted.state.refused_before(ruling.scope, key);
         let human_poll = self.settings.human_poll;
-        let mut retry_in = ruling.wait.after(count, human_poll, granted.now_ms, self.random());
+        let random = self.random();
+        let mut retry_in = ruling.wait.after(count, human_poll, granted.now_ms, random);
         if ruling.wait == Wait::Backoff {
-            retry_in = retry_in.min(retry_cap(granted.state.unknowns));
+            let (base, cap) = retry_waits(self.rules.nature, granted.state.unknowns);
+            retry_in = backoff(base, cap, count, random);
         }
         let outcome = Outcome::Refused {
             scope: ruling.scope,
@@ -296,8 +328,8 @@ impl Refresh {
     }
 
     async fn unknown(&self, granted: &Granted, why: String, code: Option<i64>) -> Ended {
-        let cap = retry_cap(granted.state.unknowns + 1);
-        let retry_in = backoff(RETRY_BASE, cap, granted.state.failures, self.random());
+        let (base, cap) = retry_waits(self.rules.nature, granted.state.unknowns + 1);
+        let retry_in = backoff(base, cap, granted.state.failures, self.random());
         let outcome = Outcome::Unknown { why: why.clone(), retry_in_ms: millis(retry_in) };
         let result = Ending::Unknown { reason: granted.reason, why, code, retry_in };
         self.abandon(granted, outcome, result).await
@@ -305,8 +337,9 @@ impl Refresh {
 
     async fn not_sent(&self, granted: &Granted, why: String) -> Ended {
         let before = granted.state.refused_before(Scope::Worker, &self.settings.worker.identity);
-        let retry_in =
-            backoff(RETRY_BASE, retry_cap(granted.state.unknowns), before, self.random());
+        // Nothing was sent: no quota is at stake.
+        let cap = if granted.state.unknowns >= 2 { URGENT_CAP } else { RETRY_CAP };
+        let retry_in = backoff(RETRY_BASE, cap, before, self.random());
         let outcome = Outcome::NotSent { why: why.clone(), retry_in_ms: millis(retry_in) };
         let result = Ending::NotSent { reason: granted.reason, why, retry_in };
         self.abandon(granted, outcome, result).await
@@ -320,7 +353,7 @@ impl Refresh {
             drain_ms: self.rules.drain_ms,
             outcome,
         };
-        let until = granted.made_at + self.credential.timing.times().overlap;
+        let until = granted.made_at + self.timing.times().overlap;
         let mut tries = 0;
         loop {
             self.settings.reach("before_abandon").await;
@@ -376,14 +409,12 @@ impl Refresh {
             observed,
             epoch: None,
             own: None,
-            configuration: self.credential.upstream.configuration(),
+            configuration: match self.unit.kind.ticket() {
+                None => self.credential.upstream.configuration(),
+                Some(_) => self.viewer.configuration.clone(),
+            },
             raised,
             result,
         }
     }
-}
-
-/// The longest wait for what passes by itself: short where two unknown outcomes may have killed the token already (rule R14).
-const fn retry_cap(unknowns: u32) -> Duration {
-    if unknowns >= 2 { URGENT_CAP } else { RETRY_CAP }
 }

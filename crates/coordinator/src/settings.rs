@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zhongkong_core::chance::Chance;
-use zhongkong_core::credential::{CredentialId, Worker};
+use zhongkong_core::credential::{CredentialId, Kind, Unit, Worker};
 use zhongkong_core::nature::Nature;
-use zhongkong_core::ports::Upstream;
+use zhongkong_core::ports::{Tickets, Upstream};
 use zhongkong_core::timing::Timing;
 
 use crate::failpoints::Failpoints;
@@ -49,14 +49,49 @@ impl CoordinatorSettings {
 pub struct CredentialSettings {
     /// Names it in the store.
     pub id: CredentialId,
+    /// Its name at the upstream.
+    pub app_id: String,
     /// The provider's name, for people.
     pub provider: &'static str,
     /// The upstream's host, for pacing.
     pub host: String,
-    /// How the upstream treats old tokens.
+    /// How the upstream treats old access tokens.
     pub nature: Nature,
     /// Its times, proved.
     pub timing: Timing,
-    /// Where its tokens come from.
+    /// Where its access tokens come from.
     pub upstream: Arc<dyn Upstream>,
+    /// The tickets that are kept with it, if any.
+    pub tickets: Option<TicketSettings>,
+}
+
+/// Tickets to keep.
+#[derive(Clone, Debug)]
+pub struct TicketSettings {
+    /// Which.
+    pub kinds: Vec<Kind>,
+    /// Where they come from.
+    pub upstream: Arc<dyn Tickets>,
+}
+
+impl CredentialSettings {
+    /// The units of this account, the access token's first.
+    pub(crate) fn units(&self) -> impl Iterator<Item = Unit> {
+        let tickets = self.tickets.iter().flat_map(|tickets| tickets.kinds.iter().copied());
+        let kinds = std::iter::once(Kind::AccessToken).chain(tickets);
+        kinds.map(|kind| Unit { id: self.id.clone(), kind })
+    }
+
+    /// The times of the unit `kind`.
+    pub(crate) fn timing_of(&self, kind: Kind) -> Timing {
+        match kind.ticket() {
+            None => self.timing,
+            Some(_) => self.timing.of_tickets(),
+        }
+    }
+
+    /// Whether there is a call that tells a token of this kind that works from one that does not.
+    pub(crate) fn has_probe_of(&self, kind: Kind) -> bool {
+        kind.ticket().is_none() && self.upstream.has_probe()
+    }
 }

@@ -41,6 +41,13 @@ impl Telemetry {
     /// A refresh ended: one line, and its counters.
     pub(crate) fn ended(self, ended: &Ended, worker: &str) {
         let Ended { unit, observed, raised, result, .. } = ended;
+        if *result == Ending::NoAccessToken {
+            tracing::debug!(
+                credential.id = %unit.id, kind = %unit.kind,
+                "readers find no access token, so none is claimed to get this with; it waits"
+            );
+            return;
+        }
         tell_doubts(unit, raised, observed.as_ref().map(|observed| &observed.state));
         let claim = match result {
             Ending::NotClaimed(ClaimAnswer::Held { .. }) => "held",
@@ -62,16 +69,12 @@ impl Telemetry {
         let (id, kind) = (&unit.id, unit.kind);
         let state = observed.as_ref().map(|observed| &observed.state);
         match result {
-            Ending::NotClaimed(_) => {}
+            Ending::NoAccessToken | Ending::NotClaimed(_) => {}
             Ending::Committed { reason, changed, assumed, .. } => {
                 count(*reason, if *changed { "refreshed" } else { "unchanged" });
                 tell_committed(unit, state, *reason, *changed);
                 if !*changed && *reason == Reason::Reported {
-                    tracing::warn!(
-                        credential.id = %id, %kind,
-                        "readers report this token as rejected, and the upstream goes on handing it out. \
-                         If calls with it fail, `zhongkong refresh {id} --invalidate` has it replaced"
-                    );
+                    tell_insisting(unit);
                 }
                 if *assumed {
                     tracing::warn!(
@@ -94,6 +97,9 @@ impl Telemetry {
                 count(*reason, "refused");
                 self.count_error(unit, *code);
                 let others = match ruling.scope {
+                    Scope::Configuration if kind.ticket().is_some() => {
+                        "; the next access token is tried at once"
+                    }
                     Scope::Worker => "; another worker may still refresh",
                     Scope::Configuration => "; a worker with another secret may still refresh",
                     Scope::Account | Scope::Transient => "",
@@ -216,6 +222,25 @@ impl Gauges {
             )
             .set(units as f64);
         }
+    }
+}
+
+/// The upstream goes on handing out what readers say is rejected.
+fn tell_insisting(unit: &Unit) {
+    let (id, kind) = (&unit.id, unit.kind);
+    if kind.ticket().is_some() {
+        tracing::warn!(
+            credential.id = %id, %kind,
+            "readers report this ticket as rejected, and the upstream goes on handing it out. \
+             Compare the URL that was signed with the page's, without its fragment, and the page's domain with those in \
+             the account's console"
+        );
+    } else {
+        tracing::warn!(
+            credential.id = %id, %kind,
+            "readers report this token as rejected, and the upstream goes on handing it out. \
+             If calls with it fail, `zhongkong refresh {id} --invalidate` has it replaced"
+        );
     }
 }
 

@@ -12,6 +12,7 @@ use zhongkong_core::order::rank;
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::refusal::Refusal;
 use zhongkong_core::state::{State, VERSION};
+use zhongkong_core::timing::Timing;
 
 use crate::epochs::Epochs;
 use crate::handle::RefreshAnswer;
@@ -26,8 +27,12 @@ pub(crate) struct Slot {
     pub(crate) unit: Unit,
     pub(crate) credential: Arc<CredentialSettings>,
     pub(crate) rules: Rules,
-    /// The credential's keyed hash; it changes with the secret.
+    pub(crate) timing: Timing,
+    /// The credential's keyed hash; it changes with the secret. Of a ticket: the fingerprint of the access token that it
+    /// would be got with, which is all that its request holds; empty if there is none.
     pub(crate) configuration: String,
+    /// What the unit's token is got with is there.
+    pub(crate) ready: bool,
     /// The epoch of the primary that has the unit, as last heard; empty where the epoch rule is off.
     pub(crate) epoch: Arc<str>,
     pub(crate) rank: u32,
@@ -68,9 +73,14 @@ pub(crate) struct Units {
 
 impl Slot {
     fn new(unit: Unit, credential: Arc<CredentialSettings>, world: &World) -> Self {
+        let is_ticket = unit.kind.ticket().is_some();
+        let configuration =
+            if is_ticket { String::new() } else { credential.upstream.configuration() };
         Self {
-            rules: Rules::new(credential.nature, &credential.timing),
-            configuration: credential.upstream.configuration(),
+            rules: Rules::of(unit.kind, credential.nature, &credential.timing),
+            timing: credential.timing_of(unit.kind),
+            configuration,
+            ready: !is_ticket,
             epoch: "".into(),
             rank: rank(&unit, &world.identity, &world.living),
             unit,
@@ -86,8 +96,9 @@ impl Slot {
 
     pub(crate) fn around<'a>(&'a self, world: &'a World) -> Surroundings<'a> {
         let World { now, identity, .. } = world;
-        let Self { rules, configuration, epoch, rank, .. } = self;
-        Surroundings { now: *now, rules, identity, configuration, epoch, rank: *rank }
+        let Self { rules, configuration, epoch, rank, ready, .. } = self;
+        let (now, rank, ready) = (*now, *rank, *ready);
+        Surroundings { now, rules, identity, configuration, epoch, rank, ready }
     }
 
     /// The keeper, and what it needs to decide.
@@ -95,9 +106,10 @@ impl Slot {
         &'a mut self,
         world: &'a World,
     ) -> (&'a mut Keeper, Surroundings<'a>) {
-        let Self { keeper, rules, configuration, epoch, rank, .. } = self;
+        let Self { keeper, rules, configuration, epoch, rank, ready, .. } = self;
         let World { now, identity, .. } = world;
-        (keeper, Surroundings { now: *now, rules, identity, configuration, epoch, rank: *rank })
+        let (now, rank, ready) = (*now, *rank, *ready);
+        (keeper, Surroundings { now, rules, identity, configuration, epoch, rank, ready })
     }
 
     /// Whether a change of epoch may have hurt this unit, so that it is settled first.
@@ -110,7 +122,7 @@ impl Slot {
     pub(crate) fn plan_probe(&mut self, settings: &CoordinatorSettings, now: Boot) {
         let wanted = settings.probe_interval.filter(|_| self.keeper.needs_a_probe());
         let Some(interval) = wanted else { return };
-        if self.credential.upstream.has_probe() {
+        if self.credential.has_probe_of(self.unit.kind) {
             let spread = settings.chance.random().below(interval);
             self.keeper.probe_at(now + interval / 2 + spread);
         }
@@ -176,17 +188,22 @@ impl Units {
         let mut old = std::mem::take(&mut self.slots);
         self.timers.clear();
         for credential in credentials {
-            let unit = Unit::access_token(credential.id.clone());
             let credential = Arc::new(credential.clone());
-            let mut slot = Slot::new(unit.clone(), credential, world);
-            if let Some(before) = old.remove(&unit) {
-                slot.keeper = before.keeper;
-                slot.waiters = before.waiters;
-                slot.epoch = before.epoch;
+            for unit in credential.units() {
+                let mut slot = Slot::new(unit.clone(), Arc::clone(&credential), world);
+                if let Some(before) = old.remove(&unit) {
+                    slot.keeper = before.keeper;
+                    slot.waiters = before.waiters;
+                    slot.epoch = before.epoch;
+                }
+                self.slots.insert(unit, slot);
             }
-            self.slots.insert(unit, slot);
         }
         old.into_keys()
+    }
+
+    pub(crate) fn get(&self, unit: &Unit) -> Option<&Slot> {
+        self.slots.get(unit)
     }
 
     pub(crate) fn get_mut(&mut self, unit: &Unit) -> Option<&mut Slot> {

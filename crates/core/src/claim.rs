@@ -1,12 +1,13 @@
 //! Claim: take the lock for one refresh, and record the intent to call the upstream (rules R2, R5, R7, R8, R11).
 
 use crate::clock::millis;
-use crate::credential::Worker;
+use crate::credential::{Kind, Worker};
 use crate::doubt::{Doubt, Doubts};
 use crate::life::Alive;
 use crate::nature::Nature;
 use crate::outlook::{Outlook, Reason, Rules, Viewer};
 use crate::state::{Mark, State, VERSION};
+use crate::timing::Timing;
 
 /// What a worker asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,8 +185,16 @@ impl State {
 }
 
 impl Rules {
+    /// The rules of the unit `kind` of an account with this nature and timing.
+    pub fn of(kind: Kind, nature: Nature, timing: &Timing) -> Self {
+        match kind.ticket() {
+            None => Self::new(nature, timing),
+            Some(_) => Self::new(Nature::Lasting, &timing.of_tickets()),
+        }
+    }
+
     /// The rules of a unit with this timing, in the store's milliseconds.
-    pub fn new(nature: Nature, timing: &crate::timing::Timing) -> Self {
+    pub fn new(nature: Nature, timing: &Timing) -> Self {
         let times = timing.times();
         Self {
             nature,

@@ -1,11 +1,14 @@
-//! What each error code of WeChat's token endpoints means, whom it concerns, and what follows from it;
-//! and what some codes mean to readers, in their calls with a token.
+//! What each error code of WeChat's token endpoints means, whom it concerns, and what follows from it; `tickets`: likewise
+//! of the call for a ticket; and what some codes mean to readers, in their calls with a token.
 //!
 //! The codes and their meanings are the platform's own documentation of `cgi-bin/token` and `cgi-bin/stable_token`,
 //! and for 61004 and 895xx what callers have met.
 
+mod tickets;
+
 use std::time::Duration;
 
+use crate::credential::Kind;
 use crate::policy::{self, Random};
 use crate::refusal::{Scope, Status};
 
@@ -116,6 +119,22 @@ pub const fn known(code: i64) -> Option<Ruling> {
     })
 }
 
+/// What the refusal `code` of a fetch of `kind` leads to.
+pub const fn ruling_of(kind: Kind, code: i64) -> Ruling {
+    match kind {
+        Kind::AccessToken => ruling(code),
+        Kind::JsapiTicket | Kind::WxCardTicket => match known_of_tickets(code) {
+            Some(ruling) => ruling,
+            None => OTHER,
+        },
+    }
+}
+
+/// Likewise of any ticket, if the table has the code.
+pub const fn known_of_tickets(code: i64) -> Option<Ruling> {
+    tickets::known_of_tickets(code)
+}
+
 /// Whether `code`, in a call with a token, says that the upstream accepts the token no more:
 /// it is not the newest, not well-formed, or expired. At a token endpoint 40001 says something else.
 pub const fn token_is_dead(code: i64) -> bool {
@@ -139,8 +158,14 @@ pub const fn in_a_call(code: i64) -> Option<Remark> {
     })
 }
 
-/// Whom a refusal concerns, for people.
-pub const fn concerned(scope: Scope) -> Text {
+/// Whom a refusal of a fetch of `kind` concerns, for people.
+pub const fn concerned(kind: Kind, scope: Scope) -> Text {
+    if kind.ticket().is_some() && matches!(scope, Scope::Configuration) {
+        return Text {
+            en: "every worker, until there is another access token",
+            zh: "所有 worker，直至 access_token 更换",
+        };
+    }
     match scope {
         Scope::Worker => Text {
             en: "the worker that met it, by its address; the others carry on",
@@ -465,14 +490,39 @@ mod tests {
     }
 
     #[test]
+    fn no_code_of_a_ticket_is_put_down_to_the_secret_and_a_dead_access_token_concerns_itself_alone()
+    {
+        use Scope::{Account, Configuration, Transient, Worker};
+        let of = |code| {
+            let Ruling { scope, status, .. } = ruling_of(Kind::JsapiTicket, code);
+            (scope, status)
+        };
+        for code in [40001, 40014, 42001] {
+            assert_eq!(of(code), (Configuration, Status::Retrying), "{code}");
+        }
+        assert_eq!(of(40164), (Worker, Status::IpNotAllowed));
+        assert_eq!(of(89507), (Worker, Status::Blocked));
+        assert_eq!(of(45009), (Account, Status::Throttled));
+        assert_eq!(of(48001), (Account, Status::Misconfigured));
+        assert_eq!(of(40125), (Transient, Status::Retrying));
+        assert_eq!(ruling_of(Kind::WxCardTicket, 45009).wait, Wait::NextDay);
+        assert_eq!(ruling_of(Kind::AccessToken, 40001), ruling(40001));
+    }
+
+    #[test]
     fn every_ruling_says_what_happened_and_what_to_do_in_both_languages() {
         let mut rulings = 0;
         for code in (-1..100_000).filter(|code| known(*code).is_some()).chain([1]) {
             let Ruling { meaning, advice, scope, .. } = ruling(code);
-            both_languages(code, [meaning, advice, concerned(scope)]);
+            both_languages(code, [meaning, advice, concerned(Kind::AccessToken, scope)]);
             rulings += 1;
         }
-        assert!(rulings > 25, "only {rulings}");
+        for code in (-1..100_000).filter(|code| known_of_tickets(*code).is_some()).chain([1]) {
+            let Ruling { meaning, advice, scope, .. } = ruling_of(Kind::JsapiTicket, code);
+            both_languages(code, [meaning, advice, concerned(Kind::JsapiTicket, scope)]);
+            rulings += 1;
+        }
+        assert!(rulings > 45, "only {rulings}");
     }
 
     #[test]

@@ -26,6 +26,10 @@ pub struct WorkerName(String);
 pub enum Kind {
     /// The token that calls to the upstream carry.
     AccessToken,
+    /// What web pages in WeChat sign their calls of the JS-SDK with.
+    JsapiTicket,
+    /// What cards and coupons are signed with.
+    WxCardTicket,
 }
 
 /// One token of one credential: what has a lock, a fence and a state of its own.
@@ -56,7 +60,7 @@ pub struct NameError {
 
 /// A kind that no provider here yields.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown kind (known: access_token)")]
+#[error("unknown kind (known: access_token, jsapi_ticket, wx_card_ticket)")]
 pub struct KindError;
 
 impl CredentialId {
@@ -75,12 +79,25 @@ impl WorkerName {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::AccessToken];
+    pub const ALL: [Self; 3] = [Self::AccessToken, Self::JsapiTicket, Self::WxCardTicket];
+    /// The kinds that are got with an access token.
+    pub const TICKETS: [Self; 2] = [Self::JsapiTicket, Self::WxCardTicket];
 
     /// The kind as it stands in Redis keys, events and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AccessToken => "access_token",
+            Self::JsapiTicket => "jsapi_ticket",
+            Self::WxCardTicket => "wx_card_ticket",
+        }
+    }
+
+    /// What the upstream calls the ticket; none for an access token. The configuration calls it that, too.
+    pub const fn ticket(self) -> Option<&'static str> {
+        match self {
+            Self::AccessToken => None,
+            Self::JsapiTicket => Some("jsapi"),
+            Self::WxCardTicket => Some("wx_card"),
         }
     }
 }
@@ -89,6 +106,11 @@ impl Unit {
     /// The access token of `id`.
     pub const fn access_token(id: CredentialId) -> Self {
         Self { id, kind: Kind::AccessToken }
+    }
+
+    /// The unit whose token this one is got with; none for an access token.
+    pub fn parent(&self) -> Option<Self> {
+        self.kind.ticket().map(|_| Self::access_token(self.id.clone()))
     }
 }
 
@@ -142,10 +164,7 @@ impl FromStr for WorkerName {
 impl FromStr for Kind {
     type Err = KindError;
     fn from_str(text: &str) -> Result<Self, KindError> {
-        match text {
-            "access_token" => Ok(Self::AccessToken),
-            _ => Err(KindError),
-        }
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(KindError)
     }
 }
 
@@ -194,6 +213,19 @@ mod tests {
         let id = |text: &str| text.parse::<CredentialId>().is_ok();
         assert!(id("wx0123456789abcdef") && id("a.b_c-d") && id(&"x".repeat(128)));
         assert!(!id("") && !id("a b") && !id("a{b}") && !id("中控") && !id(&"x".repeat(129)));
+    }
+
+    #[test]
+    fn every_kind_is_found_by_its_name_and_a_ticket_has_a_parent() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+            assert!(KindError.to_string().contains(kind.as_str()));
+            let unit = Unit { id: "wx1".parse().unwrap(), kind };
+            let parent = unit.parent().map(|parent| parent.kind);
+            assert_eq!(parent, kind.ticket().map(|_| Kind::AccessToken));
+        }
+        assert_eq!(Kind::ALL[1..], Kind::TICKETS);
+        assert_eq!("jsapi".parse::<Kind>(), Err(KindError));
     }
 
     #[test]

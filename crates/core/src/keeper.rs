@@ -91,6 +91,8 @@ pub struct Surroundings<'a> {
     pub epoch: &'a str,
     /// This worker's place in the unit's order.
     pub rank: u32,
+    /// What the unit's token is got with is there. Without, an owed refresh waits: whoever finds it asks again.
+    pub ready: bool,
 }
 
 /// How a view came about.
@@ -337,6 +339,7 @@ impl Keeper {
         let behind = place(around.rank, STEP) + LAG;
         match outlook {
             Outlook::Newer { .. } | Outlook::Paused => {}
+            Outlook::Owed { .. } if !around.ready => {}
             Outlook::Held { until_ms: ms } | Outlook::NotOwed { look_at_ms: ms } => {
                 has_come(self.instant_of(ms, now) + behind);
             }
@@ -496,7 +499,19 @@ mod tests {
             configuration: "cfg",
             epoch: "e1",
             rank,
+            ready: true,
         }
+    }
+
+    #[test]
+    fn what_lacks_the_token_that_it_is_got_with_waits_for_it_and_is_looked_after_all_the_same() {
+        let mut keeper = keeper(settled());
+        let unready = |after, rank| Surroundings { ready: false, ..around(after, rank) };
+        assert_eq!(keeper.next(&unready(s(101), 1)), Action::Rest(None));
+        assert_eq!(keeper.next(&unready(SWEEP, 0)), Action::Keep);
+        keeper.done();
+        let due = Action::Refresh { reason: Reason::Due };
+        assert_eq!(keeper.next(&around(s(102), 1)), due);
     }
 
     /// The next refresh is due in 100 s.

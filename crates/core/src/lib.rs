@@ -4,7 +4,8 @@
 //! The Lua scripts of the Redis store apply the same transitions atomically and are tested against these.
 //!
 //! # Words
-//! - *credential*: an account at an upstream; *kind*: one of the tokens that it yields; *unit*: one token of one credential.
+//! - *credential*: an account at an upstream; *kind*: one of the tokens that it yields; *unit*: one token of one credential;
+//!   *ticket*: a kind that is got with the access token.
 //! - *worker*: one running instance; *reader*: a service that only reads the token's key.
 //! - *claim*: taking the lock for one refresh; *fence*: the claim's number, ever increasing;
 //!   *intent*: "this fence may call the upstream", recorded with the claim and closed by its outcome.
@@ -18,7 +19,8 @@
 //!
 //! # Layout, in reading order
 //! 1. [`credential`], [`token`], [`clock`], [`chance`]: what is refreshed, what it yields, when; jitter and nonces.
-//! 2. [`timing`], [`nature`]: the times of a unit and which of them contradict each other; how an upstream treats old tokens.
+//! 2. [`timing`], [`nature`]: the times of a unit and which of them contradict each other; how an upstream treats old tokens;
+//!    [`ticket`]: what is known of tickets, which are got with an access token.
 //! 3. [`state`], [`doubt`], [`refusal`]: what the store knows of a unit; [`life`]: what a worker's boot clock knows better.
 //! 4. [`outlook`]: is a refresh owed, and when may it run.
 //! 5. [`claim`], [`commit`], [`abandon`], [`keep`], [`report`], [`force`], [`pause`]: the transitions.
@@ -49,6 +51,7 @@ pub mod recollection;
 pub mod refusal;
 pub mod report;
 pub mod state;
+pub mod ticket;
 pub mod timing;
 pub mod token;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::nature::Nature;
 use crate::report::{DAY_MS, DAY_OFFSET_MS, day_of};
 use crate::state::{Mark, State};
+use crate::ticket;
 use crate::timing::Timing;
 
 /// The first wait after a transient failure.
@@ -41,8 +42,21 @@ pub fn due_before_expiry(
     random: Random,
 ) -> Duration {
     let (ahead, _) = timing.ahead_of(life);
-    let ahead = if nature.is_idempotent() { ahead.min(timing.times().overlap) } else { ahead };
+    let ahead = match nature {
+        Nature::Idempotent => ahead.min(timing.times().overlap),
+        Nature::Rotating { .. } | Nature::Lasting => ahead,
+    };
     ahead.saturating_sub(random.below(ahead / 10))
+}
+
+/// The first and the longest wait for what passes by itself: short where `unknowns`, two unknown outcomes or more, may have
+/// killed the token already (rule R14), long where calls are few and kill nothing.
+pub const fn retry_waits(nature: Nature, unknowns: u32) -> (Duration, Duration) {
+    match nature {
+        Nature::Lasting => (ticket::RETRY_BASE, ticket::RETRY_CAP),
+        Nature::Rotating { .. } | Nature::Idempotent if unknowns >= 2 => (RETRY_BASE, URGENT_CAP),
+        Nature::Rotating { .. } | Nature::Idempotent => (RETRY_BASE, RETRY_CAP),
+    }
 }
 
 /// Exponential backoff with full jitter: uniform between zero and `base × 2^failures`, at most `cap`,

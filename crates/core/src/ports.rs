@@ -11,7 +11,7 @@ use crate::abandon::{AbandonAnswer, AbandonRequest};
 use crate::claim::{ClaimAnswer, ClaimRequest};
 use crate::clock::Boot;
 use crate::commit::CommitRequest;
-use crate::credential::{Unit, Worker};
+use crate::credential::{Kind, Unit, Worker};
 use crate::keep::KeepAnswer;
 use crate::life::Alive;
 use crate::outlook::Rules;
@@ -106,6 +106,20 @@ pub trait Upstream: fmt::Debug + Send + Sync {
 
     /// Tries `token`, and waits at most `timeout` for the answer.
     async fn probe(&self, token: &Token, timeout: Duration) -> Probed;
+}
+
+/// Fetches what is got with an access token: the tickets of one credential.
+#[async_trait]
+pub trait Tickets: fmt::Debug + Send + Sync {
+    /// Sends one request for the ticket `kind`, once, no later than `send_by` (rules R6, R9), and waits at most `timeout` for
+    /// its answer.
+    async fn fetch_ticket(
+        &self,
+        kind: Kind,
+        access_token: &Token,
+        send_by: Boot,
+        timeout: Duration,
+    ) -> Fetched;
 }
 
 /// A token that readers find.

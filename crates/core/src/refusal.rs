@@ -184,14 +184,18 @@ impl State {
 
     /// What the upstream said because of which none of `living` may try at `now_ms`: the answer to whoever waits.
     ///
-    /// A claim that is current may yet bring a token, and what the upstream did not say passes by itself.
+    /// A claim that is current may yet bring a token, and what the upstream did not say passes by itself. So does the
+    /// rejection of the access token that a ticket was asked for with: another is on its way.
     pub fn refused_to_all(
         &self,
         now_ms: u64,
         configuration: &str,
         living: &[String],
     ) -> Option<&Refusal> {
-        let bar = self.bar(now_ms, configuration, living);
+        let passes = |refusal: &Refusal| {
+            refusal.scope == Scope::Configuration && refusal.status == Status::Retrying
+        };
+        let bar = self.bar(now_ms, configuration, living).filter(|refusal| !passes(refusal));
         bar.filter(|refusal| refusal.code.is_some() && !self.claim_is_current(now_ms))
     }
 
@@ -300,6 +304,20 @@ mod tests {
         assert_eq!(until(&state, "another", &living), 70);
         assert_eq!(until(&state, "cfg", &[]), 200);
         assert!(state.bar(200, "cfg", &living).is_none());
+    }
+
+    #[test]
+    fn whoever_waits_for_a_ticket_goes_on_waiting_when_its_access_token_was_rejected() {
+        let mut state = State::default();
+        let of = |status, code| {
+            let refusal = refusal(Scope::Configuration, "cfg", 200);
+            Refusal { status, code: Some(code), ..refusal }
+        };
+        state.refuse(of(Status::Retrying, 40001));
+        assert_eq!(state.refused_to_all(50, "cfg", &[]), None);
+        state.refuse(of(Status::Misconfigured, 40125));
+        let refused = state.refused_to_all(50, "cfg", &[]);
+        assert_eq!(refused.and_then(|refusal| refusal.code), Some(40125));
     }
 
     #[test]

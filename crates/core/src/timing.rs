@@ -127,6 +127,11 @@ impl Timing {
         Ok(timing)
     }
 
+    /// The same with another spacing, which must be less than `overlap`.
+    pub(crate) const fn with_spacing(self, spacing: Duration) -> Self {
+        Self { times: Times { spacing, ..self.times } }
+    }
+
     /// The times themselves.
     pub const fn times(&self) -> &Times {
         &self.times

@@ -17,14 +17,16 @@ pub fn run(input: &[u8]) {
     let said = read(status.unwrap_or(200), body.get(1..).unwrap_or_default(), SECRET);
     let shown = format!("{said:?}");
     assert!(!shown.contains(SECRET), "a secret in {shown}");
-    match &said.fetched {
-        Fetched::Token { life, .. } => {
-            assert!(!format!("{:?}", said.fetched).contains(TOKEN), "a token in {shown}");
-            assert!(life.is_none_or(|life| life.as_secs() > 0), "{shown}");
+    for fetched in [&said.fetched, &said.ticket] {
+        match fetched {
+            Fetched::Token { life, .. } => {
+                assert!(!format!("{fetched:?}").contains(TOKEN), "a token in {shown}");
+                assert!(life.is_none_or(|life| life.as_secs() > 0), "{shown}");
+            }
+            Fetched::Refused { message: text, .. }
+            | Fetched::Unknown { why: text, .. }
+            | Fetched::NotSent { why: text } => is_fit(text),
         }
-        Fetched::Refused { message: text, .. }
-        | Fetched::Unknown { why: text, .. }
-        | Fetched::NotSent { why: text } => is_fit(text),
     }
     match &said.cleared {
         Err(

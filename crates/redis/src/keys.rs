@@ -84,6 +84,8 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
+    use zhongkong_core::credential::Kind;
+
     use super::*;
 
     #[test]
@@ -94,6 +96,9 @@ mod tests {
         assert_eq!(keys.state(&unit), "zhongkong:{wx1}:access_token:state");
         assert_eq!(keys.lock(&unit), "zhongkong:{wx1}:access_token:lock");
         assert_eq!(keys.history(&unit.id), "zhongkong:{wx1}:history");
+        let reader = |kind| keys.reader(&Unit { kind, ..unit.clone() });
+        assert_eq!(reader(Kind::JsapiTicket), "zhongkong:{wx1}:jsapi_ticket");
+        assert_eq!(reader(Kind::WxCardTicket), "zhongkong:{wx1}:wx_card_ticket");
         assert_eq!(keys.events(), "zhongkong:events");
         assert_eq!(keys.notify("ops"), "zhongkong:notify:ops");
     }

@@ -491,7 +491,7 @@ fn claim_arguments(request: &ClaimRequest, told: &str) -> Vec<String> {
     let ClaimRequest { worker, nonce, viewer, rules, alive } = request;
     let honours = match rules.nature {
         Nature::Rotating { honours } => honours,
-        Nature::Idempotent => 0,
+        Nature::Idempotent | Nature::Lasting => 0,
     };
     let none = OwnClaim { fence: 0, nonce: String::new(), epoch: String::new() };
     let own = viewer.memory.own.as_ref().unwrap_or(&none);

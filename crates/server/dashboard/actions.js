@@ -2,7 +2,7 @@
 
 import { post } from "./calls.js";
 import { failed, look } from "./live.js";
-import { announce, changed, left, state } from "./state.js";
+import { announce, changed, isTicket, left, state } from "./state.js";
 import { span, w } from "./words.js";
 
 /** Whether the bearer token allows refreshes and pauses. */
@@ -27,9 +27,10 @@ export const refresh = (id, kind) => act(id, "refresh", { kind });
 
 export function force({ id, provider }, kind) {
   if (isBusy(id)) return;
-  const { title, text, stable, yes } = w.askForce;
-  const what = provider === "wechat-stable" ? stable : text;
-  state.question = { title: title(id), text: what, yes, act: () => act(id, "refresh", { kind, force: true }) };
+  const { title, text, stable, ticket, yes } = w.askForce;
+  const what = isTicket(kind) ? ticket : provider === "wechat-stable" ? stable : text;
+  const named = isTicket(kind) ? `${id} ${kind}` : id;
+  state.question = { title: title(named), text: what, yes, act: () => act(id, "refresh", { kind, force: true }) };
   changed();
 }
 

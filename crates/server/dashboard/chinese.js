@@ -125,6 +125,7 @@ export const chinese = {
   concerns: {
     worker: (worker) => `只影响 ${worker ?? "一个 worker"}`,
     configuration: (worker) => (worker ? `影响 ${worker} 及密钥相同的所有 worker` : "影响密钥相同的所有 worker"),
+    access_token: () => "影响所有 worker，直至 access_token 更换",
     account: () => "影响所有 worker：与该账号有关",
     transient: () => "影响所有 worker，时间很短",
   },
@@ -145,6 +146,7 @@ export const chinese = {
     title: (id) => `立即刷新 ${id}？`,
     text: "即使不需要也会向上游获取新的 token，并消耗当日一次调用额度。读取方不受影响：旧 token 在重叠期内仍可使用。",
     stable: "即使不需要也会询问上游，并消耗当日一次调用额度。wechat-stable 通常返回现有 token；若要立即换新并作废旧 token，请用 `zhongkong refresh --invalidate`。",
+    ticket: "即使不需要也会向上游获取 ticket，并消耗一次有限的调用额度。上游通常返回现有 ticket：它由上游自行更换，无法提前。",
     yes: "立即刷新",
   },
   askPause: {

@@ -3,7 +3,7 @@
 import { Dialog, html } from "./html.js";
 import { copy, force, isBusy, mayAct, pause, refresh, resume, select } from "./actions.js";
 import { History } from "./history.js";
-import { isValid, left, state } from "./state.js";
+import { isTicket, isValid, left, state } from "./state.js";
 import { Life, Status, nextRefresh } from "./table.js";
 import { ago, instant, span, w } from "./words.js";
 
@@ -50,7 +50,7 @@ function Kind({ credential, kind }) {
     ${kind.doubt.length > 0 && html`<h4>${w.doubts}</h4><p class="hint">${w.doubtsHint}</p>
       <ul class="doubts">${kind.doubt.map((reason) => html`<li>${w.doubt[reason] ?? reason}</li>`)}</ul>`}
     ${kind.refusals.length > 0 && html`<h4>${w.refusals}</h4>
-      <ul class="refusals">${kind.refusals.map((refusal) => html`<${Refusal} credential=${credential} refusal=${refusal}
+      <ul class="refusals">${kind.refusals.map((refusal) => html`<${Refusal} credential=${credential} kind=${kind} refusal=${refusal}
         advised=${steps.length > 1} />`)}</ul>`}
     ${kind.error && kind.refusals.length === 0 && html`<h4>${w.failure}</h4>
       <${Said} code=${kind.error.code} message=${kind.error.message} />`}
@@ -67,10 +67,12 @@ function KeyField({ id, kind }) {
     <button class="copy" aria-label=${w.copyKey(kind.key)} onClick=${act}>${w.copy}</button></div>`;
 }
 
-function Refusal({ credential, refusal, advised }) {
+function Refusal({ credential, kind, refusal, advised }) {
   const wait = left(credential, refusal.retry_in);
+  // A ticket's request holds no secret, but the access token.
+  const scope = isTicket(kind.kind) && refusal.scope === "configuration" ? "access_token" : refusal.scope;
   return html`<li><strong>${w.status[refusal.status] ?? refusal.status}</strong> – ${refusal.meaning}
-    <p>${w.concerns[refusal.scope](refusal.worker)}${w.semicolon}${wait < 1 ? w.mayTry : w.nextTry(span(wait))}</p>
+    <p>${w.concerns[scope](refusal.worker)}${w.semicolon}${wait < 1 ? w.mayTry : w.nextTry(span(wait))}</p>
     ${advised && html`<p class="advice">${w.todo}${w.colon}${refusal.advice}</p>`}
     <${Said} code=${refusal.code} message=${refusal.message} /></li>`;
 }

@@ -3,7 +3,7 @@
 import { html } from "./html.js";
 import { select } from "./actions.js";
 import { LineList } from "./history.js";
-import { EVENTS_MAX, earlier, state } from "./state.js";
+import { EVENTS_MAX, earlier, isTicket, state } from "./state.js";
 import { instant, span, time, w } from "./words.js";
 
 /** So many are drawn; the rest waits for a search by credential. */
@@ -34,6 +34,7 @@ export function EventList({ events, named }) {
   return html`<ol class="events">${events.slice(0, DRAWN).map((event) => html`<li key=${event.number} data-event=${event.type}>
     <time datetime=${new Date(event.time_ms).toISOString()} title=${instant(event.time_ms)}>${time(event.time_ms)}</time>
     ${named && html` <button class="link" onClick=${() => select(event.id)}>${event.id}</button>`}
+    ${isTicket(event.kind) && html` <code>${event.kind}</code>`}
     <span class="what"> ${w.event[event.type] ?? event.type}</span><small> ${more(event)}</small></li>`)}</ol>`;
 }
 

@@ -70,6 +70,9 @@ export const age = (credential) => (performance.now() - credential.at) / 1000;
 /** `seconds` of a credential's kind as they are now. */
 export const left = (credential, seconds) => Math.max(0, seconds - age(credential));
 
+/** Whether a kind of that name is got with the access token. */
+export const isTicket = (name) => name !== "access_token";
+
 const HUMAN = new Set(["ip_not_allowed", "awaiting_admin", "blocked", "misconfigured", "account_frozen"]);
 
 /** Whether readers have a token now. */

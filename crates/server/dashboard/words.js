@@ -131,6 +131,7 @@ const english = {
   concerns: {
     worker: (worker) => `Concerns ${worker ?? "one worker"} alone`,
     configuration: (worker) => (worker ? `Concerns ${worker} and every worker with the same secret` : "Concerns every worker with the same secret"),
+    access_token: () => "Concerns every worker, until there is another access token",
     account: () => "Concerns every worker: it is about the account",
     transient: () => "Concerns every worker, briefly",
   },
@@ -151,6 +152,7 @@ const english = {
     title: (id) => `Refresh ${id} now?`,
     text: "The upstream is asked for a new token although none is owed, which spends one call of the day's quota. Readers notice nothing: the old token works on for the overlap.",
     stable: "The upstream is asked although no refresh is owed, which spends one call of the day's quota. As a rule wechat-stable answers with the token that there is; another one at once, and the old one dead, is what `zhongkong refresh --invalidate` does.",
+    ticket: "The upstream is asked for the ticket although no refresh is owed, which spends one call of a small quota. As a rule it answers with the ticket that there is: it replaces it by itself, and nothing makes it do so before.",
     yes: "Refresh now",
   },
   askPause: {

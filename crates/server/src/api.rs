@@ -4,8 +4,8 @@
 //! - `routes`: which calls there are and what each needs; what holds for all of them.
 //! - `guard`: who may ask what; `sign_ins`: how often one may be wrong about that.
 //! - `request`: ids, queries and bodies, read strictly.
-//! - `credentials`, `history`, `token`, `report`, `refresh`, `pause`, `worker`, `events`, `health`: the calls; `outcome`: what several
-//!   of them answer.
+//! - `credentials`, `history`, `token`, `report`, `refresh`, `pause`, `jssdk`, `worker`, `events`, `health`: the calls;
+//!   `outcome`: what several of them answer.
 //! - `dashboard`: the page for people, and its files.
 //! - `problem`: errors as `application/problem+json` (RFC 9457).
 //!
@@ -39,6 +39,7 @@ pub(crate) mod fuzzing;
 mod guard;
 mod health;
 mod history;
+mod jssdk;
 mod listen;
 mod outcome;
 mod pause;
@@ -143,11 +144,11 @@ impl Api {
         format!("{name}@{}", Worker::name_of(&self.identity))
     }
 
-    /// `unit` as this worker sees it; 404 `unknown_credential` if it is not configured here.
+    /// `unit` as this worker sees it; 404 `unknown_credential` if it is not configured here, or not with this kind.
     async fn view(&self, unit: &Unit) -> Result<UnitView, Problem> {
         let views = self.handle.views(Selection::One(unit.id.clone())).await?;
         let view = views.into_iter().find(|view| view.unit == *unit);
-        view.ok_or_else(|| Problem::unknown_credential(&unit.id))
+        view.ok_or_else(|| Problem::unknown_unit(unit))
     }
 }
 

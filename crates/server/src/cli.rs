@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use rustix::system::uname;
@@ -76,7 +77,7 @@ enum Configured {
         /// The credential
         id: CredentialId,
         /// Which of its tokens
-        #[arg(default_value = "access_token")]
+        #[arg(default_value = "access_token", value_parser = kinds())]
         kind: Kind,
         /// Print JSON
         #[arg(long)]
@@ -116,7 +117,7 @@ enum Configured {
         /// The credential
         id: CredentialId,
         /// Which of its tokens
-        #[arg(default_value = "access_token")]
+        #[arg(default_value = "access_token", value_parser = kinds())]
         kind: Kind,
         /// Now, whatever the status
         #[arg(long)]
@@ -264,10 +265,10 @@ async fn execute(
             let name = Some(test.as_str()).filter(|name| !name.is_empty());
             notify::test(config, name, json, Paint::of(&environment), language).await
         }
-        Configured::Keys { id, json } => keys::keys(config, id, json, language),
         Configured::History { id, kind, limit, json } => {
             history::history(config, (id, kind), limit.into(), json, language).await
         }
+        Configured::Keys { id, json } => keys::keys(config, &id, json, language),
         Configured::Watch { id, json } => watch::watch(config, id, json, language).await,
         Configured::Refresh { id, kind, force, invalidate, wait, json } => {
             let wish = match (force, invalidate) {
@@ -297,9 +298,23 @@ fn asker(environment: &Environment) -> String {
     asker.chars().filter(|c| !c.is_control()).take(ASKER_MAX).collect()
 }
 
+/// The kinds, by name: shells complete them, and a wrong one names the nearest.
+fn kinds() -> impl TypedValueParser<Value = Kind> {
+    let names = PossibleValuesParser::new(Kind::ALL.map(Kind::as_str));
+    names.try_map(|name| name.parse::<Kind>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_is_known_and_completed_and_none_else() {
+        let parse = |kind| Arguments::try_parse_from(["zhongkong", "get", "wx1", kind]);
+        assert!(Kind::ALL.iter().all(|kind| parse(kind.as_str()).is_ok()));
+        let error = parse("jsapi").unwrap_err().to_string();
+        assert!(error.contains("jsapi_ticket") && error.contains("wx_card_ticket"), "{error}");
+    }
 
     #[test]
     fn the_command_line_does_not_contradict_itself() {

@@ -186,9 +186,8 @@ mod tests {
 
     #[test]
     fn what_is_not_built_yet_says_so() {
-        let tickets = format!("{ACCOUNT}tickets = [\"jsapi\"]\n");
-        refused(&tickets, &["credentials[0].tickets", "`tickets` is not in this version"]);
-        refused(&format!("{ACCOUNT}publish = []"), &["`publish` is not in this version"]);
+        let publish = format!("{ACCOUNT}publish = []\n");
+        refused(&publish, &["credentials[0].publish", "`publish` is not in this version"]);
     }
 
     #[test]

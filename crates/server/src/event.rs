@@ -1,7 +1,7 @@
 //! An event, for those who watch: over HTTP and on the command line. Never a token.
 
 use serde::Serialize;
-use zhongkong_core::credential::Unit;
+use zhongkong_core::credential::{Kind, Unit};
 use zhongkong_core::doubt::Doubt;
 use zhongkong_core::outlook::Reason;
 use zhongkong_core::refusal::Status;
@@ -124,10 +124,13 @@ impl Event {
             _ => String::new(),
         };
         let (id, what) = (&self.id, self.what);
+        // An access token's kind goes without saying.
+        let kind = Some(self.kind).filter(|kind| *kind != Kind::AccessToken.as_str());
+        let unit = kind.map_or_else(|| id.clone(), |kind| format!("{id} {kind}"));
         if more.is_empty() {
-            format!("{time}  {id}  {what:<9}  {said}")
+            format!("{time}  {unit}  {what:<9}  {said}")
         } else {
-            format!("{time}  {id}  {what:<9}  {said}{}{more}", language.colon())
+            format!("{time}  {unit}  {what:<9}  {said}{}{more}", language.colon())
         }
     }
 }

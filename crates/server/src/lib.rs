@@ -34,6 +34,7 @@ mod notify;
 mod open_files;
 mod report;
 mod run;
+mod signature;
 mod supervisor;
 mod terminal;
 mod wiring;

@@ -1,8 +1,8 @@
 //! A unit's status, for the API and for people: what happened, whom it concerns, what to do. Never a token.
 
 use serde::Serialize;
-use zhongkong_core::codes::ruling;
-use zhongkong_core::credential::{Unit, Worker};
+use zhongkong_core::codes::ruling_of;
+use zhongkong_core::credential::{Kind, Unit, Worker};
 use zhongkong_core::doubt::Doubt;
 use zhongkong_core::outlook::Outlook;
 use zhongkong_core::refusal::{Refusal, Scope, Status};
@@ -120,25 +120,28 @@ impl UnitReport {
                 .iter()
                 // What concerned everybody is over when its time has come; what concerned one is tried by that one alone.
                 .filter(|r| r.retry_at_ms > now_ms || failed || !r.scope.concerns_all())
-                .map(|refusal| RefusalReport::new(refusal, now_ms, language))
+                // A ticket is not asked for again with an access token that was replaced since.
+                .filter(|r| !is_of_an_access_token(unit, r) || r.key == state.configuration)
+                .map(|refusal| RefusalReport::new(unit.kind, refusal, now_ms, language))
                 .collect(),
         }
     }
 }
 
 impl RefusalReport {
-    /// `refusal`, at the store's time `now_ms`.
-    pub(crate) fn new(refusal: &Refusal, now_ms: u64, language: Language) -> Self {
+    /// `refusal` of a fetch of `kind`, at the store's time `now_ms`.
+    pub(crate) fn new(kind: Kind, refusal: &Refusal, now_ms: u64, language: Language) -> Self {
         let named =
             |identity: &str| (!identity.is_empty()).then(|| Worker::name_of(identity).to_owned());
         let worker = match refusal.scope {
             Scope::Worker => named(&refusal.key),
+            Scope::Configuration if kind.ticket().is_some() => None,
             Scope::Configuration => named(&refusal.by),
             Scope::Account | Scope::Transient => None,
         };
         let (meaning, advice) = match refusal.code {
             Some(code) => {
-                let ruling = ruling(code);
+                let ruling = ruling_of(kind, code);
                 (language.pick(ruling.meaning), language.pick(ruling.advice))
             }
             None => (
@@ -195,6 +198,11 @@ impl RefusalReport {
     }
 }
 
+/// Whether what was refused is the access token that a ticket was asked for with.
+fn is_of_an_access_token(unit: &Unit, refusal: &Refusal) -> bool {
+    unit.kind.ticket().is_some() && refusal.scope == Scope::Configuration
+}
+
 /// Seconds, as people say them.
 pub(crate) fn span(seconds: u64) -> String {
     humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
@@ -233,11 +241,11 @@ mod tests {
             count: 1,
             by: "worker-2#0000abcd".to_owned(),
         };
-        let report = RefusalReport::new(&refusal, 500, Language::English);
+        let report = RefusalReport::new(Kind::AccessToken, &refusal, 500, Language::English);
         assert_eq!(report.worker.as_deref(), Some("worker-2"));
         assert_eq!(report.retry_in, 61);
         assert!(report.advice.contains("IP list"));
-        let report = RefusalReport::new(&refusal, 500, Language::Chinese);
+        let report = RefusalReport::new(Kind::AccessToken, &refusal, 500, Language::Chinese);
         assert!(report.advice.contains("白名单"));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use zhongkong_coordinator::failpoints::Failpoints;
-use zhongkong_coordinator::{CoordinatorSettings, CredentialSettings};
+use zhongkong_coordinator::{CoordinatorSettings, CredentialSettings, TicketSettings};
 use zhongkong_core::chance::Chance;
 use zhongkong_core::clock::Clock;
 use zhongkong_core::credential::{Worker, WorkerName};
@@ -58,13 +58,20 @@ pub(crate) fn credentials(
     transport: &Transport,
 ) -> anyhow::Result<Vec<CredentialSettings>> {
     let credential = |credential: &config::CredentialConfig| {
+        let upstream = Arc::new(upstream(credential, transport)?);
+        let tickets = (!credential.tickets.is_empty()).then(|| TicketSettings {
+            kinds: credential.tickets.clone(),
+            upstream: Arc::<WeChat>::clone(&upstream),
+        });
         Ok(CredentialSettings {
             id: credential.id.clone(),
+            app_id: credential.app_id.clone(),
             provider: credential.provider.name(),
             host: credential.base_url.host_str().unwrap_or_default().to_owned(),
             nature: credential.provider.nature(),
             timing: credential.timing,
-            upstream: Arc::new(upstream(credential, transport)?),
+            upstream,
+            tickets,
         })
     };
     config.credentials.iter().map(credential).collect()

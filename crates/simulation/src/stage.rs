@@ -123,7 +123,8 @@ impl Stage {
                 let secret = Mutex::new(secret);
                 let upstream = Arc::new(Way { world, machine, clock: *clock, index, secret });
                 let (provider, host) = ("simulation", format!("upstream-{index}"));
-                CredentialSettings { id, provider, host, nature, timing, upstream }
+                let (app_id, tickets) = (id.to_string(), None);
+                CredentialSettings { id, app_id, provider, host, nature, timing, upstream, tickets }
             })
             .collect();
         let (world, at) = (Arc::clone(&self.world), Arc::clone(machine));

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use crate::pool::{LegacyPool, StablePool};
+use crate::book::Pool;
+use crate::pool::{LegacyPool, StablePool, TicketPool};
 use crate::quota::Quotas;
 use crate::risk::Risk;
 use crate::settings::{Condition, WhitelistMessage};
@@ -67,10 +68,28 @@ pub(crate) struct AccountState {
     pub(crate) quotas: Quotas,
     pub(crate) legacy: LegacyPool,
     pub(crate) stable: StablePool,
+    pub(crate) jsapi: TicketPool,
+    pub(crate) wx_card: TicketPool,
     pub(crate) newest: Option<u64>,
 }
 
 impl AccountState {
+    /// The tickets of a type; none if there is no such type.
+    pub(crate) fn tickets(&mut self, ticket_type: &str) -> Option<(Pool, &mut TicketPool)> {
+        match ticket_type {
+            "jsapi" => Some((Pool::Jsapi, &mut self.jsapi)),
+            "wx_card" => Some((Pool::WxCard, &mut self.wx_card)),
+            _ => None,
+        }
+    }
+
+    /// What the account's pools go on handing out is forgotten.
+    pub(crate) fn forget(&mut self, serial: u64) {
+        self.stable.forget(serial);
+        self.jsapi.forget(serial);
+        self.wx_card.forget(serial);
+    }
+
     pub(crate) fn apply(&mut self, change: AccountChange) {
         if change.secret.is_some() {
             self.secret = change.secret;

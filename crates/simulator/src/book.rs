@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 /// How many tokens are remembered; a forgotten one is answered as if never issued.
 const REMEMBERED: usize = 200_000;
 
-/// One of the two wholly separate supplies of tokens of an account.
+/// One of the wholly separate supplies of an account: two of access tokens, and two of tickets, which are got with those.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pool {
@@ -18,6 +18,17 @@ pub enum Pool {
     Legacy,
     /// `/cgi-bin/stable_token`: the same token until its last minutes.
     Stable,
+    /// `/cgi-bin/ticket/getticket` of type `jsapi`: the same ticket for so long as a token lives, accepted for longer.
+    Jsapi,
+    /// Likewise of type `wx_card`.
+    WxCard,
+}
+
+impl Pool {
+    /// Whether it holds tickets, which no call takes for a token.
+    pub fn is_of_tickets(self) -> bool {
+        matches!(self, Self::Jsapi | Self::WxCard)
+    }
 }
 
 /// Why a token dies when it dies.

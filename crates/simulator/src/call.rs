@@ -133,11 +133,13 @@ impl Call {
                 None => Outcome::Nothing,
                 Some(Verdict::Done(_)) => Outcome::Served,
                 Some(Verdict::Refused { errcode, .. }) => Outcome::Errcode { errcode: *errcode },
-                Some(Verdict::Token { fetched, .. }) if fetched.minted => {
-                    Outcome::Issued { serial: fetched.serial }
-                }
-                Some(Verdict::Token { fetched, .. }) => {
-                    Outcome::Returned { serial: fetched.serial }
+                Some(Verdict::Token { fetched, .. } | Verdict::Ticket { fetched, .. }) => {
+                    let serial = fetched.serial;
+                    if fetched.minted {
+                        Outcome::Issued { serial }
+                    } else {
+                        Outcome::Returned { serial }
+                    }
                 }
             };
             state.journal.processed(self.id, outcome, now.ms);
@@ -190,6 +192,9 @@ fn body(verdict: Option<Verdict>, fault: Option<&FaultKind>) -> String {
         Some(Verdict::Token { value, expires_in, .. }) => {
             json!({ "access_token": value, "expires_in": expires_in })
         }
+        Some(Verdict::Ticket { value, expires_in, .. }) => {
+            json!({ "errcode": 0, "errmsg": "ok", "ticket": value, "expires_in": expires_in })
+        }
         Some(Verdict::Done(body)) => body,
         Some(Verdict::Refused { errcode, errmsg }) => {
             json!({ "errcode": errcode, "errmsg": errmsg })
@@ -197,7 +202,7 @@ fn body(verdict: Option<Verdict>, fault: Option<&FaultKind>) -> String {
         None => json!({ "access_token": "never-issued-by-the-simulator", "expires_in": 7200 }),
     };
     match fault {
-        Some(FaultKind::OddExpiresIn { value }) if body.get("access_token").is_some() => {
+        Some(FaultKind::OddExpiresIn { value }) if body.get("expires_in").is_some() => {
             if value.is_null() {
                 body.as_object_mut().map(|object| object.remove("expires_in"));
             } else {

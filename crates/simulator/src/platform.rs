@@ -64,6 +64,7 @@ impl Platform {
         let endpoint = match pool {
             Pool::Legacy => Endpoint::Legacy,
             Pool::Stable => Endpoint::Stable,
+            Pool::Jsapi | Pool::WxCard => Endpoint::Ticket,
         };
         let request = Request {
             endpoint,
@@ -83,7 +84,7 @@ impl Platform {
                 None => busy(),
             },
             Verdict::Refused { errcode, errmsg } => Answer::Refused { errcode, errmsg },
-            Verdict::Done(_) => busy(),
+            Verdict::Ticket { .. } | Verdict::Done(_) => busy(),
         }
     }
 

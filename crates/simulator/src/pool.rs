@@ -1,4 +1,4 @@
-//! The two pools of tokens of an account, and when a newer token ends an older one's life.
+//! The pools of tokens and tickets of an account, and when a newer token ends an older one's life.
 
 use crate::book::{Book, Death, Pool};
 
@@ -103,6 +103,42 @@ impl StablePool {
     }
 }
 
+/// The same ticket for so long as a token lives, counted from instants that no call moves, and accepted for half as long
+/// again: as callers of the real upstream report. No call ends a ticket's life.
+#[derive(Debug, Default)]
+pub(crate) struct TicketPool {
+    /// The number of the time for which the ticket is handed out, and the ticket.
+    current: Option<(u64, u64)>,
+}
+
+impl TicketPool {
+    pub(crate) fn fetch(
+        &mut self,
+        book: &mut Book,
+        app_id: &str,
+        pool: Pool,
+        times: Lifetimes,
+        now_ms: u64,
+    ) -> Fetched {
+        let handed_out = times.life.max(1);
+        let number = now_ms / handed_out;
+        if let Some((of, serial)) = self.current
+            && of == number
+        {
+            return Fetched { serial, minted: false };
+        }
+        let accepted = handed_out.saturating_add(handed_out / 2);
+        let serial = book.mint(app_id, pool, number * handed_out, accepted);
+        self.current = Some((number, serial));
+        Fetched { serial, minted: true }
+    }
+
+    /// Lets the next call get another ticket before its time.
+    pub(crate) fn forget(&mut self, serial: u64) {
+        self.current = self.current.filter(|(_, current)| *current != serial);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +148,19 @@ mod tests {
 
     fn book() -> Book {
         Book::new([7; 16], 136)
+    }
+
+    #[test]
+    fn a_ticket_is_handed_out_for_one_life_and_accepted_for_half_of_one_more() {
+        let (mut book, mut pool) = (book(), TicketPool::default());
+        let mut fetch = |now_ms| pool.fetch(&mut book, "wx", Pool::Jsapi, TIMES, now_ms);
+        let first = fetch(7_100);
+        assert!(first.minted);
+        assert_eq!(fetch(7_199), Fetched { minted: false, ..first });
+        let second = fetch(7_200);
+        assert!(second.minted && second.serial != first.serial);
+        assert_eq!(dies(&book, first), (10_800, Death::Expired));
+        assert_eq!(dies(&book, second), (18_000, Death::Expired));
     }
 
     fn dies(book: &Book, fetched: Fetched) -> (u64, Death) {

@@ -38,6 +38,7 @@ pub(crate) struct Quotas {
     stable_minute: Window,
     stable_day: Window,
     forced_day: Window,
+    ticket_day: Window,
     clears: Window,
 }
 
@@ -63,6 +64,10 @@ impl Quotas {
 
     pub(crate) fn forced(&mut self, settings: &Settings, now: Moment) -> Result<(), i32> {
         self.forced_day.try_spend(now.day(), settings.forced_daily_limit).then_some(()).ok_or(DAILY)
+    }
+
+    pub(crate) fn ticket(&mut self, settings: &Settings, now: Moment) -> Result<(), i32> {
+        self.ticket_day.try_spend(now.day(), settings.ticket_daily_limit).then_some(()).ok_or(DAILY)
     }
 
     /// Starts every count anew, except the count of such clearings.

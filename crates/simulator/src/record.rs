@@ -11,12 +11,12 @@ use crate::rules::Endpoint;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// A new token came into being.
+    /// A new token, or ticket, came into being.
     Issued {
         /// Its number.
         serial: u64,
     },
-    /// A token that was there already was handed out.
+    /// A token, or a ticket, that was there already was handed out.
     Returned {
         /// Its number.
         serial: u64,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::account::{AccountChange, AccountState, UnknownAccount};
-use crate::book::{Book, Pool, Token, random_text};
+use crate::book::{Book, Pool, Token};
 use crate::clock::{Moment, millis};
 use crate::message::{errmsg, not_in_whitelist, rid};
 use crate::pool::{Fetched, Lifetimes};
@@ -56,6 +56,7 @@ pub(crate) struct Request {
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
     Token { fetched: Fetched, value: String, expires_in: u64 },
+    Ticket { fetched: Fetched, value: String, expires_in: u64 },
     Done(Value),
     Refused { errcode: i32, errmsg: String },
 }
@@ -64,7 +65,6 @@ pub(crate) enum Verdict {
 pub(crate) struct Upstream {
     settings: Settings,
     times: Lifetimes,
-    nonce: [u8; 16],
     accounts: HashMap<String, AccountState>,
     book: Book,
 }
@@ -78,7 +78,7 @@ impl Upstream {
             newest_two_only: settings.newest_two_only,
         };
         let book = Book::new(nonce, settings.token_length);
-        let mut upstream = Self { settings, times, nonce, accounts: HashMap::new(), book };
+        let mut upstream = Self { settings, times, accounts: HashMap::new(), book };
         for account in upstream.settings.accounts.clone() {
             upstream.add(account);
         }
@@ -117,7 +117,7 @@ impl Upstream {
         let (serial, app_id) = (token.serial, token.app_id.clone());
         self.book.revoke(serial, now.ms);
         if forget && let Some(account) = self.accounts.get_mut(&app_id) {
-            account.stable.forget(serial);
+            account.forget(serial);
         }
         true
     }
@@ -166,8 +166,12 @@ impl Upstream {
         let fetched = match pool {
             Pool::Legacy => account.legacy.fetch(book, app_id, *times, now.ms),
             Pool::Stable => account.stable.force(book, app_id, *times, now.ms),
+            Pool::Jsapi => account.jsapi.fetch(book, app_id, pool, *times, now.ms),
+            Pool::WxCard => account.wx_card.fetch(book, app_id, pool, *times, now.ms),
         };
-        account.newest = Some(fetched.serial);
+        if !pool.is_of_tickets() {
+            account.newest = Some(fetched.serial);
+        }
         Ok(fetched)
     }
 
@@ -278,7 +282,8 @@ impl Upstream {
         if access_token.is_empty() {
             return Err(41001);
         }
-        let token = self.book.find(access_token).ok_or(40014)?;
+        let token = self.book.find(access_token).filter(|token| !token.pool.is_of_tickets());
+        let token = token.ok_or(40014)?;
         if token.is_alive(now.ms) {
             Ok(token)
         } else if now.ms >= token.expires_at_ms && token.dies_at_ms == token.expires_at_ms {
@@ -288,19 +293,17 @@ impl Upstream {
         }
     }
 
-    /// The value changes once in a token's life, yet `expires_in` never counts down.
-    fn ticket(&self, request: &Request, now: Moment) -> Result<Verdict, i32> {
-        let token = self.probe(&request.access_token, now)?;
-        if !matches!(request.ticket_type.as_str(), "jsapi" | "wx_card") {
-            return Err(40097);
-        }
-        let epoch = now.ms / self.times.life.max(1);
-        let label = format!("ticket {} {} {epoch}", request.ticket_type, token.app_id);
-        let ticket = random_text(&self.nonce, &label, 86);
-        let expires_in = self.times.life / 1_000;
-        Ok(Verdict::Done(
-            json!({ "errcode": 0, "errmsg": "ok", "ticket": ticket, "expires_in": expires_in }),
-        ))
+    /// The ticket changes once in a token's life, yet `expires_in` never counts down.
+    fn ticket(&mut self, request: &Request, now: Moment) -> Result<Verdict, i32> {
+        let app_id = self.probe(&request.access_token, now)?.app_id.clone();
+        let Self { accounts, book, times, settings, .. } = self;
+        let account = accounts.get_mut(&app_id).ok_or(40013)?;
+        account.tickets(&request.ticket_type).ok_or(40097)?;
+        account.quotas.ticket(settings, now)?;
+        let (pool, tickets) = account.tickets(&request.ticket_type).ok_or(40097)?;
+        let fetched = tickets.fetch(book, &app_id, pool, *times, now.ms);
+        let value = book.get(fetched.serial).ok_or(-1)?.value.clone();
+        Ok(Verdict::Ticket { fetched, value, expires_in: times.life / 1_000 })
     }
 
     fn clear_quota(&mut self, request: &Request, now: Moment) -> Result<Verdict, i32> {

@@ -51,7 +51,7 @@ fn probe(upstream: &mut Upstream, access_token: &str, now: Moment) -> Option<i32
     match upstream.judge(&request, HERE, now, 1) {
         Verdict::Done(_) => None,
         Verdict::Refused { errcode, .. } => Some(errcode),
-        Verdict::Token { .. } => panic!("a probe issued a token"),
+        Verdict::Token { .. } | Verdict::Ticket { .. } => panic!("a probe issued a token"),
     }
 }
 
@@ -228,14 +228,34 @@ fn a_ticket_lasts_as_its_epoch_and_never_counts_down() {
     let ask =
         Request { access_token, ticket_type: "jsapi".to_owned(), ..request(Endpoint::Ticket) };
     let mut ticket = |now| match upstream.judge(&ask, HERE, now, 1) {
-        Verdict::Done(body) => body,
+        Verdict::Ticket { value, expires_in, .. } => (value, expires_in),
         other => panic!("no ticket: {other:?}"),
     };
-    assert_eq!(ticket(at(1))["errcode"], 0);
     assert_eq!(ticket(at(1)), ticket(at(7_199)));
-    assert_eq!(ticket(at(7_199))["expires_in"], 7_200);
+    assert_eq!(ticket(at(7_199)).1, 7_200);
+    let (ticket, _) = ticket(at(1));
+    assert_eq!(probe(&mut upstream, &ticket, at(1)), Some(40014));
+    assert!(upstream.find_token(&ticket).unwrap().is_alive(at(10_799).ms));
+    assert!(!upstream.find_token(&ticket).unwrap().is_alive(at(10_800).ms));
+    assert_ne!(upstream.newest("wx1").unwrap().value, ticket);
     let other = Request { ticket_type: "other".to_owned(), ..ask };
     assert_eq!(refused(&mut upstream, &other, at(1)), 40097);
+}
+
+#[test]
+fn the_daily_limit_of_tickets_is_one_of_its_own() {
+    let settings = Settings {
+        ticket_daily_limit: 1,
+        accounts: vec![Account::new("wx1", "hush")],
+        ..Settings::default()
+    };
+    let mut upstream = Upstream::new(settings, [3; 16]);
+    let (access_token, _) = token(&mut upstream, &request(Endpoint::Legacy), at(0));
+    let ask =
+        Request { access_token, ticket_type: "wx_card".to_owned(), ..request(Endpoint::Ticket) };
+    assert!(matches!(upstream.judge(&ask, HERE, at(1), 1), Verdict::Ticket { .. }));
+    assert_eq!(refused(&mut upstream, &ask, at(2)), 45009);
+    token(&mut upstream, &request(Endpoint::Legacy), at(3));
 }
 
 #[test]

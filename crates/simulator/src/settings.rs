@@ -25,6 +25,8 @@ pub struct Settings {
     pub stable_daily_limit: u32,
     /// Forced stable refreshes a day.
     pub forced_daily_limit: u32,
+    /// Calls for tickets a day, of both types together. The real number is not published; "very limited".
+    pub ticket_daily_limit: u32,
     /// Forced refreshes closer together than this do not refresh.
     pub forced_spacing: Duration,
     /// How often a month the limits may be cleared.
@@ -58,6 +60,7 @@ impl Default for Settings {
             stable_minute_limit: 10_000,
             stable_daily_limit: 500_000,
             forced_daily_limit: 20,
+            ticket_daily_limit: 1_000,
             forced_spacing: Duration::from_secs(30),
             clear_monthly_limit: 10,
             refused_once: Duration::from_hours(1),

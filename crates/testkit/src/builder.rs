@@ -89,6 +89,11 @@ impl ClusterBuilder {
         self
     }
 
+    /// The workers keep these tickets, too: `["jsapi", "wx_card"]`.
+    pub fn tickets(self, names: &[&str]) -> Self {
+        self.toml(&format!("tickets = {names:?}"))
+    }
+
     /// Each worker calls the upstream from an address of its own, [`Cluster::caller_of`].
     pub fn own_callers(mut self) -> Self {
         self.own_callers = true;

@@ -29,6 +29,11 @@ pub const STATE_KEY: &str = "zhongkong:{wx-test}:access_token:state";
 /// The mirror of a current claim.
 pub const LOCK_KEY: &str = "zhongkong:{wx-test}:access_token:lock";
 
+/// The key from which readers read the account's `kind`.
+pub fn key_of(kind: &str) -> String {
+    format!("zhongkong:{{{APP_ID}}}:{kind}")
+}
+
 /// A running cluster, private to its test; all of it ends when it is dropped.
 #[derive(Debug)]
 pub struct Cluster {
@@ -146,6 +151,16 @@ impl Cluster {
         self.redis.command(&["GET", TOKEN_KEY]).await
     }
 
+    /// The ticket that readers find.
+    pub async fn ticket(&self, kind: &str) -> Option<String> {
+        self.redis.command(&["GET", &key_of(kind)]).await
+    }
+
+    /// The state of the account's `kind`; empty if there is none.
+    pub async fn state_of(&self, kind: &str) -> BTreeMap<String, String> {
+        self.redis.command(&["HGETALL", &format!("{}:state", key_of(kind))]).await
+    }
+
     /// The unit's state; empty if there is none.
     pub async fn state(&self) -> BTreeMap<String, String> {
         self.redis.command(&["HGETALL", STATE_KEY]).await
@@ -210,6 +225,12 @@ impl Cluster {
 
     /// A reader of the unit's key.
     pub fn reader_every(&self, interval: Duration) -> Reader {
-        Reader::start(&self.redis.url(), self.simulator.handle(), interval)
+        Reader::start(&self.redis.url(), self.simulator.handle(), TOKEN_KEY, interval)
+    }
+
+    /// A reader of the account's `kind`, every 10 ms.
+    pub fn reader_of(&self, kind: &str) -> Reader {
+        let every = Duration::from_millis(10);
+        Reader::start(&self.redis.url(), self.simulator.handle(), &key_of(kind), every)
     }
 }

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use zhongkong_simulator::Handle;
 
-use crate::cluster::{APP_ID, TOKEN_KEY};
+use crate::cluster::APP_ID;
 
 /// How many bad reads are told in full.
 const BAD_MAX: usize = 20;
@@ -88,11 +88,11 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Starts to read, and does not count yet.
-    pub fn start(redis_url: &str, simulator: Handle, every: Duration) -> Self {
+    /// Starts to read `key`, and does not count yet.
+    pub fn start(redis_url: &str, simulator: Handle, key: &str, every: Duration) -> Self {
         let counts = Arc::new(Mutex::new(None));
         let client = redis::Client::open(redis_url).unwrap();
-        let eyes = Eyes { client, simulator, connection: None };
+        let eyes = Eyes { client, simulator, key: key.to_owned(), connection: None };
         let mut task = JoinSet::new();
         task.spawn(eyes.watch(every, Arc::clone(&counts)));
         Self { counts, task }
@@ -127,6 +127,7 @@ fn lock(counts: &Mutex<Option<Counts>>) -> std::sync::MutexGuard<'_, Option<Coun
 struct Eyes {
     client: redis::Client,
     simulator: Handle,
+    key: String,
     connection: Option<MultiplexedConnection>,
 }
 
@@ -177,7 +178,7 @@ impl Eyes {
             let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_WITHIN));
             self.client.get_multiplexed_async_connection_with_config(&config).await?
         };
-        let found = redis::cmd("GET").arg(TOKEN_KEY).query_async(&mut connection).await?;
+        let found = redis::cmd("GET").arg(&self.key).query_async(&mut connection).await?;
         self.connection = Some(connection);
         Ok(found)
     }
@@ -188,6 +189,7 @@ mod tests {
     use zhongkong_simulator::{Account, Settings, Simulator};
 
     use super::*;
+    use crate::cluster::TOKEN_KEY;
     use crate::{PATIENCE, RedisServer, SECRET, wait_until};
 
     struct Scene {
@@ -203,7 +205,7 @@ mod tests {
             let settings = Settings { accounts, ..Settings::default() };
             let simulator = Simulator::start(settings).await.unwrap();
             let every = Duration::from_millis(5);
-            let reader = Reader::start(&redis.url(), simulator.handle(), every);
+            let reader = Reader::start(&redis.url(), simulator.handle(), TOKEN_KEY, every);
             Self { redis, simulator, reader }
         }
 

@@ -12,11 +12,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use zhongkong_history::{ClusterEvent, Found, History, Read, Record};
 use zhongkong_simulator::Handle;
 
-use crate::cluster::{APP_ID, Cluster, STATE_KEY, TOKEN_KEY};
+use crate::cluster::{APP_ID, Cluster, key_of};
 use crate::story;
-
-/// The one unit, as histories name it.
-pub const UNIT: &str = "wx-test/access_token";
 
 /// Where the cluster says what it does.
 const EVENTS: &str = "zhongkong:events";
@@ -29,6 +26,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const LISTEN_AGAIN: Duration = Duration::from_millis(10);
 /// A Redis whose clock differs by more was moved; then what it says counts from when it was heard.
 const CLOCKS_DIFFER_MS: u64 = 1_000;
+
+/// The kind that is watched unless another is named.
+const KIND: &str = "access_token";
 
 /// A recorder at work. It stops when it is dropped.
 #[derive(Debug)]
@@ -51,6 +51,9 @@ enum Rest {
 #[derive(Clone, Debug)]
 struct Notes {
     simulator: Handle,
+    /// The kind of the unit that is watched, and its name in the history.
+    kind: String,
+    unit: String,
     /// When the simulator's clock began, in milliseconds since 1970.
     started_unix_ms: u64,
     records: Arc<Mutex<Vec<Record>>>,
@@ -64,11 +67,21 @@ impl Recorder {
         Self::at(&cluster.redis.url(), cluster.simulator.handle()).await
     }
 
+    /// Likewise of the account's only ticket, `kind`: the journal does not tell calls for several apart.
+    pub async fn of_ticket(cluster: &Cluster, kind: &str) -> Self {
+        Self::watch(&cluster.redis.url(), cluster.simulator.handle(), kind).await
+    }
+
     /// Records from now on, and reads the Redis at `url`.
     pub async fn at(url: &str, simulator: Handle) -> Self {
+        Self::watch(url, simulator, KIND).await
+    }
+
+    async fn watch(url: &str, simulator: Handle, kind: &str) -> Self {
         let started_unix_ms = simulator.journal_of("").started_unix_ms;
         let (records, epoch) = (Arc::default(), Arc::default());
-        let notes = Notes { simulator, started_unix_ms, records, epoch };
+        let (kind, unit) = (kind.to_owned(), format!("{APP_ID}/{kind}"));
+        let notes = Notes { simulator, kind, unit, started_unix_ms, records, epoch };
         let client = redis::Client::open(url).unwrap();
         let pubsub = listen_to(&client).await.unwrap();
         let begun_at_ms = notes.simulator.now_ms();
@@ -103,8 +116,10 @@ impl Recorder {
         if self.notes.look(&self.client).await != Some(Rest::Settled) {
             return None;
         }
+        let Notes { simulator, kind, unit, .. } = &self.notes;
+        let of_ticket = kind != KIND;
         let mut records =
-            story::of_upstream(&self.notes.simulator.journal_of(APP_ID), UNIT, self.begun_at_ms);
+            story::of_upstream(&simulator.journal_of(APP_ID), unit, of_ticket, self.begun_at_ms);
         records.extend(lock(&self.notes.records).iter().cloned());
         Some(History::new(records))
     }
@@ -130,7 +145,8 @@ impl Notes {
         let looking = async {
             let mut connection = client.get_multiplexed_async_connection().await?;
             let mut both = redis::pipe();
-            both.atomic().get(TOKEN_KEY).hgetall(STATE_KEY).cmd("INFO");
+            let key = key_of(&self.kind);
+            both.atomic().get(&key).hgetall(format!("{key}:state")).cmd("INFO");
             both.query_async::<(Option<String>, BTreeMap<String, String>, String)>(&mut connection)
                 .await
         };
@@ -152,7 +168,7 @@ impl Notes {
             (false, true) => Rest::Settled,
         };
         let seen = ClusterEvent::Seen { published, reasons, claim_is_open };
-        self.add(Record::cluster(self.simulator.now_ms(), UNIT, seen));
+        self.add(Record::cluster(self.simulator.now_ms(), &self.unit, seen));
         Some(rest)
     }
 
@@ -182,12 +198,12 @@ impl Notes {
 
     fn hear(&self, event: &str) {
         let now_ms = self.simulator.now_ms();
-        if let Some((said_unix_ms, event)) = story::of_cluster(event) {
+        if let Some((said_unix_ms, event)) = story::of_cluster(event, &self.kind) {
             // Said before it was heard: a loaded machine hears late.
             let said_at_ms = said_unix_ms.saturating_sub(self.started_unix_ms);
             let is_moved = said_at_ms.abs_diff(now_ms) > CLOCKS_DIFFER_MS;
             let at_ms = if is_moved { now_ms } else { said_at_ms };
-            self.add(Record::cluster(at_ms, UNIT, event));
+            self.add(Record::cluster(at_ms, &self.unit, event));
         }
     }
 
@@ -196,17 +212,18 @@ impl Notes {
         let mut ticks = interval(READ_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut connection = None;
+        let key = key_of(&self.kind);
         loop {
             ticks.tick().await;
             let asked_at_ms = self.simulator.now_ms();
-            let answer = get(&client, &mut connection).await;
+            let answer = get(&client, &key, &mut connection).await;
             let answered_at_ms = self.simulator.now_ms();
             let found = match answer {
                 Err(_) => Found::NoAnswer,
                 Ok(None) => Found::Absent,
                 Ok(Some(value)) => Found::Token(self.fingerprint(&value)),
             };
-            self.add(Record::read(UNIT, Read { asked_at_ms, answered_at_ms, found }));
+            self.add(Record::read(&self.unit, Read { asked_at_ms, answered_at_ms, found }));
         }
     }
 }
@@ -219,6 +236,7 @@ async fn listen_to(client: &redis::Client) -> redis::RedisResult<PubSub> {
 
 async fn get(
     client: &redis::Client,
+    key: &str,
     slot: &mut Option<MultiplexedConnection>,
 ) -> redis::RedisResult<Option<String>> {
     let mut connection = if let Some(connection) = slot.take() {
@@ -227,7 +245,7 @@ async fn get(
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_WITHIN));
         client.get_multiplexed_async_connection_with_config(&config).await?
     };
-    let found = redis::cmd("GET").arg(TOKEN_KEY).query_async(&mut connection).await?;
+    let found = redis::cmd("GET").arg(key).query_async(&mut connection).await?;
     *slot = Some(connection);
     Ok(found)
 }

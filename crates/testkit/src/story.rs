@@ -4,8 +4,14 @@ use serde_json::Value;
 use zhongkong_history::{ClusterEvent, Life, Processed, Record, Told, UpstreamEvent};
 use zhongkong_simulator::{Death, Ending, Endpoint, JournalView, Outcome, Token};
 
-/// What the upstream did for the account of `unit`. Of calls received before `from_ms`, whose claims nobody recorded, only their tokens count.
-pub fn of_upstream(journal: &JournalView, unit: &str, from_ms: u64) -> Vec<Record> {
+/// What the upstream did for `unit`, the account's access token or, `of_ticket`, its only ticket. Of calls received before
+/// `from_ms`, whose claims nobody recorded, only their tokens count.
+pub fn of_upstream(
+    journal: &JournalView,
+    unit: &str,
+    of_ticket: bool,
+    from_ms: u64,
+) -> Vec<Record> {
     assert_eq!(journal.forgotten, 0, "the journal must be whole");
     let life = |serial: u64| journal.tokens.iter().find(|token| token.serial == serial).map(life);
     let mut records = Vec::new();
@@ -13,7 +19,7 @@ pub fn of_upstream(journal: &JournalView, unit: &str, from_ms: u64) -> Vec<Recor
         let mut add = |at_ms, event| records.push(Record::upstream(at_ms, unit, event));
         let number = call.call;
         let processed_at_ms = call.processed_at_ms.unwrap_or_default();
-        if call.endpoint == Endpoint::Foreign {
+        if call.endpoint == Endpoint::Foreign && !of_ticket {
             if let Some(Outcome::Issued { serial }) = call.outcome
                 && let Some(life) = life(serial)
             {
@@ -21,7 +27,9 @@ pub fn of_upstream(journal: &JournalView, unit: &str, from_ms: u64) -> Vec<Recor
             }
             continue;
         }
-        if !call.endpoint.is_token() {
+        let concerns =
+            if of_ticket { call.endpoint == Endpoint::Ticket } else { call.endpoint.is_token() };
+        if !concerns {
             continue;
         }
         let is_recorded = call.received_at_ms >= from_ms;
@@ -67,9 +75,12 @@ fn life(token: &Token) -> Life {
     Life { fingerprint, dies_at_ms, why: why.to_owned() }
 }
 
-/// What the cluster said, and when, in milliseconds since 1970 by Redis' clock.
-pub fn of_cluster(event: &str) -> Option<(u64, ClusterEvent)> {
+/// What the cluster said of `kind`, and when, in milliseconds since 1970 by Redis' clock.
+pub fn of_cluster(event: &str, kind: &str) -> Option<(u64, ClusterEvent)> {
     let event: Value = serde_json::from_str(event).ok()?;
+    if event["kind"].as_str().is_some_and(|of| of != kind) {
+        return None;
+    }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let state = |name: &str| text(&event["state"][name]);
     let told = Told {
@@ -93,7 +104,7 @@ mod tests {
 
     #[track_caller]
     fn check(event: &str, expected: ClusterEvent) {
-        assert_eq!(of_cluster(event), Some((7, expected)));
+        assert_eq!(of_cluster(event, "access_token"), Some((7, expected)));
     }
 
     #[test]
@@ -132,7 +143,10 @@ mod tests {
 
     #[test]
     fn what_is_no_event_is_left_out() {
-        assert_eq!(of_cluster("junk"), None);
-        assert_eq!(of_cluster(r#"{"type":"claimed"}"#), None);
+        assert_eq!(of_cluster("junk", "access_token"), None);
+        assert_eq!(of_cluster(r#"{"type":"claimed"}"#, "access_token"), None);
+        let of_another = r#"{"type":"lost","kind":"jsapi_ticket","time_ms":"7"}"#;
+        assert_eq!(of_cluster(of_another, "access_token"), None);
+        assert!(of_cluster(of_another, "jsapi_ticket").is_some());
     }
 }

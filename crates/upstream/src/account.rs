@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hmac::{Hmac, KeyInit, Mac};
+use reqwest::Request;
 use secrecy::ExposeSecret;
 use sha2::Sha256;
 use url::Url;
 use zhongkong_core::clock::Boot;
-use zhongkong_core::ports::{Fetched, Upstream};
+use zhongkong_core::credential::Kind;
+use zhongkong_core::ports::{Fetched, Tickets, Upstream};
 use zhongkong_core::report::Probed;
 use zhongkong_core::token::Token;
 
@@ -18,7 +20,7 @@ use crate::quota::{self, ClearQuotaError};
 use crate::scrub::Scrub;
 use crate::secret::Secret;
 use crate::transport::{Exchange, Transport};
-use crate::{answer, probe, wechat, wechat_stable};
+use crate::{answer, probe, ticket, wechat, wechat_stable};
 
 /// Hex digits of a configuration's hash: enough to tell configurations apart, too few to learn from.
 const CONFIGURATION_DIGITS: usize = 12;
@@ -62,6 +64,44 @@ impl WeChat {
     }
 }
 
+impl WeChat {
+    /// Sends the one request of a claim, and reads what comes back for `field`.
+    async fn exchange(
+        &self,
+        request: Request,
+        field: &str,
+        scrub: &Scrub,
+        send_by: Boot,
+        timeout: Duration,
+    ) -> Fetched {
+        match self.transport.send(request, send_by, timeout).await {
+            Exchange::NotSent { why } => Fetched::NotSent { why: scrub.text(&why) },
+            Exchange::Lost { why } => Fetched::Unknown { why: scrub.text(&why), code: None },
+            Exchange::Answered { status, body, sent_at } => {
+                answer::read(status, &body, field, sent_at, scrub)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Tickets for WeChat {
+    async fn fetch_ticket(
+        &self,
+        kind: Kind,
+        access_token: &Token,
+        send_by: Boot,
+        timeout: Duration,
+    ) -> Fetched {
+        let Some(ticket_type) = kind.ticket() else {
+            return Fetched::NotSent { why: format!("{kind} is no ticket") };
+        };
+        let request = ticket::request(&self.account.base_url, access_token, ticket_type);
+        let scrub = Scrub::new(&access_token.expose().into());
+        self.exchange(request, answer::TICKET, &scrub, send_by, timeout).await
+    }
+}
+
 #[async_trait]
 impl Upstream for WeChat {
     fn configuration(&self) -> String {
@@ -80,13 +120,7 @@ impl Upstream for WeChat {
             Provider::WeChatStable => wechat_stable::request(base_url, app_id, &secret, invalidate),
         };
         let scrub = Scrub::new(&secret);
-        match self.transport.send(request, send_by, timeout).await {
-            Exchange::NotSent { why } => Fetched::NotSent { why: scrub.text(&why) },
-            Exchange::Lost { why } => Fetched::Unknown { why: scrub.text(&why), code: None },
-            Exchange::Answered { status, body, sent_at } => {
-                answer::read(status, &body, sent_at, &scrub)
-            }
-        }
+        self.exchange(request, answer::ACCESS_TOKEN, &scrub, send_by, timeout).await
     }
 
     fn has_probe(&self) -> bool {

@@ -15,6 +15,11 @@ use crate::scrub::Scrub;
 /// The longest life that is believed. WeChat's tokens live two hours.
 const LIFE_MAX: Duration = Duration::from_hours(31 * 24);
 
+/// What a token stands under in an answer.
+pub(crate) const ACCESS_TOKEN: &str = "access_token";
+/// What a ticket stands under.
+pub(crate) const TICKET: &str = "ticket";
+
 /// An error code, as far as there is one.
 enum Code {
     None,
@@ -22,13 +27,13 @@ enum Code {
     Unreadable,
 }
 
-/// What an answer to a request of `sent_at` says.
+/// What an answer to a request of `sent_at` says, its token being in `field`.
 ///
 /// The platform's codes have five digits. A number beyond this is none of them, and nothing to keep in Redis.
 const CODE_MAX: u64 = 999_999_999;
 
 /// Only an error code is a definite refusal; whatever cannot be read may stand for a token that was issued (rule R4).
-pub(crate) fn read(status: u16, body: &[u8], sent_at: Boot, scrub: &Scrub) -> Fetched {
+pub(crate) fn read(status: u16, body: &[u8], field: &str, sent_at: Boot, scrub: &Scrub) -> Fetched {
     let readable = matches!(status, 200..=299 | 400..=499);
     let object = if readable { parse(body) } else { Err(String::new()) };
     match object {
@@ -37,13 +42,13 @@ pub(crate) fn read(status: u16, body: &[u8], sent_at: Boot, scrub: &Scrub) -> Fe
                 why: "the upstream is busy (-1)".to_owned(),
                 code: Some(SYSTEM_BUSY),
             },
-            Code::Some(code) if claims_a_token(&object) => {
+            Code::Some(code) if claims_a_token(&object, field) => {
                 unknown(format!("a token and the error code {code} in one answer"))
             }
             Code::Some(code) => Fetched::Refused { code, message: message(&object, scrub) },
             Code::Unreadable => unknown("an error code that is no number"),
             Code::None if status >= 400 => unknown(format!("HTTP {status}")),
-            Code::None => token(object, sent_at),
+            Code::None => token(object, field, sent_at),
         },
         Err(why) if (200..=299).contains(&status) => unknown(why),
         Err(_) => unknown(format!("HTTP {status}")),
@@ -110,17 +115,17 @@ fn code(object: &Map<String, Value>) -> Code {
     }
 }
 
-fn claims_a_token(object: &Map<String, Value>) -> bool {
-    object.get("access_token").and_then(Value::as_str).is_some_and(|token| !token.is_empty())
+fn claims_a_token(object: &Map<String, Value>, field: &str) -> bool {
+    object.get(field).and_then(Value::as_str).is_some_and(|token| !token.is_empty())
 }
 
 fn message(object: &Map<String, Value>, scrub: &Scrub) -> String {
     object.get("errmsg").and_then(Value::as_str).map(|text| scrub.text(text)).unwrap_or_default()
 }
 
-fn token(mut object: Map<String, Value>, sent_at: Boot) -> Fetched {
+fn token(mut object: Map<String, Value>, field: &str, sent_at: Boot) -> Fetched {
     let life = object.get("expires_in").and_then(life);
-    match object.remove("access_token") {
+    match object.remove(field) {
         None | Some(Value::Null) => unknown("neither a token nor an error code"),
         Some(Value::String(text)) => match Token::new(text) {
             Ok(token) => Fetched::Token { token, life, sent_at },
@@ -142,7 +147,7 @@ mod tests {
 
     fn answer(status: u16, body: impl AsRef<[u8]>) -> Fetched {
         let scrub = Scrub::new(&"s3cret".into());
-        read(status, body.as_ref(), Boot::new(Duration::from_secs(7)), &scrub)
+        read(status, body.as_ref(), ACCESS_TOKEN, Boot::new(Duration::from_secs(7)), &scrub)
     }
 
     #[track_caller]
@@ -182,6 +187,24 @@ mod tests {
             assert_eq!(answer(200, body), expected, "{body}");
         }
         assert_eq!(answer(201, r#"{"access_token":"abc","expires_in":7200}"#), expected);
+    }
+
+    #[test]
+    fn a_ticket_stands_under_a_name_of_its_own() {
+        let scrub = Scrub::new(&"t0ken".into());
+        let read = |body: &str| read(200, body.as_bytes(), TICKET, Boot::default(), &scrub);
+        let ok = r#"{"errcode":0,"errmsg":"ok","ticket":"abc","expires_in":7200}"#;
+        let expected = Fetched::Token {
+            token: Token::new("abc".to_owned()).unwrap(),
+            life: Some(Duration::from_hours(2)),
+            sent_at: Boot::default(),
+        };
+        assert_eq!(read(ok), expected);
+        let dead = r#"{"errcode":40001,"errmsg":"invalid credential t0ken"}"#;
+        let message = "invalid credential [removed]".to_owned();
+        assert_eq!(read(dead), Fetched::Refused { code: 40001, message });
+        let token = read(r#"{"access_token":"abc","expires_in":7200}"#);
+        assert!(matches!(token, Fetched::Unknown { .. }), "{token:?}");
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::scrub::Scrub;
 pub struct Said {
     /// To a fetch.
     pub fetched: Fetched,
+    /// To a fetch of a ticket.
+    pub ticket: Fetched,
     /// To a probe.
     pub probed: Probed,
     /// To `clear_quota`.
@@ -23,7 +25,8 @@ pub struct Said {
 pub fn read(status: u16, body: &[u8], secret: &str) -> Said {
     let scrub = Scrub::new(&secret.into());
     Said {
-        fetched: answer::read(status, body, Boot::default(), &scrub),
+        fetched: answer::read(status, body, answer::ACCESS_TOKEN, Boot::default(), &scrub),
+        ticket: answer::read(status, body, answer::TICKET, Boot::default(), &scrub),
         probed: answer::probed(status, body),
         cleared: answer::cleared(status, body, &scrub),
     }

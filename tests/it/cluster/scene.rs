@@ -206,7 +206,9 @@ impl Scene {
             let mut messages = pubsub.into_on_message();
             while let Some(message) = messages.next().await {
                 let text: String = message.get_payload().unwrap_or_default();
-                let Some((said_unix_ms, event)) = story::of_cluster(&text) else { continue };
+                let Some((said_unix_ms, event)) = story::of_cluster(&text, "access_token") else {
+                    continue;
+                };
                 let id: Json = serde_json::from_str(&text).unwrap();
                 let unit = format!("{}/access_token", id["id"].as_str().unwrap_or_default());
                 let at_ms = said_unix_ms.saturating_sub(started_unix_ms);
@@ -262,7 +264,7 @@ impl Scene {
                 }
             }
             let journal = self.simulator.journal_of(&app_id);
-            records.extend(story::of_upstream(&journal, &name, self.begun_at_ms));
+            records.extend(story::of_upstream(&journal, &name, false, self.begun_at_ms));
             let history = History::new(records);
             let here = check(&history, &limits);
             if let Some(first) = here.first().filter(|_| stories.len() < 20_000) {

@@ -68,6 +68,7 @@ impl Coordinator {
         UnitView {
             unit: slot.unit.clone(),
             provider: slot.credential.provider,
+            app_id: slot.credential.app_id.clone(),
             state: view.map(|(state, now_ms)| {
                 state.clone().without_refusals_of_the_dead(now_ms, &self.world.living)
             }),
@@ -78,7 +79,7 @@ impl Coordinator {
 
     fn asked(&mut self, unit: Unit, forced_by: Option<String>, answer: oneshot::Sender<Asking>) {
         let Some(slot) = self.units.get_mut(&unit) else {
-            drop(answer.send(Err(CommandError::Unknown(unit.id))));
+            drop(answer.send(Err(CommandError::Unknown(unit))));
             return;
         };
         if let Some(by) = forced_by {
@@ -117,7 +118,7 @@ impl Coordinator {
     /// What somebody who wants `unit` refreshed has to wait for.
     pub(super) fn wait_for(&mut self, unit: &Unit) -> Asking {
         let Self { units, world, .. } = self;
-        let slot = units.get_mut(unit).ok_or_else(|| CommandError::Unknown(unit.id.clone()))?;
+        let slot = units.get_mut(unit).ok_or_else(|| CommandError::Unknown(unit.clone()))?;
         // What was refused to this worker alone holds nobody else off.
         let around = Surroundings { identity: "", ..slot.around(world) };
         let (outlook, view) = (slot.keeper.outlook(&around), slot.keeper.view(world.now));

@@ -2,16 +2,22 @@
 
 use std::time::Duration;
 
+use zhongkong_core::codes::token_is_dead;
 use zhongkong_core::credential::Unit;
 use zhongkong_core::keep::KeepAnswer;
 use zhongkong_core::keeper::{Keeper, Source};
 use zhongkong_core::ports::{Observed, StoreError};
+use zhongkong_core::token::Fingerprint;
 
+use super::reports::Reporter;
 use super::{Asked, Coordinator, Done, Sighting, presence};
 use crate::refresh::{Ended, Ending};
 
 /// A store that grants no claim although this worker thinks one is owed is not asked again at once.
 const DISAGREED: Duration = Duration::from_millis(100);
+/// An access token that readers do not find although the state has one is about to be published again.
+const ABSENT: Duration = Duration::from_secs(1);
+
 impl Coordinator {
     pub(super) fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
         match done {
@@ -56,8 +62,12 @@ impl Coordinator {
         if let Some(epoch) = &epoch {
             self.enter(&unit, epoch);
         }
+        let stale = stale_access_token(&unit, &result, &configuration);
         if let Some(slot) = self.units.get_mut(&unit) {
-            slot.configuration = configuration;
+            // A ticket's is that of the access token which readers have now.
+            if unit.kind.ticket().is_none() {
+                slot.configuration = configuration;
+            }
             if let Some(own) = own {
                 slot.keeper.claimed(own);
             }
@@ -71,8 +81,18 @@ impl Coordinator {
         };
         let sighting = Sighting { source, at: asked_at, epoch: epoch.as_deref() };
         let disagreed = matches!(result, Ending::NotClaimed(_));
+        if let Some((parent, fingerprint)) = stale {
+            self.report(parent, fingerprint, Reporter::Nobody);
+        }
         match (result, observed) {
             (Ending::Store { error, .. }, _) => self.unanswered(&unit, &error),
+            (Ending::NoAccessToken, _) => {
+                if let Some(slot) = self.units.get_mut(&unit) {
+                    slot.keeper.done();
+                    slot.keeper.rest_until(self.world.now + ABSENT);
+                }
+                self.decide(&unit);
+            }
             (_, Some(observed)) if disagreed => {
                 let again = self.world.now + DISAGREED;
                 self.answer(&unit, observed, sighting, |keeper| keeper.rest_until(again));
@@ -120,6 +140,20 @@ impl Coordinator {
             slot.keeper.failed(self.world.now + wait);
         }
         self.decide(unit);
+    }
+}
+
+/// The access token that the upstream rejected when a ticket was asked for with it, and whose it is.
+fn stale_access_token(
+    unit: &Unit,
+    result: &Ending,
+    configuration: &str,
+) -> Option<(Unit, Fingerprint)> {
+    match result {
+        Ending::Refused { code, .. } if token_is_dead(*code) => {
+            Some((unit.parent()?, Fingerprint::from_hex(configuration)?))
+        }
+        _ => None,
     }
 }
 

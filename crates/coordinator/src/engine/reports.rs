@@ -175,7 +175,7 @@ impl Coordinator {
                     let asking = if known {
                         self.answer_to(&unit, &fingerprint, answer, retry_after)
                     } else {
-                        Err(CommandError::Unknown(unit.id.clone()))
+                        Err(CommandError::Unknown(unit.clone()))
                     };
                     // Whoever no longer waits needs no answer.
                     drop(caller.send(asking));
@@ -310,11 +310,11 @@ impl Report {
     }
 
     async fn record(&self, evidence: Evidence) -> Asked<(ReportAnswer, Observed)> {
-        let times = self.credential.as_ref().map(|credential| credential.timing.times());
+        let timing = self.credential.as_ref().map(|of| of.timing_of(self.unit.kind));
         let request = ReportRequest {
             fingerprint: self.fingerprint.clone(),
             evidence,
-            spacing_ms: millis(times.map_or(self.settings.spacing, |times| times.spacing)),
+            spacing_ms: millis(timing.map_or(self.settings.spacing, |of| of.times().spacing)),
             budget: self.settings.report_budget,
             epoch: self.epoch.clone(),
             again: self.again,
@@ -327,8 +327,8 @@ impl Report {
     fn word(&self) -> Evidence {
         let Some(credential) = &self.credential else { return Evidence::Hearsay };
         let timeout = credential.timing.times().request_timeout;
-        let probe_ms =
-            if credential.upstream.has_probe() { millis(2 * timeout + PROBE_GRACE) } else { 0 };
+        let has_probe = credential.has_probe_of(self.unit.kind);
+        let probe_ms = if has_probe { millis(2 * timeout + PROBE_GRACE) } else { 0 };
         Evidence::Word { probe_ms }
     }
 

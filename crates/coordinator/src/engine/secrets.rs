@@ -14,12 +14,14 @@ impl Coordinator {
             .units
             .iter()
             .filter(|slot| {
-                slot.keeper.view(self.world.now).is_some_and(|(state, _)| {
-                    let mine = |r: &Refusal| {
-                        r.scope == Scope::Configuration && r.key == slot.configuration
-                    };
-                    state.refusals.iter().any(mine)
-                })
+                // No request for a ticket holds the secret.
+                slot.unit.kind.ticket().is_none()
+                    && slot.keeper.view(self.world.now).is_some_and(|(state, _)| {
+                        let mine = |r: &Refusal| {
+                            r.scope == Scope::Configuration && r.key == slot.configuration
+                        };
+                        state.refusals.iter().any(mine)
+                    })
             })
             .map(|slot| (slot.unit.clone(), Arc::clone(&slot.credential)))
             .collect();

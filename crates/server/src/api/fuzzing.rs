@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::HeaderValue;
 
 use super::guard::{Access, Guard, Refusal};
+use super::jssdk::PageBody;
 use super::pause::PauseBody;
 use super::problem::Problem;
 use super::refresh::RefreshBody;
@@ -75,6 +76,12 @@ pub async fn read(call: &Call<'_>, bearer: Option<&str>) -> Vec<String> {
     }
     if let Some(request) = call.request() {
         note(Body::<RefreshBody>::from_request(request, &()).await.err());
+    }
+    if let Some(request) = call.request() {
+        match Body::<PageBody>::from_request(request, &()).await {
+            Ok(Body(body)) => note(body.read().err()),
+            Err(problem) => note(Some(problem)),
+        }
     }
     problems
 }

@@ -40,7 +40,7 @@ impl Api {
             RefreshAnswer::Deferred { retry_after } => (false, "deferred", Some(retry_after)),
             RefreshAnswer::Paused => (false, "paused", Some(PAUSED_FOR)),
             RefreshAnswer::Failed { refusal, now_ms } => {
-                let refusal = RefusalReport::new(&refusal, now_ms, Language::English);
+                let refusal = RefusalReport::new(unit.kind, &refusal, now_ms, Language::English);
                 return Err(Problem::refused_by_upstream(refusal));
             }
         };
@@ -50,7 +50,7 @@ impl Api {
                 Some(wait) => wait,
                 None => next_chance(&self.view(unit).await?),
             };
-            return Err(Problem::no_valid_token(&unit.id, wait));
+            return Err(Problem::no_valid_token(unit, wait));
         };
         let body = RefreshedToken {
             token: TokenAnswer::new(unit, &published),

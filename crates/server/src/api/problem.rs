@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use zhongkong_coordinator::CommandError;
 use zhongkong_core::clock::millis;
-use zhongkong_core::credential::CredentialId;
+use zhongkong_core::credential::{CredentialId, Unit};
 
 use crate::report::RefusalReport;
 
@@ -44,6 +44,17 @@ impl Problem {
     pub(super) fn unknown_credential(id: &CredentialId) -> Self {
         let detail = format!("no credential {id} is configured on this worker");
         Self::new(StatusCode::NOT_FOUND, "unknown_credential", "Unknown credential", detail)
+    }
+
+    /// The credential is not configured here, or not with this kind.
+    pub(super) fn unknown_unit(unit: &Unit) -> Self {
+        let Unit { id, kind } = unit;
+        let Some(ticket) = kind.ticket() else { return Self::unknown_credential(id) };
+        let detail = format!(
+            "no {kind} of {id} is kept by this worker: `tickets` of a credential in its configuration names those that are, \
+             this one as \"{ticket}\""
+        );
+        Self { detail, ..Self::unknown_credential(id) }
     }
 
     /// What stands in the place of the id can be none, and is not repeated: it may be a token.
@@ -110,8 +121,12 @@ impl Problem {
         Self::new(status, "store_unavailable", "Redis is unavailable", detail)
     }
 
-    pub(super) fn no_valid_token(id: &CredentialId, retry_after: Duration) -> Self {
-        let detail = format!("{id} has no valid token now");
+    pub(super) fn no_valid_token(unit: &Unit, retry_after: Duration) -> Self {
+        let Unit { id, kind } = unit;
+        let detail = match kind.ticket() {
+            None => format!("{id} has no valid token now"),
+            Some(_) => format!("{id} has no valid {kind} now"),
+        };
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let retry_after = Some(seconds_to_wait(retry_after));
         Self { retry_after, ..Self::new(status, "no_valid_token", "No valid token", detail) }
@@ -135,7 +150,7 @@ pub(super) fn seconds_to_wait(wait: Duration) -> u64 {
 impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match &error {
-            CommandError::Unknown(id) => Self::unknown_credential(id),
+            CommandError::Unknown(unit) => Self::unknown_unit(unit),
             CommandError::Store(_) | CommandError::Busy => {
                 Self::store_unavailable(error.to_string())
             }

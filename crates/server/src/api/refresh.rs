@@ -33,7 +33,7 @@ impl Shape for RefreshBody {
 ///   `retry_after`, in seconds) or `paused` (an operator wants no refresh).
 /// - 400 `invalid_request`: the body is no such JSON, is larger than 64 KiB or has another `Content-Type`; the address
 ///   has parameters, or its id is not UTF-8.
-/// - 404 `unknown_credential`: it is not configured on this worker.
+/// - 404 `unknown_credential`: it is not configured on this worker, or not with this kind.
 /// - 408 `slow_request`: the body did not come in time.
 /// - 502 `refused_by_upstream`: with the upstream's code, our advice and `Retry-After`.
 /// - 503 `no_valid_token`: there is none now, and the refresh brought none; with `Retry-After`.

@@ -20,7 +20,8 @@ use super::guard::{self, Access};
 use super::problem::Problem;
 use super::request::{BODY_MAX, well_formed};
 use super::{
-    Api, credentials, dashboard, events, health, history, pause, refresh, report, token, worker,
+    Api, credentials, dashboard, events, health, history, jssdk, pause, refresh, report, token,
+    worker,
 };
 use crate::config::Scope::{Admin, Read, Token};
 
@@ -63,7 +64,7 @@ const GET: MethodFilter = MethodFilter::GET;
 pub(super) const POST: MethodFilter = MethodFilter::POST;
 
 /// Every call.
-pub(super) const ROUTES: [Route; 16] = [
+pub(super) const ROUTES: [Route; 17] = [
     route(GET, "/", NoWebPage, |m| on(m, dashboard::page)),
     route(GET, "/dashboard/{version}/{file}", NoWebPage, |m| on(m, dashboard::file)),
     route(GET, "/v1/credentials", Scoped(Read), |m| on(m, credentials::all)),
@@ -75,6 +76,7 @@ pub(super) const ROUTES: [Route; 16] = [
     route(POST, "/v1/credentials/{id}/pause", Scoped(Admin), |m| on(m, pause::pause)),
     route(POST, "/v1/credentials/{id}/resume", Scoped(Admin), |m| on(m, pause::resume)),
     route(GET, "/v1/history", Scoped(Read), |m| on(m, history::latest)),
+    route(POST, "/v1/credentials/{id}/jssdk-signature", Scoped(Token), |m| on(m, jssdk::signature)),
     route(GET, "/v1/worker", Scoped(Read), |m| on(m, worker::worker)),
     route(GET, "/v1/events", Scoped(Read), |m| on(m, events::events)),
     route(GET, "/healthz", Anybody, |m| on(m, health::live)),

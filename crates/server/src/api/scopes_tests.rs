@@ -45,7 +45,7 @@ const CALLERS: [Option<&str>; 5] = [
 /// Method and path; what each of the callers is answered; and what anybody is where no bearer token is configured.
 /// Whoever may make a call gets that far: there is no such file, and no Redis, so some calls fail later.
 #[rustfmt::skip]
-const TABLE: [(&str, &str, [u16; 5], u16); 16] = [
+const TABLE: [(&str, &str, [u16; 5], u16); 17] = [
     //                                           none unknown read token admin  without tokens
     ("GET", "/",                                 [200, 200, 200, 200, 200], 200),
     ("GET", "/dashboard/{version}/{file}",       [404, 404, 404, 404, 404], 404),
@@ -56,10 +56,11 @@ const TABLE: [(&str, &str, [u16; 5], u16); 16] = [
     ("GET", "/v1/events",                        [401, 401, 200, 200, 200], 200),
     ("GET", "/v1/credentials",                   [401, 401, 200, 200, 200], 200),
     ("GET", "/v1/credentials/{id}",              [401, 401, 200, 200, 200], 200),
-    ("GET", "/v1/credentials/{id}/history",      [401, 401, 503, 503, 503], 503),
     ("GET", "/v1/history",                       [401, 401, 503, 503, 503], 503),
+    ("GET", "/v1/credentials/{id}/history",      [401, 401, 503, 503, 503], 503),
     ("GET", "/v1/credentials/{id}/token",        [401, 401, 403, 503, 503], 503),
     ("POST", "/v1/credentials/{id}/report",      [401, 401, 403, 400, 400], 400),
+    ("POST", "/v1/credentials/{id}/jssdk-signature", [401, 401, 403, 400, 400], 400),
     ("POST", "/v1/credentials/{id}/refresh",     [401, 401, 403, 403, 503], 503),
     ("POST", "/v1/credentials/{id}/pause",       [401, 401, 403, 403, 503], 503),
     ("POST", "/v1/credentials/{id}/resume",      [401, 401, 403, 403, 503], 503),

@@ -57,7 +57,7 @@ impl Api {
 ///
 /// - 200: `{"id", "kind", "token", "expires_in", "expires_at", "generation"}`, in seconds and seconds since 1970.
 /// - 400 `invalid_request`: the kind or a parameter is unknown or repeated, or the id is not UTF-8.
-/// - 404 `unknown_credential`: it is not configured on this worker.
+/// - 404 `unknown_credential`: it is not configured on this worker, or not with this kind.
 /// - 503 `no_valid_token`: there is none now; `Retry-After` says when the next refresh may run.
 /// - 503 `store_unavailable`: Redis cannot be asked, or the worker is stopping or overloaded.
 pub(super) async fn token(
@@ -68,8 +68,7 @@ pub(super) async fn token(
     let unit = Unit { id, kind: kind(asked.as_deref())? };
     let view = api.view(&unit).await?;
     let published = api.published(&unit).await?;
-    let published =
-        published.ok_or_else(|| Problem::no_valid_token(&unit.id, next_chance(&view)))?;
+    let published = published.ok_or_else(|| Problem::no_valid_token(&unit, next_chance(&view)))?;
     let etag = format!("\"{}\"", published.generation);
     Ok(([(ETAG, etag)], Json(TokenAnswer::new(&unit, &published))).into_response())
 }

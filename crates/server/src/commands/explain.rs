@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use zhongkong_core::codes::{self, Remark, Ruling, SYSTEM_BUSY, Wait};
+use zhongkong_core::credential::Kind;
 use zhongkong_core::refusal::{Scope, Status};
 
 use crate::language::Language;
@@ -21,6 +22,9 @@ struct Explanation {
     /// Where a worker meets it; none if it is another endpoint's alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     token_endpoint: Option<Refused>,
+    /// Where a worker meets it that asks for a ticket, if that is another thing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ticket_endpoint: Option<Refused>,
     /// Where a reader meets it.
     #[serde(skip_serializing_if = "Option::is_none")]
     calls: Option<Rejected>,
@@ -67,33 +71,28 @@ impl Explanation {
             advice: language.pick(advice),
         });
         let known = codes::known(code);
-        let Ruling { scope, status, wait, meaning, advice } = codes::ruling(code);
-        let refused = Refused {
-            meaning: language.pick(meaning),
-            scope,
-            concerns: language.pick(codes::concerned(scope)),
-            status,
-            retry: retry(wait, scope, language),
-            doubt: (code == SYSTEM_BUSY).then(|| {
-                language.say(
-                    "a token may have been issued unseen, so another fetch is owed; \
-                     for `wechat` once refresh.drain has passed",
-                    "可能已签发新 token 而未收到，因此需再次获取；`wechat` 会先等待 refresh.drain",
-                )
-            }),
-            advice: language.pick(advice),
-        };
+        let doubt = (code == SYSTEM_BUSY).then(|| {
+            language.say(
+                "a token may have been issued unseen, so another fetch is owed; \
+                 for `wechat` once refresh.drain has passed",
+                "可能已签发新 token 而未收到，因此需再次获取；`wechat` 会先等待 refresh.drain",
+            )
+        });
+        let refused = Refused::new(Kind::AccessToken, codes::ruling(code), doubt, language);
+        let of_ticket = codes::known_of_tickets(code).filter(|ruling| known != Some(*ruling));
         Self {
             code,
-            known: known.is_some() || calls.is_some(),
+            known: known.is_some() || calls.is_some() || of_ticket.is_some(),
             token_endpoint: (known.is_some() || calls.is_none()).then_some(refused),
+            ticket_endpoint: of_ticket
+                .map(|ruling| Refused::new(Kind::JsapiTicket, ruling, None, language)),
             calls,
         }
     }
 
     /// For people: a paragraph for each place.
     fn in_words(&self, language: Language) -> String {
-        let Self { code, known, token_endpoint, calls } = self;
+        let Self { code, known, token_endpoint, ticket_endpoint, calls } = self;
         let colon = language.colon();
         let item = |(name, text): (&str, &str)| format!("\n  {name}{colon}{text}");
         let todo = language.say("what to do", "处理办法");
@@ -108,21 +107,33 @@ impl Explanation {
                 }
             });
         }
-        if let Some(refused) = token_endpoint {
+        let endpoints = [
+            (
+                token_endpoint,
+                language.say("at a token endpoint", "在 token 接口"),
+                language.say(
+                    "readers keep the token they have, to the end of its life",
+                    "读取方继续使用现有 token，直至其有效期结束",
+                ),
+            ),
+            (
+                ticket_endpoint,
+                language.say("when a ticket is fetched", "在获取 ticket 时"),
+                language.say(
+                    "readers keep the ticket they have, as long as it is sure to be accepted",
+                    "读取方继续使用现有 ticket，直至不再确定有效",
+                ),
+            ),
+        ];
+        for (refused, place, kept) in endpoints {
+            let Some(refused) = refused else { continue };
             let Refused { meaning, concerns, status, retry, doubt, advice, .. } = refused;
-            let place = language.say("at a token endpoint", "在 token 接口");
             let items = [
                 Some((language.say("concerns", "涉及"), *concerns)),
                 Some((language.say("status", "状态"), status.as_str())),
                 Some((language.say("tried again", "重试"), retry)),
                 doubt.map(|doubt| (language.say("doubt", "存疑"), doubt)),
-                Some((
-                    language.say("meanwhile", "期间"),
-                    language.say(
-                        "readers keep the token they have, to the end of its life",
-                        "读取方继续使用现有 token，直至其有效期结束",
-                    ),
-                )),
+                Some((language.say("meanwhile", "期间"), kept)),
                 Some((todo, advice)),
             ];
             let items: String = items.into_iter().flatten().map(item).collect();
@@ -137,12 +148,41 @@ impl Explanation {
     }
 }
 
-/// When a refusal of `scope` is tried again, in words.
-fn retry(wait: Wait, scope: Scope, language: Language) -> String {
+impl Refused {
+    fn new(kind: Kind, ruling: Ruling, doubt: Option<&'static str>, language: Language) -> Self {
+        let Ruling { scope, status, wait, meaning, advice } = ruling;
+        Self {
+            meaning: language.pick(meaning),
+            scope,
+            concerns: language.pick(codes::concerned(kind, scope)),
+            status,
+            retry: retry(kind, wait, scope, language),
+            doubt,
+            advice: language.pick(advice),
+        }
+    }
+}
+
+/// When a refusal of a fetch of `kind`, of this `scope`, is tried again, in words.
+fn retry(kind: Kind, wait: Wait, scope: Scope, language: Language) -> String {
     // What a person must lift is tried at multiples of a configured time.
     let unit = language
         .say("(a minute stands for refresh.human_poll)", "（此处一分钟即 refresh.human_poll）");
+    let is_ticket = kind.ticket().is_some();
     match (wait, language) {
+        (Wait::Backoff, Language::English) if is_ticket => {
+            "within seconds, then at growing random intervals of up to ten minutes".to_owned()
+        }
+        (Wait::Backoff, Language::Chinese) if is_ticket => {
+            "数秒内，之后间隔随机递增，最长十分钟".to_owned()
+        }
+        (Wait::Poll { up_to }, Language::English) if scope == Scope::Configuration => format!(
+            "at once with another access token; with the same within a minute, then less and less often, down to every \
+             {up_to} minutes {unit}"
+        ),
+        (Wait::Poll { up_to }, Language::Chinese) if scope == Scope::Configuration => format!(
+            "access_token 更换后立即重试；未更换则一分钟内重试，之后逐渐放缓，最长每 {up_to} 分钟一次{unit}"
+        ),
         (Wait::Backoff, Language::English) => {
             "within a second, then at growing random intervals of up to a minute".to_owned()
         }
@@ -216,6 +256,19 @@ mod tests {
         says(89506, Chinese, &["状态：blocked", "24 小时后"]);
         says(45009, English, &["00:00 of UTC+8", "the API that was called"]);
         says(50002, English, &["account_frozen", "every 10 minutes"]);
+        says(
+            40001,
+            English,
+            &[
+                "40001 when a ticket is fetched: the access token",
+                "at once with another access token",
+            ],
+        );
+        says(
+            48001,
+            Chinese,
+            &["48001 在获取 ticket 时：", "状态：misconfigured", "48001 在业务接口"],
+        );
         says(-1, English, &["doubt: ", "refresh.drain", "the token is not at fault"]);
         says(0, English, &["0 in a call with a token: no error"]);
     }

@@ -20,8 +20,10 @@ pub(crate) async fn forget(
     let store = wiring::store(&config.redis);
     let configured = config.credentials.iter().any(|credential| credential.id == id);
     let mut question = match language {
-        Language::English => format!("Remove the token and all state of {id} from Redis?"),
-        Language::Chinese => format!("从 Redis 中删除 {id} 的 token 与全部状态？"),
+        Language::English => {
+            format!("Remove the token, the tickets and all state of {id} from Redis?")
+        }
+        Language::Chinese => format!("从 Redis 中删除 {id} 的 token、ticket 与全部状态？"),
     };
     question.push_str(if configured {
         language.say(

@@ -4,6 +4,7 @@ use serde_json::json;
 use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::ports::{Published, Store};
 
+use super::target::no_ticket;
 use crate::config::Config;
 use crate::language::Language;
 use crate::terminal::{Exit, answer, complain, complain_of_redis};
@@ -36,7 +37,12 @@ pub(crate) async fn get(
         }
         Ok(None) => {
             let Unit { id, .. } = &unit;
-            let configured = config.credentials.iter().any(|credential| credential.id == *id);
+            let credential = config.credentials.iter().find(|credential| credential.id == *id);
+            let configured = credential.is_some();
+            if credential.is_some_and(|credential| !credential.units().any(|kept| kept == unit)) {
+                complain(&no_ticket(&unit, language));
+                return Ok(Exit::Unavailable);
+            }
             complain(&match (language, configured) {
                 (Language::English, true) => {
                     format!("no valid token of {unit}: see `zhongkong status {id}` for the reason")

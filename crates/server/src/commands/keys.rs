@@ -23,11 +23,11 @@ struct Entry {
 
 pub(crate) fn keys(
     config: &Config,
-    id: CredentialId,
+    id: &CredentialId,
     as_json: bool,
     language: Language,
 ) -> anyhow::Result<Exit> {
-    if !config.credentials.iter().any(|credential| credential.id == id) {
+    let Some(credential) = config.credentials.iter().find(|credential| credential.id == *id) else {
         complain(&match language {
             Language::English => {
                 format!("unknown credential {id}: it is not in this configuration")
@@ -35,8 +35,8 @@ pub(crate) fn keys(
             Language::Chinese => format!("未知账号 {id}：不在当前配置中"),
         });
         return Ok(Exit::Failed);
-    }
-    let entries = entries(&config.redis, id, language);
+    };
+    let entries = entries(&config.redis, &credential.units().collect::<Vec<_>>(), language);
     if as_json {
         answer(&serde_json::to_string_pretty(&entries)?);
         return Ok(Exit::Done);
@@ -54,27 +54,22 @@ pub(crate) fn keys(
     Ok(Exit::Done)
 }
 
-fn entries(redis: &RedisConfig, id: CredentialId, language: Language) -> Vec<Entry> {
+/// What stands in Redis for the readers of `units`, which are those of one credential.
+fn entries(redis: &RedisConfig, units: &[Unit], language: Language) -> Vec<Entry> {
     let keys = Keys::new(redis.prefix.clone());
     let client = client(redis);
     let (reports, events) = (keys.reports(), keys.events());
-    let unit = Unit::access_token(id);
-    let (reader, Unit { id, kind }) = (keys.reader(&unit), &unit);
-    vec![
-        Entry {
-            form: "string",
-            content: match language {
-                Language::English => format!(
-                    "the token, alone; its TTL is what is left of its life; absent: there is no valid token, \
-                     and `zhongkong status {id}` says why"
-                ),
-                Language::Chinese => format!(
-                    "仅 token 本身；TTL 为剩余有效期；键不存在表示没有有效 token，原因见 `zhongkong status {id}`"
-                ),
-            },
-            command: format!("{client} GET '{reader}'"),
-            name: reader,
-        },
+    let Some(Unit { id, kind }) = units.first() else { return Vec::new() };
+    let mut entries: Vec<Entry> = units
+        .iter()
+        .map(|unit| {
+            let reader = keys.reader(unit);
+            let content = content(unit, language);
+            let command = format!("{client} GET '{reader}'");
+            Entry { name: reader, form: "string", content, command }
+        })
+        .collect();
+    entries.extend([
         Entry {
             form: "stream",
             content: language
@@ -101,7 +96,28 @@ fn entries(redis: &RedisConfig, id: CredentialId, language: Language) -> Vec<Ent
             command: format!("{client} SUBSCRIBE {events}"),
             name: events,
         },
-    ]
+    ]);
+    entries
+}
+
+/// What the key of `unit` holds.
+fn content(Unit { id, kind }: &Unit, language: Language) -> String {
+    match (kind.ticket(), language) {
+        (None, Language::English) => format!(
+            "the token, alone; its TTL is what is left of its life; absent: there is no valid token, \
+             and `zhongkong status {id}` says why"
+        ),
+        (None, Language::Chinese) => format!(
+            "仅 token 本身；TTL 为剩余有效期；键不存在表示没有有效 token，原因见 `zhongkong status {id}`"
+        ),
+        (Some(ticket), Language::English) => format!(
+            "the ticket of type {ticket}, alone; its TTL is how long it is sure to be accepted; absent: there is none, and \
+             `zhongkong status {id}` says why"
+        ),
+        (Some(ticket), Language::Chinese) => format!(
+            "仅 {ticket} ticket 本身；TTL 为确定有效的时间；键不存在表示没有可用的 ticket，原因见 `zhongkong status {id}`"
+        ),
+    }
 }
 
 /// How `redis-cli` is called; a password is asked for, and never part of it.
@@ -173,6 +189,8 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use zhongkong_core::credential::Kind;
+
     use super::*;
     use crate::config::Replicas;
 
@@ -196,13 +214,16 @@ mod tests {
                 tls: None,
             },
         );
-        let entries = entries(&redis, "wx1".parse().unwrap(), Language::English);
+        let unit = |kind| Unit { id: "wx1".parse().unwrap(), kind };
+        let units = [Kind::AccessToken, Kind::WxCardTicket].map(unit);
+        let entries = entries(&redis, &units, Language::English);
         let lines: Vec<&str> = entries.iter().map(|entry| entry.command.as_str()).collect();
         let client = "redis-cli -h store -p 6380 -n 2 --user shop --askpass";
         assert_eq!(
             lines,
             [
                 format!("{client} GET 'shop:zk:{{wx1}}:access_token'"),
+                format!("{client} GET 'shop:zk:{{wx1}}:wx_card_ticket'"),
                 format!(
                     "{client} XADD shop:zk:reports MAXLEN '~' 10000 '*' id wx1 kind access_token fingerprint FINGERPRINT"
                 ),

@@ -74,6 +74,13 @@ pub(crate) async fn refresh(
         Ok(target) => target,
         Err(exit) => return Ok(exit),
     };
+    if options.wish == Wish::Invalidate && target.unit.kind.ticket().is_some() {
+        complain(language.say(
+            "--invalidate is for access tokens: nothing makes the platform replace a ticket before its time. Use --force",
+            "--invalidate 只适用于 access_token：没有办法让平台提前更换 ticket。请用 --force",
+        ));
+        return Ok(Exit::Usage);
+    }
     let rotating = !target.rules(config).nature.is_idempotent();
     if options.wish == Wish::Invalidate && target.credential.is_some() && rotating {
         complain(language.say(

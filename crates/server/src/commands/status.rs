@@ -1,8 +1,7 @@
 //! `status`: how the tokens are doing, and what a person should do about it.
 
 use comfy_table::{ContentArrangement, Table};
-use zhongkong_core::credential::{CredentialId, Unit};
-use zhongkong_core::outlook::Rules;
+use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::ports::{Reading, Store};
 use zhongkong_redis::{ClusterFacts, ShardFacts};
 
@@ -24,9 +23,9 @@ pub(crate) async fn status(
     language: Language,
 ) -> anyhow::Result<Exit> {
     let named = id.is_some();
-    let configured: Vec<CredentialId> = config.credentials.iter().map(|c| c.id.clone()).collect();
-    let ids = id.map_or_else(|| configured.clone(), |id| vec![id]);
-    let units: Vec<Unit> = ids.into_iter().map(Unit::access_token).collect();
+    let configured = || config.credentials.iter().map(|credential| credential.id.clone()).collect();
+    let ids: Vec<CredentialId> = id.map_or_else(configured, |id| vec![id]);
+    let units: Vec<Unit> = ids.into_iter().flat_map(|id| units(config, &id)).collect();
     let store = wiring::store(&config.redis);
     let living = match store.living().await {
         Ok(living) => living,
@@ -54,16 +53,19 @@ pub(crate) async fn status(
                     continue;
                 }
             };
-            if named && !state.exists() && !configured.contains(&unit.id) {
+            let credential = config.credentials.iter().find(|c| c.id == unit.id);
+            if !state.exists() && credential.is_none() && unit.kind.ticket().is_some() {
+                continue;
+            }
+            if named && !state.exists() && credential.is_none() {
                 complain(&format!("unknown credential {}", unit.id));
                 return Ok(Exit::Failed);
             }
-            let credential = config.credentials.iter().find(|c| c.id == unit.id);
             let provider = credential.map(|credential| credential.provider.name());
             let shown = state.clone().without_refusals_of_the_dead(now_ms, &living);
             let mut report = UnitReport::new(unit, provider, &shown, now_ms, language);
             if let Some(credential) = credential {
-                let rules = Rules::new(credential.provider.nature(), &credential.timing);
+                let rules = credential.rules(unit.kind);
                 let outlook = state.outlook(now_ms, &anybody(&epoch), &rules);
                 report.refresh_in = next_refresh(&outlook, now_ms);
             }
@@ -80,6 +82,9 @@ pub(crate) async fn status(
         for note in reports.iter().flat_map(|report| notes(report, language)) {
             answer(&note);
         }
+        for note in waiting(&reports, language) {
+            answer(&note);
+        }
         if let Some(cluster) = store.cluster().await {
             answer(&format!("\n{}", cluster_in_words(&cluster, language).0));
         }
@@ -91,6 +96,14 @@ pub(crate) async fn status(
         }
     }
     Ok(exit)
+}
+
+/// The units of `id` that are kept here; of a credential that is configured elsewhere, all that there can be.
+fn units(config: &Config, id: &CredentialId) -> Vec<Unit> {
+    match config.credentials.iter().find(|credential| credential.id == *id) {
+        Some(credential) => credential.units().collect(),
+        None => Kind::ALL.map(|kind| Unit { id: id.clone(), kind }).to_vec(),
+    }
 }
 
 fn table(reports: &[UnitReport], language: Language) -> String {
@@ -190,8 +203,23 @@ pub(crate) fn cluster_in_words(cluster: &ClusterFacts, language: Language) -> (S
     (parts.join(language.semicolon()), whole)
 }
 
+/// The tickets that nobody asks for because there is no access token to get them with.
+fn waiting(reports: &[UnitReport], language: Language) -> impl Iterator<Item = String> {
+    let is_ticket = |report: &UnitReport| report.kind != Kind::AccessToken.as_str();
+    // The units of a credential stand together, the access token's first.
+    let of_one = reports.chunk_by(|one, next| one.id == next.id);
+    let without = of_one.filter(|of_one| !of_one[0].valid).flatten();
+    let waiting = without.filter(move |of| is_ticket(of) && of.refresh_in == Some(0));
+    waiting.map(move |UnitReport { id, kind, .. }| {
+        let waits = language.say("waits for an access token", "等待 access_token");
+        format!("\n{id} {kind}{}{waits}", language.colon())
+    })
+}
+
 /// What a person should know beyond the row: each refusal, whom it concerns, and what to do.
 fn notes(report: &UnitReport, language: Language) -> impl Iterator<Item = String> {
-    let id = &report.id;
-    report.refusals.iter().map(move |refusal| format!("\n{id}:{}", refusal.in_words(language)))
+    let UnitReport { id, kind, .. } = report;
+    let ticket = *kind != Kind::AccessToken.as_str();
+    let unit = if ticket { format!("{id} {kind}") } else { id.clone() };
+    report.refusals.iter().map(move |refusal| format!("\n{unit}:{}", refusal.in_words(language)))
 }

@@ -44,19 +44,33 @@ impl<'a> Target<'a> {
         if credential.is_none() && !state.exists() {
             return Err(unknown(&unit.id, language));
         }
+        if !credential.is_none_or(|credential| credential.units().any(|kept| kept == unit)) {
+            return Err(not_kept(&unit, language));
+        }
         Ok(Self { unit, credential, state, now_ms, epoch })
     }
 
-    /// Finds every unit of `id`, likewise.
+    /// Finds every unit of `id` that is kept here or known in Redis, likewise.
     pub(crate) async fn find_all(
         store: &RedisStore,
         config: &'a Config,
         id: &CredentialId,
         language: Language,
     ) -> Result<Vec<Self>, Exit> {
-        let mut targets = Vec::with_capacity(Kind::ALL.len());
-        for kind in Kind::ALL {
-            targets.push(Self::find(store, config, (id.clone(), kind), language).await?);
+        let first = Self::find(store, config, (id.clone(), Kind::AccessToken), language).await?;
+        let credential = first.credential;
+        let mut targets = vec![first];
+        for kind in Kind::TICKETS {
+            let unit = Unit { id: id.clone(), kind };
+            match read(store, &unit).await {
+                Ok(Reading { state, now_ms, epoch, .. })
+                    if state.exists() || credential.is_some_and(|c| c.tickets.contains(&kind)) =>
+                {
+                    targets.push(Self { unit, credential, state, now_ms, epoch });
+                }
+                Ok(_) => {}
+                Err(error) => return Err(complain_of_redis(&error, language)),
+            }
         }
         Ok(targets)
     }
@@ -64,12 +78,13 @@ impl<'a> Target<'a> {
     /// The unit's rules; of one that is configured elsewhere, those of this configuration.
     pub(crate) fn rules(&self, config: &Config) -> Rules {
         if let Some(credential) = self.credential {
-            return Rules::new(credential.provider.nature(), &credential.timing);
+            return credential.rules(self.unit.kind);
         }
         let millis = zhongkong_core::clock::millis;
         let refresh = &config.refresh;
+        let is_ticket = self.unit.kind.ticket().is_some();
         Rules {
-            nature: Nature::WECHAT,
+            nature: if is_ticket { Nature::Lasting } else { Nature::WECHAT },
             request_timeout_ms: millis(refresh.request_timeout),
             lease_ms: millis(refresh.lease),
             drain_ms: millis(refresh.drain),
@@ -90,6 +105,28 @@ pub(crate) fn unknown(id: &CredentialId, language: Language) -> Exit {
         .say("is neither in this configuration nor in Redis", "既不在本配置中，也不在 Redis 中");
     complain(&format!("{id}: {unknown}"));
     Exit::Failed
+}
+
+/// Complains of a ticket that the configuration does not name, and tells how to end.
+fn not_kept(unit: &Unit, language: Language) -> Exit {
+    complain(&no_ticket(unit, language));
+    Exit::Failed
+}
+
+/// That the configuration does not name the ticket `unit`, and what to do about it.
+pub(crate) fn no_ticket(unit: &Unit, language: Language) -> String {
+    let Unit { id, kind } = unit;
+    let name = kind.ticket().unwrap_or_default();
+    match language {
+        Language::English => {
+            format!(
+                "no {kind} is kept of {id}: add \"{name}\" to its `tickets` in the configuration"
+            )
+        }
+        Language::Chinese => {
+            format!("{id} 未配置 {kind}：请在该账号的 `tickets` 中加入 \"{name}\"")
+        }
+    }
 }
 
 /// A unit as it is read alone.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use url::{Host, Url};
-use zhongkong_core::credential::{CredentialId, ID_MAX};
+use zhongkong_core::credential::{CredentialId, ID_MAX, Kind, Unit};
+use zhongkong_core::outlook::Rules;
 use zhongkong_core::timing::Timing;
 use zhongkong_upstream::Provider;
 
@@ -35,6 +36,21 @@ pub struct CredentialConfig {
     pub base_url: Url,
     /// The times that hold for it, proved.
     pub timing: Timing,
+    /// The tickets that are kept with its access token.
+    pub tickets: Vec<Kind>,
+}
+
+impl CredentialConfig {
+    /// Its units, the access token's first.
+    pub(crate) fn units(&self) -> impl Iterator<Item = Unit> {
+        let kinds = std::iter::once(Kind::AccessToken).chain(self.tickets.iter().copied());
+        kinds.map(|kind| Unit { id: self.id.clone(), kind })
+    }
+
+    /// The rules of its unit `kind`.
+    pub(crate) fn rules(&self, kind: Kind) -> Rules {
+        Rules::of(kind, self.provider.nature(), &self.timing)
+    }
 }
 
 /// The credentials of all `roots`; what is wrong with one leaves it out.
@@ -82,6 +98,8 @@ fn credential(
     let overlap = entry.duration("overlap").unwrap_or(OVERLAP);
     let hold = entry.duration("hold").unwrap_or(HOLD);
     let timing = prove(overlap, hold);
+    let tickets = Kind::TICKETS.map(|kind| (kind.ticket().unwrap_or_default(), kind));
+    let tickets = entry.read("tickets", |raw| raw.choices(&tickets)).unwrap_or_default();
 
     let (app_id, base_url) = (app_id?, base_url?);
     if base_url.as_str().trim_end_matches('/') == BASE_URL && (overlap != OVERLAP || hold < HOLD) {
@@ -100,6 +118,7 @@ fn credential(
         secret: secret?.0,
         base_url,
         timing: timing?,
+        tickets,
     })
 }
 
@@ -198,6 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn tickets_are_kept_where_they_are_named() {
+        let kinds = |line: &str| {
+            let credential = loaded(&with(line)).config.credentials.remove(0);
+            credential.units().map(|unit| unit.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(""), [Kind::AccessToken]);
+        assert_eq!(kinds("tickets = []"), [Kind::AccessToken]);
+        assert_eq!(kinds("tickets = [\"wx_card\", \"jsapi\"]"), Kind::ALL);
+        assert_eq!(kinds("tickets = [\"jsapi\"]"), [Kind::AccessToken, Kind::JsapiTicket]);
+    }
+
+    #[test]
     fn values_that_cannot_be_are_refused() {
         for (line, part) in [
             ("id = \"a b\"", "zhongkong.toml:6: credentials[0].id: an id must be 1 to 128"),
@@ -207,6 +238,13 @@ mod tests {
             ("base_url = \"https://u:s3cret@h\"", "no user and no password"),
             ("base_url = \"https://h?a=1\"", "no query"),
             ("overlap = \"0s\"", "credentials[0].overlap: must be more than zero"),
+            ("tickets = \"jsapi\"", "such as [\"jsapi\", \"wx_card\"]"),
+            ("tickets = [7]", "credentials[0].tickets: must be a list of text"),
+            (
+                "tickets = [\"jsapi_ticket\"]",
+                "unknown value \"jsapi_ticket\"; did you mean `jsapi`?",
+            ),
+            ("tickets = [\"jsapi\", \"jsapi\"]", "\"jsapi\" is repeated"),
         ] {
             refused(&with(line), &[part]);
         }

@@ -94,8 +94,8 @@ pub(super) const CREDENTIAL: Keys = Keys {
     name: "credentials",
     scalars: &["id", "provider", "app_id", "base_url", "overlap", "hold"],
     secrets: &["secret"],
-    later: &["tickets", "publish"],
-    ..NONE
+    others: &["tickets"],
+    later: &["publish"],
 };
 pub(super) const SECRET: Keys = Keys { scalars: &["file", "env"], ..NONE };
 

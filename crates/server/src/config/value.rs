@@ -55,6 +55,28 @@ impl<'a> Raw<'a> {
         Ok(duration)
     }
 
+    /// Some of the named `choices`, each once, in the order of the choices.
+    pub(super) fn choices<T: Copy>(self, choices: &[(&'static str, T)]) -> Result<Vec<T>, String> {
+        let array = match self {
+            Self::Item(item) => item.as_array(),
+            Self::Variable(_) => None,
+        };
+        let names = array.and_then(|array| array.iter().map(|name| name.as_str()).collect());
+        let names: Vec<&str> = names.ok_or_else(|| {
+            let known: Vec<String> =
+                choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            format!("must be a list of text, such as [{}]", known.join(", "))
+        })?;
+        for (at, name) in names.iter().enumerate() {
+            Raw::Variable(name).choice(choices)?;
+            if names[..at].contains(name) {
+                return Err(format!("{name:?} is repeated"));
+            }
+        }
+        let chosen = choices.iter().filter(|(name, _)| names.contains(name));
+        Ok(chosen.map(|(_, value)| *value).collect())
+    }
+
     /// One of the named `choices`.
     pub(super) fn choice<T: Copy>(self, choices: &[(&'static str, T)]) -> Result<T, String> {
         let text = self.text()?;

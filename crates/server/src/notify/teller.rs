@@ -322,12 +322,14 @@ impl Teller {
         if std::mem::replace(&mut self.blind, error.is_some()) == error.is_some() {
             return;
         }
-        match error {
-            Some(error) => tracing::warn!(
-                receiver = self.config.name, %error,
+        let receiver = &self.config.name;
+        if let Some(error) = error {
+            tracing::warn!(
+                receiver, %error,
                 "redis does not tell what was notified already: nothing is, until it does"
-            ),
-            None => tracing::info!(receiver = self.config.name, "redis tells it again"),
+            );
+        } else {
+            tracing::info!(receiver, "redis tells it again");
         }
     }
 }

@@ -131,7 +131,10 @@ async fn a_ticket_is_answered_with_an_errcode() {
     let path = format!("/cgi-bin/ticket/getticket?type=jsapi&access_token={token}");
     let answer = call(&simulator, "GET", &path, "").await.unwrap().json();
     assert_eq!((&answer["errcode"], &answer["errmsg"]), (&json!(0), &json!("ok")));
-    assert!(answer["ticket"].is_string());
+    let ticket = answer["ticket"].as_str().unwrap();
+    assert!(simulator.is_alive("wx1", ticket));
+    assert_eq!(simulator.token(ticket).unwrap().pool, Pool::Jsapi);
+    assert_eq!((simulator.calls("wx1"), simulator.tokens("wx1").len()), (1, 2));
     simulator.revoke(&token, false);
     assert_eq!(call(&simulator, "GET", &path, "").await.unwrap().errcode(), 40001);
 }
