@@ -193,9 +193,11 @@ impl Line {
         if self.took_ms > 0 {
             parts.push(format!("{}{}ms", language.say("took ", "耗时 "), self.took_ms));
         }
-        if !self.doubt.is_empty() {
-            let doubt = self.doubt.join(",");
-            parts.push(format!("{}{colon}{doubt}", language.say("in doubt", "存疑")));
+        let doubt = self.doubt.join(",");
+        match parts.last_mut() {
+            _ if doubt.is_empty() => {}
+            Some(said) if self.what == "doubted" => said.extend([colon, &doubt]),
+            _ => parts.push(format!("{}{colon}{doubt}", language.say("in doubt", "存疑"))),
         }
         if self.retry_at_ms > self.time_ms {
             let at = local(self.retry_at_ms, "%H:%M:%S", zone);
