@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn a_row_says_when_who_why_and_what_came_of_it() {
         let row = cells(entry("refreshed"), Language::English);
-        let told = ["2026-11-22 21:32:58", "1h 2m", "access_token", "refreshed", "worker-2", "due"];
+        let told = ["2026-11-22 20:52:58", "1h 2m", "access_token", "refreshed", "worker-2", "due"];
         assert_eq!(row[..6], told);
         assert_eq!(row[6], "generation 12, valid for 2h, took 85ms");
         let row = cells(entry("refreshed"), Language::Chinese);
@@ -288,7 +288,7 @@ mod tests {
         };
         let said = &cells(refused, Language::English)[6];
         assert!(said.starts_with("40164 ") && said.contains("invalid ip 10.0.0.7"), "{said}");
-        assert!(said.ends_with("next try from 21:33:58, 12 times since 11-22 21:20:00"), "{said}");
+        assert!(said.ends_with("next try from 20:53:58, 12 times since 11-22 20:40:00"), "{said}");
     }
 
     #[test]
