@@ -175,7 +175,8 @@ impl Line {
                 "没有结果：该 worker 退出或卡住，已由其他 worker 接替",
             )),
             "doubted" => {
-                parts.push(say("the token may not be the newest", "token 可能不是最新"));
+                let said = say("the token may not be the newest", "token 可能不是最新");
+                parts.push(format!("{said}{colon}{}", self.doubt.join(",")));
             }
             "reported" => {
                 parts.push(say("the token was reported as rejected", "token 被报告失效"));
@@ -200,7 +201,7 @@ impl Line {
         if self.took_ms > 0 {
             parts.push(format!("{}{}ms", language.say("took ", "耗时 "), self.took_ms));
         }
-        if !self.doubt.is_empty() {
+        if !self.doubt.is_empty() && self.what != "doubted" {
             let doubt = self.doubt.join(",");
             parts.push(format!("{}{colon}{doubt}", language.say("in doubt", "存疑")));
         }
