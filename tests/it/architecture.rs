@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Normal dependencies among the members.
-const DEPENDENCIES: [(&str, &[&str]); 16] = [
+const DEPENDENCIES: [(&str, &[&str]); 17] = [
     ("zhongkong-core", &[]),
     ("zhongkong-redis", &["zhongkong-core"]),
     ("zhongkong-upstream", &["zhongkong-core"]),
-    ("zhongkong-coordinator", &["zhongkong-core"]),
+    ("zhongkong-layouts", &["zhongkong-core"]),
+    ("zhongkong-coordinator", &["zhongkong-core", "zhongkong-layouts"]),
     (
         "zhongkong",
         &[
             "zhongkong-coordinator",
             "zhongkong-core",
+            "zhongkong-layouts",
             "zhongkong-notify",
             "zhongkong-redis",
             "zhongkong-upstream",
@@ -24,12 +26,19 @@ const DEPENDENCIES: [(&str, &[&str]); 16] = [
     ("zhongkong-notify", &["zhongkong-core"]),
     ("zhongkong-client", &["zhongkong-core"]),
     ("zhongkong-simulator", &[]),
+    ("zhongkong-reader", &[]),
     ("zhongkong-testkit", &["zhongkong-history", "zhongkong-simulator"]),
     ("zhongkong-model", &["zhongkong-core"]),
     ("zhongkong-history", &[]),
     (
         "zhongkong-simulation",
-        &["zhongkong-coordinator", "zhongkong-core", "zhongkong-history", "zhongkong-simulator"],
+        &[
+            "zhongkong-coordinator",
+            "zhongkong-core",
+            "zhongkong-history",
+            "zhongkong-layouts",
+            "zhongkong-simulator",
+        ],
     ),
     (
         "zhongkong-bench",
@@ -55,6 +64,7 @@ const OWNERS: [(&str, &[&str]); 9] = [
             "zhongkong-client",
             "zhongkong-testkit",
             "zhongkong-demo",
+            "zhongkong-reader",
             "zhongkong-bench",
         ],
     ),
@@ -66,12 +76,13 @@ const OWNERS: [(&str, &[&str]); 9] = [
             "zhongkong",
             "zhongkong-simulator",
             "zhongkong-demo",
+            "zhongkong-reader",
             "zhongkong-bench",
             "zhongkong-simulation",
             "zhongkong-model",
         ],
     ),
-    ("anyhow", &["zhongkong", "zhongkong-demo"]),
+    ("anyhow", &["zhongkong", "zhongkong-demo", "zhongkong-reader"]),
     ("metrics-exporter-prometheus", &["zhongkong"]),
     ("sd-notify", &["zhongkong"]),
     ("tracing-subscriber", &["zhongkong"]),

@@ -10,6 +10,7 @@
 //! - `managed`: Redis refuses what some managed ones refuse.
 //! - `pressure`: Redis is short of memory, held up, or cannot write to its disk.
 //! - `refusals`: the upstream refuses.
+//! - `publishing`: the keys that SDKs read.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `tickets`: what is got with an access token.
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
@@ -51,6 +52,7 @@ mod managed;
 mod metrics;
 mod notify;
 mod pressure;
+mod publishing;
 mod readers;
 mod refusals;
 mod reports;

@@ -228,7 +228,8 @@ fn every_metric_of_the_rules_and_the_board_is_one_that_the_readme_explains() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_of_a_worker_is_described_and_named_as_prometheus_wants_it() {
-    let cluster = cluster().workers(1).start().await;
+    let publish = "publish = [\"wechatpy\"]";
+    let cluster = cluster().workers(1).toml(publish).start().await;
     cluster.settle().await;
     much_happens(&cluster).await;
     cluster.simulator.set_outcome(50002, Scope::account(APP_ID));

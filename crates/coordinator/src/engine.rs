@@ -7,12 +7,15 @@
 //! - `secrets`: refused secrets that may have been replaced.
 //! - `asking`: what the binary asks for.
 //! - `reports`: word that a token was rejected; `probing`: tokens tried in their own time.
+//! - `publishing`: the keys of SDKs; `foreign`: what somebody else wrote there.
 
 mod asking;
+mod foreign;
 mod lane;
 mod outcomes;
 mod presence;
 mod probing;
+mod publishing;
 mod reading;
 mod reports;
 mod secrets;
@@ -28,16 +31,20 @@ use zhongkong_core::clock::{Boot, Clock};
 use zhongkong_core::credential::Unit;
 use zhongkong_core::keep::KeepAnswer;
 use zhongkong_core::keeper::{Action, Source};
-use zhongkong_core::ports::{Beat, LeftReport, Notice, Observed, Reading, Store, StoreError};
+use zhongkong_core::ports::{
+    Beat, LeftReport, Notice, Observed, Reading, Store, StoreError, TouchedKey,
+};
 use zhongkong_core::report::ReportAnswer;
 use zhongkong_core::token::Fingerprint;
 
 use self::lane::{Lane, Task};
+use self::publishing::Publishing;
 use self::reading::Resync;
 use self::reports::{Reporter, Reports};
 use crate::epochs::Epochs;
 use crate::handle::{Asking, EVENTS, Handle, Health, ORDERS, Order, UnitEvent};
 use crate::pacer::Pacer;
+use crate::publish::Shown;
 use crate::refresh::{Ended, Refresh};
 use crate::settings::{CoordinatorSettings, CredentialSettings};
 use crate::telemetry::Telemetry;
@@ -73,6 +80,7 @@ pub struct Coordinator {
     chores: Lane,
     resync: Resync,
     reports: Reports,
+    publishing: Publishing,
     probing: Lane,
     /// Calls of the probe for reports under way at once.
     probes: Arc<Semaphore>,
@@ -119,6 +127,8 @@ enum Done {
     Reported(Unit, Fingerprint, Asked<(ReportAnswer, Observed)>),
     Adopted(Result<Vec<LeftReport>, StoreError>),
     Finished(String),
+    Looked(Unit, Result<Option<Shown>, StoreError>),
+    Foreign(Unit, &'static str, Option<Asked<(ReportAnswer, Observed)>>),
     Reread(Unit, String),
 }
 
@@ -191,6 +201,7 @@ impl Coordinator {
             chores: Lane::new(CHORES),
             resync: Resync { wanted: true, ..Resync::default() },
             reports: Reports::default(),
+            publishing: Publishing::default(),
             probing: Lane::new(probes),
             probes: Arc::new(Semaphore::new(probes)),
             events: events.clone(),
@@ -206,6 +217,7 @@ impl Coordinator {
     /// Runs until `stop` is ready; then finishes or abandons what is under way, and says goodbye to the store.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         self.telemetry.begin(self.units.iter().map(|slot| &slot.unit));
+        self.track();
         let (notices, mut heard) = mpsc::channel(NOTICES);
         let missed = Arc::new(AtomicBool::new(false));
         let mut listening = JoinSet::new();
@@ -252,7 +264,8 @@ impl Coordinator {
     }
 
     fn nap(&self) -> Duration {
-        let next = [self.units.next_wake(), self.resync.retry_at].into_iter().flatten().min();
+        let next = [self.units.next_wake(), self.resync.retry_at, self.publishing.next_wake()];
+        let next = next.into_iter().flatten().min();
         next.map_or(LONGEST_SLEEP, |at| at.since(self.clock.now()).min(LONGEST_SLEEP))
     }
 
@@ -262,6 +275,7 @@ impl Coordinator {
         while let Some(unit) = self.units.pop_due(self.world.now) {
             self.decide(&unit);
         }
+        self.go_on_looking();
         let Self { refreshes, chores, probing, .. } = self;
         let mut waiting = Vec::new();
         for lane in [refreshes, chores, probing] {
@@ -386,8 +400,10 @@ impl Coordinator {
                     None => slot.waiters.push(waiter),
                 }
             }
+            slot.publisher.observe(state, world.now, slot.rank);
         }
         units.tell_tickets(unit, world);
+        self.plan_look(unit);
     }
 
     fn hear(&mut self, notice: Notice) {
@@ -417,6 +433,7 @@ impl Coordinator {
                 }
                 self.decide(&unit);
             }
+            Notice::Touched { unit, key: TouchedKey::Sdk } => self.touched_by_anybody(&unit),
             Notice::Touched { unit, key } => {
                 let Some(slot) = self.units.get_mut(&unit) else { return };
                 let (keeper, around) = slot.keeper_and(&self.world);

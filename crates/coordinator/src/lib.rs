@@ -9,6 +9,7 @@
 //! - `epochs`: the epochs of the store's primaries, as a worker hears of them.
 //! - `units`: the table of keepers and their timers.
 //! - `refresh`: one refresh, from the claim to its recorded outcome.
+//! - `publish`: one token, published at the keys of every SDK that its credential names.
 //! - `tickets`: what is got with an access token, and so waits for it.
 //! - `pacer`: turns for what must not happen all at once.
 //! - [`handle`]: what the binary asks of a running coordinator.
@@ -19,6 +20,7 @@ mod epochs;
 pub mod failpoints;
 pub mod handle;
 mod pacer;
+mod publish;
 mod refresh;
 pub mod settings;
 mod telemetry;

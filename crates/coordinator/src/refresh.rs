@@ -27,6 +27,7 @@ use zhongkong_core::state::{OwnClaim, State};
 use zhongkong_core::timing::Timing;
 use zhongkong_core::token::Token;
 
+use crate::publish::{Shown, publish};
 use crate::settings::{CoordinatorSettings, CredentialSettings};
 
 /// First wait before a store that did not answer is asked again.
@@ -68,6 +69,8 @@ pub(crate) struct Ended {
     pub(crate) configuration: String,
     /// Doubts that this refresh raised.
     pub(crate) raised: Vec<Doubt>,
+    /// What came of its token at the keys of SDKs.
+    pub(crate) published: Option<Shown>,
     pub(crate) result: Ending,
 }
 
@@ -283,7 +286,16 @@ impl Refresh {
                     let changed = committed.changed;
                     let result =
                         Ending::Committed { reason, changed, assumed, clamped, sent_at, life };
-                    return self.ended(asked_at, Some(committed.observed), result);
+                    let mut observed = committed.observed;
+                    observed.state.token = Some(token);
+                    let Self { store, clock, credential, unit, .. } = self;
+                    self.settings.reach("before_publish").await;
+                    let now = (&observed, asked_at);
+                    let published = publish(store, clock, credential, unit, now).await;
+                    observed.state = observed.state.without_token();
+                    let mut ended = self.ended(asked_at, Some(observed), result);
+                    ended.published = published;
+                    return ended;
                 }
                 Err(StoreError::Fenced) => {
                     return self.ended(asked_at, None, Ending::Fenced { reason });
@@ -414,6 +426,7 @@ impl Refresh {
                 Some(_) => self.viewer.configuration.clone(),
             },
             raised,
+            published: None,
             result,
         }
     }

@@ -8,6 +8,7 @@ use zhongkong_core::credential::{CredentialId, Kind, Unit, Worker};
 use zhongkong_core::nature::Nature;
 use zhongkong_core::ports::{Tickets, Upstream};
 use zhongkong_core::timing::Timing;
+use zhongkong_layouts::Layout;
 
 use crate::failpoints::Failpoints;
 
@@ -61,6 +62,8 @@ pub struct CredentialSettings {
     pub timing: Timing,
     /// Where its access tokens come from.
     pub upstream: Arc<dyn Upstream>,
+    /// The SDKs whose keys are kept current, too, and the kind of the token that each is for.
+    pub publish: Vec<(Kind, Layout)>,
     /// The tickets that are kept with it, if any.
     pub tickets: Option<TicketSettings>,
 }

@@ -8,9 +8,12 @@ use zhongkong_core::clock::millis;
 use zhongkong_core::credential::{Kind, Unit};
 use zhongkong_core::doubt::Doubt;
 use zhongkong_core::outlook::Reason;
+use zhongkong_core::ports::StoreError;
+use zhongkong_core::publication::{Outcome, Was};
 use zhongkong_core::refusal::{Scope, Status};
 use zhongkong_core::report::ReportAnswer;
 use zhongkong_core::state::State;
+use zhongkong_layouts::Layout;
 
 use crate::refresh::{Ended, Ending};
 
@@ -143,14 +146,29 @@ impl Telemetry {
     /// What a report came to in the store: a mark, and perhaps the news that somebody else refreshes.
     pub(crate) fn marked(self, unit: &Unit, answer: ReportAnswer) {
         let ReportAnswer::Marked { foreign: true, .. } = answer else { return };
-        counter!("zhongkong_foreign_refreshes_total", "id" => self.id(unit)).increment(1);
-        counter!("zhongkong_doubts_total", "reason" => Doubt::Foreign.as_str()).increment(1);
+        self.count_foreign(unit);
         tracing::warn!(
             credential.id = %unit.id, kind = %unit.kind, doubt = Doubt::Foreign.as_str(),
             "the upstream rejects the newest token that this cluster knows: somebody else refreshes with the same \
              AppSecret. A new token is fetched. What to do: look for another program or person that uses this AppSecret, \
              and stop it, or reset the AppSecret"
         );
+    }
+
+    /// Somebody else's token was found over ours at the key of an SDK, and the platform accepts it.
+    pub(crate) fn found_stranger(self, unit: &Unit, layout: &'static str, answer: ReportAnswer) {
+        let ReportAnswer::Marked { foreign: true, .. } = answer else { return };
+        self.count_foreign(unit);
+        tracing::warn!(
+            credential.id = %unit.id, kind = %unit.kind, doubt = Doubt::Foreign.as_str(), layout,
+            "a service with this SDK fetched a token of its own, so the cluster's may be dying. The cluster's is back in the \
+             SDK's key, and a new one is fetched. What to do: give that service a dummy secret, see docs/sdks.md"
+        );
+    }
+
+    fn count_foreign(self, unit: &Unit) {
+        counter!("zhongkong_foreign_refreshes_total", "id" => self.id(unit)).increment(1);
+        counter!("zhongkong_doubts_total", "reason" => Doubt::Foreign.as_str()).increment(1);
     }
 
     fn count_error(self, unit: &Unit, code: i64) {
@@ -225,6 +243,43 @@ impl Gauges {
     }
 }
 
+/// What came of a publication at the keys of one SDK. That somebody removed one is told aloud once for each token.
+pub(crate) fn published(unit: &Unit, layout: &Layout, outcomes: &[Outcome], aloud: bool) {
+    let name = layout.family.name;
+    let Some(outcome) = outcomes.iter().find_map(Outcome::as_str) else { return };
+    count_published(name, outcome);
+    for (key, outcome) in layout.keys.iter().zip(outcomes) {
+        let what = match outcome {
+            Outcome::Repaired(Was::Gone) => "deleted",
+            Outcome::Repaired(Was::Other(_)) => "overwritten",
+            _ => continue,
+        };
+        let key = key.name.as_str();
+        if aloud {
+            tracing::warn!(
+                credential.id = %unit.id, kind = %unit.kind, layout = name, key, what,
+                "somebody else deleted or overwrote the key that this SDK reads; published again. An SDK does so when \
+                 the platform refused its token, or when it fetches for itself: give that service a dummy secret"
+            );
+        } else {
+            tracing::debug!(credential.id = %unit.id, kind = %unit.kind, layout = name, key, what, "published again");
+        }
+    }
+}
+
+/// The keys of one SDK could not be written; told once for as long as that lasts.
+pub(crate) fn not_published(unit: &Unit, layout: &Layout, error: &StoreError, is_news: bool) {
+    let name = layout.family.name;
+    count_published(name, "failed");
+    if is_news {
+        tracing::error!(
+            credential.id = %unit.id, kind = %unit.kind, layout = name, %error,
+            "the keys that this SDK reads could not be written, and its services may hold an old token; trying until \
+             they are. What to do: `zhongkong check` says whether the worker's user lacks a right"
+        );
+    }
+}
+
 /// The upstream goes on handing out what readers say is rejected.
 fn tell_insisting(unit: &Unit) {
     let (id, kind) = (&unit.id, unit.kind);
@@ -242,6 +297,10 @@ fn tell_insisting(unit: &Unit) {
              If calls with it fail, `zhongkong refresh {id} --invalidate` has it replaced"
         );
     }
+}
+
+fn count_published(layout: &'static str, outcome: &'static str) {
+    counter!("zhongkong_published_total", "layout" => layout, "outcome" => outcome).increment(1);
 }
 
 /// A report was answered, or an entry of the stream served.

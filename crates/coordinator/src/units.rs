@@ -10,9 +10,11 @@ use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::keeper::{Keeper, Surroundings};
 use zhongkong_core::order::rank;
 use zhongkong_core::outlook::Rules;
+use zhongkong_core::publisher::Publisher;
 use zhongkong_core::refusal::Refusal;
 use zhongkong_core::state::{State, VERSION};
 use zhongkong_core::timing::Timing;
+use zhongkong_core::token::Fingerprint;
 
 use crate::epochs::Epochs;
 use crate::handle::RefreshAnswer;
@@ -40,6 +42,17 @@ pub(crate) struct Slot {
     pub(crate) waiters: Vec<Waiter>,
     /// Failures of the store with this unit in a row.
     pub(crate) store_failures: u32,
+    pub(crate) publisher: Publisher,
+    /// When the keys of SDKs are looked at next.
+    pub(crate) look_at: Option<Boot>,
+    /// Failures to look after them in a row.
+    pub(crate) look_failures: u32,
+    /// The layouts whose keys cannot be written, as the log says.
+    pub(crate) refused_layouts: BTreeSet<&'static str>,
+    /// The token of which it was reported that somebody removed it from such a key.
+    pub(crate) removal_reported: Option<Fingerprint>,
+    /// The last token of somebody else's that was found at such a key.
+    pub(crate) stranger: Option<Fingerprint>,
     wake_at: Option<Boot>,
     warned_clamped: bool,
     warned_newer: bool,
@@ -73,6 +86,8 @@ pub(crate) struct Units {
 
 impl Slot {
     fn new(unit: Unit, credential: Arc<CredentialSettings>, world: &World) -> Self {
+        let keys = credential.layouts(unit.kind).flat_map(|layout| &layout.keys);
+        let ttl_min = keys.filter_map(|key| key.ttl_max).min();
         let is_ticket = unit.kind.ticket().is_some();
         let configuration =
             if is_ticket { String::new() } else { credential.upstream.configuration() };
@@ -88,6 +103,12 @@ impl Slot {
             keeper: Keeper::default(),
             waiters: Vec::new(),
             store_failures: 0,
+            publisher: Publisher::new(ttl_min),
+            look_at: None,
+            look_failures: 0,
+            refused_layouts: BTreeSet::new(),
+            removal_reported: None,
+            stranger: None,
             wake_at: None,
             warned_clamped: false,
             warned_newer: false,

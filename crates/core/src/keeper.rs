@@ -235,18 +235,16 @@ impl Keeper {
 
     /// One of the unit's keys was touched.
     pub fn touched(&mut self, key: TouchedKey, around: &Surroundings<'_>) {
-        let explained = match key {
-            TouchedKey::Reader => &mut self.explained.reader,
-            TouchedKey::State => &mut self.explained.state,
+        let (explained, from) = match key {
+            TouchedKey::Reader => (&mut self.explained.reader, &mut self.keep_from),
+            TouchedKey::State => (&mut self.explained.state, &mut self.read_from),
+            // The publisher's concern.
+            TouchedKey::Sdk => return,
         };
         if explained.take().is_some_and(|at| around.now.since(at) < EXPLAINED) {
             return;
         }
-        let from = Some(around.now + place(around.rank, STEP));
-        match key {
-            TouchedKey::Reader => self.keep_from = from,
-            TouchedKey::State => self.read_from = from,
-        }
+        *from = Some(around.now + place(around.rank, STEP));
     }
 
     /// Readers were found without the good token that the state has.
@@ -472,7 +470,7 @@ impl Seen {
     }
 }
 
-fn place(rank: u32, step: Duration) -> Duration {
+pub(crate) fn place(rank: u32, step: Duration) -> Duration {
     step.saturating_mul(rank)
 }
 

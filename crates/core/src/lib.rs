@@ -27,7 +27,8 @@
 //! 6. [`policy`], [`codes`]: jitter, backoff, what each upstream error leads to.
 //! 7. [`recollection`], [`keeper`], [`order`]: what one worker remembers of one unit and does next about it, and which
 //!    worker begins.
-//! 8. [`ports`]: what the adapters must provide.
+//! 8. [`publication`], [`publisher`]: the keys of SDKs, and when one worker looks after them.
+//! 9. [`ports`]: what the adapters must provide.
 
 pub mod abandon;
 pub mod chance;
@@ -47,6 +48,8 @@ pub mod outlook;
 pub mod pause;
 pub mod policy;
 pub mod ports;
+pub mod publication;
+pub mod publisher;
 pub mod recollection;
 pub mod refusal;
 pub mod report;

@@ -15,6 +15,7 @@ use crate::credential::{Kind, Unit, Worker};
 use crate::keep::KeepAnswer;
 use crate::life::Alive;
 use crate::outlook::Rules;
+use crate::publication::{Outcome, Publication, Tracked};
 use crate::report::{Probed, ReportAnswer, ReportRequest};
 use crate::state::State;
 use crate::token::{Fingerprint, Token};
@@ -60,6 +61,16 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// The token that readers find, and what is left of its life.
     async fn token(&self, unit: &Unit) -> Result<Option<Published>, StoreError>;
+
+    /// The unit's state with its copy of the token.
+    async fn copy(&self, unit: &Unit) -> Result<Observed, StoreError>;
+
+    /// Publishes a token at the keys of one SDK, where no newer one was published; what it came to at each. Together where they
+    /// are in one place, else one after the other, the token's key first.
+    async fn publish(&self, publication: &Publication) -> Result<Vec<Outcome>, StoreError>;
+
+    /// From now on [`Self::listen`] tells of these keys, too.
+    fn track(&self, tracked: Arc<Tracked>);
 
     /// Reports that readers left in the store, oldest first, to be served by `worker`; waits a moment for the first.
     ///
@@ -240,6 +251,8 @@ pub enum TouchedKey {
     Reader,
     /// The state.
     State,
+    /// One that an SDK reads.
+    Sdk,
 }
 
 /// What a fetch came to.

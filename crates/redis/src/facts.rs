@@ -146,7 +146,14 @@ end
 return redis.acl_check_cmd and denied or redis.error_reply('ERR it cannot be asked')";
 
 /// Appends the question what the worker's user may not do about `unit`; it changes nothing.
-pub(crate) fn ask_rights(pipe: &mut Pipeline, keys: &Keys, unit: &Unit, in_cluster: bool) {
+/// Of each of the patterns in `sdk` one key is asked about.
+pub(crate) fn ask_rights(
+    pipe: &mut Pipeline,
+    keys: &Keys,
+    unit: &Unit,
+    sdk: &[SdkKeys],
+    in_cluster: bool,
+) {
     let word = |word: &str| match word {
         "$state" => keys.state(unit),
         "$lock" => keys.lock(unit),
@@ -159,9 +166,20 @@ pub(crate) fn ask_rights(pipe: &mut Pipeline, keys: &Keys, unit: &Unit, in_clust
         "$events" => keys.events(),
         word => word.to_owned(),
     };
-    let commands: Vec<Vec<String>> =
+    let mut commands: Vec<Vec<String>> =
         needs(in_cluster).map(|(_, command)| command.split(' ').map(word).collect()).collect();
+    let touch = |key: &String| ["EVAL", "script", "1", key].map(ToOwned::to_owned).to_vec();
+    commands.extend(sdk.iter().map(|SdkKeys { one, .. }| touch(one)));
     pipe.cmd("EVAL").arg(ASK).arg(0).arg(serde_json::json!(commands).to_string());
+}
+
+/// Keys that SDKs read, by the pattern that an ACL rule needs to allow them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SdkKeys {
+    /// The pattern: `wechatpy:*`.
+    pub pattern: String,
+    /// One of them.
+    pub one: String,
 }
 
 fn needs(in_cluster: bool) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
@@ -198,11 +216,24 @@ impl Facts {
         self.append_only = field(info, "aof_enabled").map(|flag| flag == "1");
     }
 
-    pub(crate) fn read_rights(&mut self, answer: Option<RedisResult<Value>>, keys: &Keys) {
+    pub(crate) fn read_rights(
+        &mut self,
+        answer: Option<RedisResult<Value>>,
+        keys: &Keys,
+        sdk: &[SdkKeys],
+        in_cluster: bool,
+    ) {
         self.denied = match answer {
             Some(Ok(places)) => {
                 let places: Option<Vec<usize>> = redis::from_redis_value(places).ok();
-                places.map(|places| lacking(&places, keys))
+                places.map(|places| {
+                    let own = needs(in_cluster).count();
+                    let (own_places, beyond): (Vec<usize>, Vec<usize>) =
+                        places.into_iter().partition(|place| *place <= own);
+                    let denied = beyond.iter().filter_map(|place| sdk.get(place - own - 1));
+                    let patterns = denied.map(|SdkKeys { pattern, .. }| format!("~{pattern}"));
+                    lacking(&own_places, keys).into_iter().chain(patterns).collect()
+                })
             }
             Some(Err(error)) if error.kind() == ServerErrorKind::NoPerm.into() => {
                 Some(vec!["+eval".to_owned()])

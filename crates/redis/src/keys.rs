@@ -3,6 +3,8 @@
 use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::ports::TouchedKey;
 
+use crate::slots::tag_of;
+
 /// Names of keys and channels under one prefix.
 #[derive(Clone, Debug)]
 pub struct Keys {
@@ -55,6 +57,14 @@ impl Keys {
         format!("{}:replicas", self.prefix)
     }
 
+    /// The fence beside the key `sdk` that an SDK reads, in the same slot.
+    pub fn published(&self, sdk: &str) -> String {
+        match tag_of(sdk) {
+            Some(tag) => format!("{}:published:{{{tag}}}:{sdk}", self.prefix),
+            None => format!("{}:published:{{{sdk}}}", self.prefix),
+        }
+    }
+
     /// A hash: what was told, and is about to be, of each problem to `receiver` of notifications.
     pub fn notify(&self, receiver: &str) -> String {
         format!("{}:notify:{receiver}", self.prefix)
@@ -87,6 +97,7 @@ mod tests {
     use zhongkong_core::credential::Kind;
 
     use super::*;
+    use crate::slots::slot_of;
 
     #[test]
     fn keys_are_those_that_readers_were_promised() {
@@ -101,6 +112,16 @@ mod tests {
         assert_eq!(reader(Kind::WxCardTicket), "zhongkong:{wx1}:wx_card_ticket");
         assert_eq!(keys.events(), "zhongkong:events");
         assert_eq!(keys.notify("ops"), "zhongkong:notify:ops");
+    }
+
+    #[test]
+    fn the_fence_of_an_sdks_key_is_in_its_slot() {
+        let keys = Keys::new("zhongkong");
+        assert_eq!(keys.published("wechatpy:a"), "zhongkong:published:{wechatpy:a}");
+        for sdk in ["wechatpy:wx1_access_token", "my:{wx1}:token", "{tag}"] {
+            assert_eq!(slot_of(&keys.published(sdk)), slot_of(sdk), "{sdk}");
+        }
+        assert_ne!(keys.published("{a}:1"), keys.published("{a}:2"));
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! - `nodes`: all primaries, and which of them has a key.
 //! - `store`: the port that the core crate asks for.
 //! - `reading`: many states read together.
+//! - `publishing`: the keys that SDKs read.
 //! - `presence`: workers that live, primaries with their epochs, and replicas.
 //! - `inbox`: the stream in which readers leave reports.
 //! - `notify`: what was told to receivers of notifications.
@@ -43,6 +44,7 @@ mod nodes;
 mod notify;
 mod place;
 mod presence;
+mod publishing;
 mod reading;
 mod redirect;
 mod refusal;
@@ -54,7 +56,7 @@ mod slots;
 mod store;
 mod tls;
 
-pub use facts::{ClusterFacts, Facts, ShardFacts};
+pub use facts::{ClusterFacts, Facts, SdkKeys, ShardFacts};
 pub use hindrance::Hindrance;
 pub use history::{BadEntryId, EntryId, HISTORY_MAX, History, HistoryEntry, HistoryPage};
 pub use keys::Keys;

@@ -10,9 +10,11 @@ use futures_util::future::{AbortHandle, Abortable};
 use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, Value};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
-use zhongkong_core::ports::Notice;
+use zhongkong_core::credential::Unit;
+use zhongkong_core::ports::{Notice, TouchedKey};
+use zhongkong_core::publication::Tracked;
 
 use crate::keys::Keys;
 use crate::link::{describe, reconnect_backoff, timeouts};
@@ -37,6 +39,8 @@ pub(crate) struct Listener<'a> {
     pub(crate) keys: &'a Keys,
     /// One for all: whoever has it hears the events, which a cluster carries to every server.
     pub(crate) events: &'a Semaphore,
+    /// Keys beside the units'.
+    pub(crate) tracked: &'a watch::Sender<Arc<Tracked>>,
 }
 
 struct Ear<'a> {
@@ -44,17 +48,28 @@ struct Ear<'a> {
     /// How often the place had been left when it was made.
     moves: u64,
     pushes: mpsc::Receiver<PushInfo>,
+    tracked: watch::Receiver<Arc<Tracked>>,
     overflown: Arc<AtomicBool>,
     /// Held while this connection hears the events.
     events: Option<SemaphorePermit<'a>>,
 }
 
 /// Listens to every primary, as they come and go.
-pub(crate) async fn listen(nodes: &Nodes, keys: &Keys, hear: &(dyn Fn(Notice) + Send + Sync)) {
-    tokio::join!(follow(nodes), listen_to_all(nodes, keys, hear));
+pub(crate) async fn listen(
+    nodes: &Nodes,
+    keys: &Keys,
+    tracked: &watch::Sender<Arc<Tracked>>,
+    hear: &(dyn Fn(Notice) + Send + Sync),
+) {
+    tokio::join!(follow(nodes), listen_to_all(nodes, keys, tracked, hear));
 }
 
-async fn listen_to_all(nodes: &Nodes, keys: &Keys, hear: &(dyn Fn(Notice) + Send + Sync)) {
+async fn listen_to_all(
+    nodes: &Nodes,
+    keys: &Keys,
+    tracked: &watch::Sender<Arc<Tracked>>,
+    hear: &(dyn Fn(Notice) + Send + Sync),
+) {
     let events = Semaphore::new(1);
     let mut primaries = nodes.primaries();
     primaries.mark_changed();
@@ -75,7 +90,7 @@ async fn listen_to_all(nodes: &Nodes, keys: &Keys, hear: &(dyn Fn(Notice) + Send
                     if !handles.contains_key(&node.name) {
                         let (handle, registration) = AbortHandle::new_pair();
                         handles.insert(node.name.clone(), handle);
-                        let listener = Listener { node, nodes, keys, events: &events };
+                        let listener = Listener { node, nodes, keys, events: &events, tracked };
                         listening.push(Abortable::new(listener.run(hear), registration));
                     }
                 }
@@ -154,10 +169,27 @@ impl Listener<'_> {
         if events.is_some() {
             connection.subscribe(self.keys.events()).await.map_err(|error| describe(&error))?;
         }
+        let mut tracked = self.tracked.subscribe();
+        let now = Arc::clone(&tracked.borrow_and_update());
+        self.track(&mut connection, &now).await?;
+        Ok(Ear { connection, moves, pushes, tracked, overflown, events })
+    }
+
+    /// Asks to be told of all keys of units, and of what else is tracked.
+    async fn track(
+        &self,
+        connection: &mut MultiplexedConnection,
+        tracked: &Tracked,
+    ) -> Result<(), String> {
+        let units = self.keys.units();
+        let beginnings = tracked.prefixes.iter().map(String::as_str).chain([units.as_str()]);
         let mut track = redis::cmd("CLIENT");
-        track.arg(&["TRACKING", "ON", "BCAST", "PREFIX"]).arg(self.keys.units());
-        let tracked = track.query_async::<()>(&mut connection).await;
-        if let Err(error) = &tracked {
+        track.arg(&["TRACKING", "ON", "BCAST"]);
+        for prefix in Tracked::fewest(beginnings) {
+            track.arg("PREFIX").arg(prefix);
+        }
+        let answer = track.query_async::<()>(connection).await;
+        if let Err(error) = &answer {
             if error.is_io_error() || error.is_connection_dropped() {
                 return Err(describe(error));
             }
@@ -166,7 +198,21 @@ impl Listener<'_> {
                 "redis refuses CLIENT TRACKING: a key deleted by hand is noticed by the slow sweep only"
             );
         }
-        Ok(Ear { connection, moves, pushes, overflown, events })
+        Ok(())
+    }
+
+    /// Other keys are tracked from now on. What is tracked already cannot be taken back but as a whole.
+    async fn track_anew(&self, ear: &mut Ear<'_>) -> Result<(), String> {
+        let mut off = redis::cmd("CLIENT");
+        off.arg(&["TRACKING", "OFF"]);
+        // Where it is refused, so is what follows.
+        if let Err(error) = off.query_async::<()>(&mut ear.connection).await
+            && (error.is_io_error() || error.is_connection_dropped())
+        {
+            return Err(describe(&error));
+        }
+        let now = Arc::clone(&ear.tracked.borrow_and_update());
+        self.track(&mut ear.connection, &now).await
     }
 
     async fn hear_all(&self, mut ear: Ear<'_>, hear: &(dyn Fn(Notice) + Send + Sync)) {
@@ -203,6 +249,13 @@ impl Listener<'_> {
                     ear.events = Some(events);
                     hear(Notice::Listening);
                 }
+                Ok(()) = ear.tracked.changed() => {
+                    if self.track_anew(&mut ear).await.is_err() {
+                        return;
+                    }
+                    // Between the two nothing was heard.
+                    hear(Notice::Listening);
+                }
                 _ = ping.tick() => {
                     let ping = redis::cmd("PING");
                     if ping.query_async::<()>(&mut ear.connection).await.is_err() {
@@ -214,6 +267,12 @@ impl Listener<'_> {
                 hear(Notice::Listening);
             }
         }
+    }
+
+    /// Whose key this is, and which.
+    fn touched(&self, name: &str) -> Option<(Unit, TouchedKey)> {
+        let sdk = || Some((self.tracked.borrow().keys.get(name)?.clone(), TouchedKey::Sdk));
+        self.keys.unit_of(name).or_else(sdk)
     }
 
     fn understand(&self, push: PushInfo, hear: &(dyn Fn(Notice) + Send + Sync)) {
@@ -228,7 +287,7 @@ impl Listener<'_> {
                 Some(Value::Array(names)) => {
                     for name in names {
                         let name: Option<String> = redis::from_redis_value(name).ok();
-                        if let Some((unit, key)) = name.and_then(|name| self.keys.unit_of(&name)) {
+                        if let Some((unit, key)) = name.and_then(|name| self.touched(&name)) {
                             hear(Notice::Touched { unit, key });
                         }
                     }

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use redis::{Cmd, RedisResult, Value};
 use zhongkong_core::credential::Unit;
-use zhongkong_core::ports::{Reading, StoreError};
+use zhongkong_core::ports::{Observed, Reading, StoreError};
 use zhongkong_core::state::State;
 use zhongkong_core::token::TOKEN_MAX;
 
@@ -127,6 +127,17 @@ impl RedisStore {
         reading_of((settled(results.next()), found), now_ms, epoch)
     }
 
+    /// One state, with its copy of the token.
+    pub(crate) async fn read_copy(&self, unit: &Unit) -> Result<Observed, StoreError> {
+        let key = self.keys.state(unit);
+        let mut pipe = redis::pipe();
+        pipe.cmd("TIME").cmd("HGETALL").arg(&key);
+        let mut results = self.nodes.send("copy", &key, &mut pipe).await?.into_iter();
+        let now_ms = settled(results.next())
+            .and_then(|time| millis_of(time).ok_or_else(|| strange("a time that is none")))?;
+        Ok(Observed { state: state_of(settled(results.next())?)?, now_ms })
+    }
+
     /// Asks for what readers find. What somebody wrote there is of any length; no token is as long as this.
     fn own_text(&self, unit: &Unit) -> Cmd {
         let mut get = redis::cmd("GETRANGE");
@@ -150,12 +161,17 @@ fn reading_of(
     now_ms: u64,
     epoch: Arc<str>,
 ) -> Result<Reading, StoreError> {
-    let fields: Vec<(String, String)> =
-        redis::from_redis_value(state?).map_err(|_| strange("a state that is no hash of text"))?;
-    let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let state = State::from_fields(fields);
+    let state = state_of(state?)?;
     let found: Option<Vec<u8>> = key.and_then(|value| redis::from_redis_value(value).ok());
     let own = state.token.as_ref().map(|token| token.expose().as_bytes());
     let published = own.is_some() && found.as_deref() == own;
     Ok(Reading { state: state.without_token(), published, now_ms, epoch })
+}
+
+/// What `HGETALL` of a state answered.
+fn state_of(answer: Value) -> Result<State, StoreError> {
+    let fields: Vec<(String, String)> =
+        redis::from_redis_value(answer).map_err(|_| strange("a state that is no hash of text"))?;
+    let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Ok(State::from_fields(fields))
 }

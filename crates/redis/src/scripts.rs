@@ -49,10 +49,17 @@ pub(crate) static INVALIDATE: LazyLock<Operation> = operation!("invalidate");
 pub(crate) static REPORT: LazyLock<Operation> = operation!("report");
 pub(crate) static PAUSE: LazyLock<Operation> = operation!("pause");
 pub(crate) static FORGET: LazyLock<Operation> = operation!("forget");
+/// It is about no unit, and stands alone.
+pub(crate) static PUBLISH: LazyLock<Operation> =
+    LazyLock::new(|| Operation::of("publish", include_str!("scripts/publish.lua")));
 
 impl Operation {
     fn new(name: &'static str, body: &str) -> Self {
-        let source = format!("{SHEBANG}\n{PRELUDE}\n{body}");
+        Self::of(name, &format!("{PRELUDE}\n{body}"))
+    }
+
+    fn of(name: &'static str, body: &str) -> Self {
+        let source = format!("{SHEBANG}\n{body}");
         let sha1 = Script::new(&source).get_hash().to_owned();
         Self { name, source, sha1 }
     }
@@ -67,14 +74,29 @@ impl Operation {
         (arguments, by): (&[String], &str),
         known: bool,
     ) {
+        let names = [keys.state(unit), keys.lock(unit), keys.reader(unit), keys.history(&unit.id)];
+        let call = self.begin(pipe, &names, known);
+        call.arg(keys.events()).arg(unit.id.as_str()).arg(unit.kind.as_str()).arg(arguments);
+        call.arg(by);
+    }
+
+    /// Likewise for an operation on other keys than a unit's.
+    pub(crate) fn call_on(
+        &self,
+        pipe: &mut Pipeline,
+        keys: &[String],
+        arguments: &[Vec<u8>],
+        known: bool,
+    ) {
+        self.begin(pipe, keys, known).arg(arguments);
+    }
+
+    fn begin<'a>(&self, pipe: &'a mut Pipeline, keys: &[String], known: bool) -> &'a mut Pipeline {
         let call = if known {
             pipe.cmd("EVALSHA").arg(&self.sha1)
         } else {
             pipe.cmd("EVAL").arg(&self.source)
         };
-        call.arg(4).arg(keys.state(unit)).arg(keys.lock(unit)).arg(keys.reader(unit));
-        call.arg(keys.history(&unit.id));
-        call.arg(keys.events()).arg(unit.id.as_str()).arg(unit.kind.as_str()).arg(arguments);
-        call.arg(by);
+        call.arg(keys.len()).arg(keys)
     }
 }

@@ -17,10 +17,15 @@ pub(crate) struct Range {
     pub(crate) primary: Address,
 }
 
-/// The slot of `key`: of what stands in its first braces, if that is anything.
-pub(crate) fn slot_of(key: &str) -> u16 {
+/// The hash tag of `key`: what stands in its first braces, if that is anything.
+pub(crate) fn tag_of(key: &str) -> Option<&str> {
     let tag = key.split_once('{').and_then(|(_, rest)| Some(rest.split_once('}')?.0));
-    let hashed = tag.filter(|tag| !tag.is_empty()).unwrap_or(key);
+    tag.filter(|tag| !tag.is_empty())
+}
+
+/// The slot of `key`: of its hash tag, if it has one.
+pub(crate) fn slot_of(key: &str) -> u16 {
+    let hashed = tag_of(key).unwrap_or(key);
     crc16::State::<crc16::XMODEM>::calculate(hashed.as_bytes()) % SLOTS
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use redis::{Pipeline, RedisResult, Value};
+use tokio::sync::watch;
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::clock::millis;
@@ -20,6 +21,7 @@ use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
     Beat, Claimed, Committed, LeftReport, Notice, Observed, Published, Reading, Store, StoreError,
 };
+use zhongkong_core::publication::{self, Publication, Tracked};
 use zhongkong_core::report::{
     AFTER_MIDNIGHT_MS, Evidence, Probed, ReportAnswer, ReportRequest, STRAIN_MAX,
     STRAINED_SPACING_MAX_MS, alive_holds_ms,
@@ -28,7 +30,7 @@ use zhongkong_core::state::OwnClaim;
 use zhongkong_core::token::Token;
 
 use crate::episode::Episode;
-use crate::facts::{self, ClusterFacts, Facts, ShardFacts};
+use crate::facts::{self, ClusterFacts, Facts, SdkKeys, ShardFacts};
 use crate::hindrance::{self, Hindrance};
 use crate::inbox::Inbox;
 use crate::keys::Keys;
@@ -71,6 +73,7 @@ pub struct RedisStore {
     pub(crate) waits_in_vain: Episode,
     pub(crate) blind: Episode,
     inbox: Inbox,
+    tracked: watch::Sender<Arc<Tracked>>,
 }
 
 impl RedisStore {
@@ -86,6 +89,7 @@ impl RedisStore {
             full: Episode::default(),
             waits_in_vain: Episode::default(),
             blind: Episode::default(),
+            tracked: watch::Sender::default(),
             inbox: Inbox::new(Arc::clone(&nodes), keys.reports()),
             nodes,
             keys,
@@ -103,15 +107,15 @@ impl RedisStore {
         &self.keys
     }
 
-    /// What kind of Redis this is, and what its user may not do, asked for the keys of `unit`.
-    pub async fn facts(&self, unit: &Unit) -> Result<Facts, StoreError> {
+    /// What kind of Redis this is, and what its user may not do, asked for the keys of `unit` and for those of SDKs.
+    pub async fn facts(&self, unit: &Unit, sdk: &[SdkKeys]) -> Result<Facts, StoreError> {
         // Where it is refused, the rights below tell.
         let required = self.required().await.unwrap_or(0);
         let mut facts = Facts { required, ..Facts::default() };
         let mut pipe = redis::pipe();
         pipe.cmd("INFO").cmd("CONFIG").arg(&["GET", "save"]).cmd("TIME");
         let in_cluster = self.nodes.cluster().is_some();
-        facts::ask_rights(&mut pipe, &self.keys, unit, in_cluster);
+        facts::ask_rights(&mut pipe, &self.keys, unit, sdk, in_cluster);
         let mut results =
             self.nodes.send("facts", &self.keys.state(unit), &mut pipe).await?.into_iter();
         let info = results.next();
@@ -127,7 +131,7 @@ impl RedisStore {
             facts.read_save(save);
         }
         facts.now_ms = results.next().and_then(|time| settled(Some(time)).ok()).and_then(millis_of);
-        facts.read_rights(results.next(), &self.keys);
+        facts.read_rights(results.next(), &self.keys, sdk, in_cluster);
         facts.hindrances = self.hindrances().await?;
         facts.cluster = self.cluster().await;
         Ok(facts)
@@ -455,6 +459,25 @@ impl Store for RedisStore {
         Ok(Some(Published { token, left, expires_at_ms, generation: generation.unwrap_or(0) }))
     }
 
+    async fn copy(&self, unit: &Unit) -> Result<Observed, StoreError> {
+        self.read_copy(unit).await
+    }
+
+    async fn publish(
+        &self,
+        publication: &Publication,
+    ) -> Result<Vec<publication::Outcome>, StoreError> {
+        self.publish_all(publication).await
+    }
+
+    fn track(&self, tracked: Arc<Tracked>) {
+        self.tracked.send_if_modified(|now| {
+            let changed = *now != tracked;
+            *now = tracked;
+            changed
+        });
+    }
+
     async fn take_reports(&self, worker: &Worker) -> Result<Vec<LeftReport>, StoreError> {
         self.inbox.take(&worker.identity).await
     }
@@ -482,7 +505,7 @@ impl Store for RedisStore {
     }
 
     async fn listen(&self, hear: &(dyn Fn(Notice) + Send + Sync)) {
-        listen(&self.nodes, &self.keys, hear).await;
+        listen(&self.nodes, &self.keys, &self.tracked, hear).await;
     }
 }
 

@@ -4,7 +4,7 @@
 
 use zhongkong_core::credential::Unit;
 use zhongkong_redis::{
-    Access, Deployment, Facts, Keys, RedisAddress, RedisSettings, RedisStore, Replicas,
+    Access, Deployment, Facts, Keys, RedisAddress, RedisSettings, RedisStore, Replicas, SdkKeys,
 };
 use zhongkong_testkit::server::program;
 use zhongkong_testkit::{RedisServer, process};
@@ -22,7 +22,9 @@ async fn facts_of(server: &RedisServer, rules: &str) -> Facts {
         },
     };
     let store = RedisStore::new(&settings, Keys::new("zhongkong"), Replicas::Auto);
-    store.facts(&Unit::access_token("wx1".parse().unwrap())).await.unwrap()
+    let [pattern, one] = ["wechatpy:*", "wechatpy:wx1_access_token"].map(ToOwned::to_owned);
+    let sdk = [SdkKeys { pattern, one }];
+    store.facts(&Unit::access_token("wx1".parse().unwrap()), &sdk).await.unwrap()
 }
 
 #[track_caller]
@@ -34,7 +36,7 @@ fn lacks(facts: &Facts, rules: &str, expected: &[&str]) {
 #[tokio::test]
 async fn each_right_that_a_user_lacks_is_named_by_the_rule_that_grants_it() {
     let server = RedisServer::start().await;
-    let ours = "~zhongkong:* &zhongkong:events";
+    let ours = "~zhongkong:* ~wechatpy:* &zhongkong:events";
     for (rules, expected) in [
         (format!("+@all {ours}"), &[][..]),
         (format!("+@all -evalsha -info {ours}"), &["+evalsha", "+info"]),
@@ -48,14 +50,15 @@ async fn each_right_that_a_user_lacks_is_named_by_the_rule_that_grants_it() {
         (format!("+@all -zadd -hdel {ours}"), &["+hdel", "+zadd"]),
         (format!("+@all -subscribe {ours}"), &["+subscribe"]),
         (format!("+@all -publish {ours}"), &["+publish"]),
-        ("+@all &* ~other:*".to_owned(), &["~zhongkong:*"]),
-        ("+@all &* %R~zhongkong:*".to_owned(), &["~zhongkong:*"]),
-        ("+@all &* ~zhongkong:{*".to_owned(), &["~zhongkong:*"]),
+        ("+@all ~zhongkong:* &zhongkong:events".to_owned(), &["~wechatpy:*"]),
+        ("+@all &* ~other:*".to_owned(), &["~zhongkong:*", "~wechatpy:*"]),
+        ("+@all &* ~wechatpy:* %R~zhongkong:*".to_owned(), &["~zhongkong:*"]),
+        ("+@all &* ~wechatpy:* ~zhongkong:{*".to_owned(), &["~zhongkong:*"]),
         (
             "+@all ~* resetchannels &other".to_owned(),
             &["+publish", "+subscribe", "&zhongkong:events"],
         ),
-        ("+@all -time &* ~other:*".to_owned(), &["+time", "~zhongkong:*"]),
+        ("+@all -time &* ~wechatpy:*".to_owned(), &["+time", "~zhongkong:*"]),
     ] {
         lacks(&facts_of(&server, &rules).await, &rules, expected);
     }

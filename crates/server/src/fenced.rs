@@ -17,6 +17,7 @@ use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
     Beat, Claimed, Committed, LeftReport, Notice, Observed, Published, Reading, Store, StoreError,
 };
+use zhongkong_core::publication::{self, Publication, Tracked};
 use zhongkong_core::report::{ReportAnswer, ReportRequest};
 use zhongkong_core::state::State;
 
@@ -110,6 +111,21 @@ impl Store for Fenced {
 
     async fn token(&self, unit: &Unit) -> Result<Option<Published>, StoreError> {
         self.0.token(unit).await
+    }
+
+    async fn copy(&self, unit: &Unit) -> Result<Observed, StoreError> {
+        self.0.copy(unit).await
+    }
+
+    async fn publish(
+        &self,
+        publication: &Publication,
+    ) -> Result<Vec<publication::Outcome>, StoreError> {
+        self.0.publish(publication).await
+    }
+
+    fn track(&self, tracked: Arc<Tracked>) {
+        self.0.track(tracked);
     }
 
     async fn take_reports(&self, worker: &Worker) -> Result<Vec<LeftReport>, StoreError> {

@@ -51,6 +51,17 @@ pub(crate) struct UnitReport {
     pub(crate) error: Option<Failure>,
     /// Refusals in force, each with whom it concerns.
     pub(crate) refusals: Vec<RefusalReport>,
+    /// The SDKs whose keys are kept current, too, where that was looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) published: Vec<PublishedReport>,
+}
+
+/// The keys of one SDK.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PublishedReport {
+    pub(crate) layout: &'static str,
+    /// Whether they hold what the state holds.
+    pub(crate) current: bool,
 }
 
 /// How the last attempt failed.
@@ -124,6 +135,7 @@ impl UnitReport {
                 .filter(|r| !is_of_an_access_token(unit, r) || r.key == state.configuration)
                 .map(|refusal| RefusalReport::new(unit.kind, refusal, now_ms, language))
                 .collect(),
+            published: Vec::new(),
         }
     }
 }

@@ -72,6 +72,7 @@ pub(crate) fn credentials(
             timing: credential.timing,
             upstream,
             tickets,
+            publish: credential.publish.iter().map(|p| (p.kind, p.layout.clone())).collect(),
         })
     };
     config.credentials.iter().map(credential).collect()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::nature::Nature;
 use zhongkong_core::timing::{Times, Timing, TimingError};
+use zhongkong_layouts::{Family, Layout, Options};
 use zhongkong_simulator::{Platform, Pool, Settings};
 
 /// How many units there are.
@@ -22,6 +23,8 @@ pub(crate) struct Account {
     pub(crate) secret: Secret,
     /// What stands in the secret file of each worker, where that is another.
     pub(crate) files: BTreeMap<usize, Secret>,
+    /// What services with an SDK read.
+    pub(crate) layout: Layout,
 }
 
 /// The number of a secret: which of all that the account ever had.
@@ -60,7 +63,10 @@ pub(crate) fn accounts(seed: u64, times: &Times, life: Duration, strict: bool) -
         settings.accounts = vec![zhongkong_simulator::Account::new(id.as_str(), secret)];
         let unit = Unit::access_token(id);
         let platform = Platform::new(settings, seed);
-        Some(Account { unit, nature, pool, platform, secret: 0, files: BTreeMap::new() })
+        let account = zhongkong_layouts::Account { app_id: unit.id.as_str(), kind: unit.kind };
+        let layout = Layout::new(Family::named("wechatpy")?, &account, &Options::default()).ok()?;
+        let files = BTreeMap::new();
+        Some(Account { unit, nature, pool, platform, secret: 0, files, layout })
     };
     [
         account("rotating", Nature::WECHAT, Pool::Legacy, strict),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::machine::{Mishap, Trap};
 
 /// Points of a refresh at which a worker may be paused or killed.
-pub(crate) const POINTS: [&str; 11] = [
+pub(crate) const POINTS: [&str; 12] = [
     "before_claim",
     "after_claim",
     "before_send",
@@ -15,6 +15,7 @@ pub(crate) const POINTS: [&str; 11] = [
     "after_answer",
     "before_commit",
     "after_commit",
+    "before_publish",
     "before_abandon",
     "after_abandon",
     "before_keep",

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use zhongkong_coordinator::Handle;
+use zhongkong_core::publication::Value;
 use zhongkong_core::token::Fingerprint;
 use zhongkong_history::{ClusterEvent, Life, UpstreamEvent};
 use zhongkong_simulator::AccountChange;
@@ -69,9 +70,16 @@ impl Stage {
             // Nobody writes to a Redis that is away.
             Fault::Spoilt { .. } if !world.state().redis_up => {}
             Fault::Spoilt { unit, overwritten } => {
-                let unit = world.state().accounts[unit].unit.clone();
+                let (unit, sdk_keys) = {
+                    let account = &world.state().accounts[unit];
+                    (account.unit.clone(), account.layout.keys.clone())
+                };
                 let value = overwritten.then_some("written-by-hand");
                 world.in_redis(|memory| memory.spoil_reader(&unit, value));
+                for key in sdk_keys {
+                    let value = value.map(|text| Value::Text(text.as_bytes().to_vec()));
+                    world.in_redis(|memory| memory.spoil_sdk(&key.name, value));
+                }
             }
             Fault::Herd { unit, reports } => self.herd(unit, reports),
             Fault::Forced { unit } => self.force(unit),

@@ -14,6 +14,7 @@ use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
     Beat, Claimed, Committed, LeftReport, Notice, Observed, Published, Reading, Store, StoreError,
 };
+use zhongkong_core::publication::{self, Publication, Tracked};
 use zhongkong_core::report::{ReportAnswer, ReportRequest};
 
 use crate::inbox::Entry;
@@ -146,6 +147,23 @@ impl Store for Line {
 
     async fn token(&self, unit: &Unit) -> Result<Option<Published>, StoreError> {
         self.ask_of(unit, |memory, unit| memory.token(unit)).await
+    }
+
+    async fn copy(&self, unit: &Unit) -> Result<Observed, StoreError> {
+        self.ask_of(unit, |memory, unit| memory.copy(unit)).await
+    }
+
+    async fn publish(
+        &self,
+        publication: &Publication,
+    ) -> Result<Vec<publication::Outcome>, StoreError> {
+        let publication = publication.clone();
+        self.ask(move |memory| memory.publish(&publication)).await
+    }
+
+    fn track(&self, tracked: Arc<Tracked>) {
+        // All workers here have the same configuration.
+        self.world.in_redis(|memory| memory.track(tracked));
     }
 
     async fn take_reports(&self, worker: &Worker) -> Result<Vec<LeftReport>, StoreError> {

@@ -14,6 +14,9 @@ use zhongkong_core::outlook::Rules;
 use zhongkong_core::ports::{
     Beat, Claimed, Committed, Notice, Observed, Published, Reading, StoreError, TouchedKey,
 };
+use zhongkong_core::publication::{
+    Entry as SdkEntry, FENCE_OUTLIVES_MS, Outcome as Shown, Publication, Stored, Tracked, Value,
+};
 use zhongkong_core::report::{ReportAnswer, ReportRequest};
 use zhongkong_core::state::State;
 use zhongkong_core::token::{Fingerprint, Token};
@@ -39,6 +42,8 @@ pub(crate) struct Memory {
     now_us: u64,
     /// What listeners are told of this operation.
     told: Vec<Notice>,
+    /// The keys of SDKs, of which they are told, too.
+    tracked: Arc<Tracked>,
 }
 
 /// What a restart or a failover may lose.
@@ -47,6 +52,16 @@ pub(crate) struct Data {
     units: BTreeMap<Unit, Cell>,
     beats: BTreeMap<String, u64>,
     inbox: Inbox,
+    sdk: BTreeMap<String, SdkKey>,
+}
+
+/// A key that an SDK reads, and the fence beside it.
+#[derive(Clone, Debug, Default)]
+struct SdkKey {
+    value: Option<Value>,
+    expires_at_ms: u64,
+    fence: u64,
+    fence_until_ms: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -80,7 +95,8 @@ impl Cell {
 impl Memory {
     pub(crate) fn new(protocol: Protocol) -> Self {
         let data = Data::default();
-        Self { epoch: 1, protocol, offset_ms: 0, data, now_us: 0, told: Vec::new() }
+        let (told, tracked) = (Vec::new(), Arc::default());
+        Self { epoch: 1, protocol, offset_ms: 0, data, now_us: 0, told, tracked }
     }
 
     /// Begins an operation at the true time `now_us`: what has expired by then is gone.
@@ -91,6 +107,18 @@ impl Memory {
             if cell.reader.take_if(|reader| reader.expires_at_ms <= time_ms).is_some() {
                 self.told.push(Notice::Touched { unit: unit.clone(), key: TouchedKey::Reader });
             }
+        }
+        let mut expired = Vec::new();
+        for (name, key) in &mut self.data.sdk {
+            if key.fence_until_ms <= time_ms {
+                key.fence = 0;
+            }
+            if key.expires_at_ms <= time_ms && key.value.take().is_some() {
+                expired.push(name.clone());
+            }
+        }
+        for name in &expired {
+            self.touch_sdk(name);
         }
         self
     }
@@ -288,6 +316,65 @@ impl Memory {
     }
 }
 
+/// The keys of SDKs.
+impl Memory {
+    pub(crate) fn track(&mut self, tracked: Arc<Tracked>) {
+        self.tracked = tracked;
+    }
+
+    pub(crate) fn copy(&self, unit: &Unit) -> Observed {
+        Observed { state: self.state(unit), now_ms: self.now_ms() }
+    }
+
+    pub(crate) fn publish(&mut self, publication: &Publication) -> Vec<Shown> {
+        let now_ms = self.now_ms();
+        let entries = &publication.entries;
+        let found: Vec<Stored> = entries.iter().map(|entry| self.found_by_sdk(entry)).collect();
+        if found.iter().any(|stored| stored.fence > publication.token_fence) {
+            return vec![Shown::Fenced; entries.len()];
+        }
+        let left_ms = publication.left_ms(now_ms);
+        let settled = entries.iter().zip(&found).map(|(entry, stored)| {
+            let outcome = publication.settle(entry, stored, now_ms);
+            match outcome {
+                Shown::Written | Shown::Repaired(_) => {
+                    let key = self.data.sdk.entry(entry.key.clone()).or_default();
+                    key.value = Some(entry.value.clone());
+                    key.expires_at_ms = now_ms + entry.ttl_ms(left_ms);
+                    key.fence = publication.token_fence;
+                    let until_ms = now_ms + left_ms + FENCE_OUTLIVES_MS;
+                    key.fence_until_ms = key.fence_until_ms.max(until_ms);
+                    self.touch_sdk(&entry.key);
+                }
+                Shown::Ended if entry.is_held_by(stored.value.as_ref()) => {
+                    self.data.sdk.entry(entry.key.clone()).or_default().value = None;
+                    self.touch_sdk(&entry.key);
+                }
+                _ => {}
+            }
+            outcome
+        });
+        settled.collect()
+    }
+
+    fn found_by_sdk(&self, entry: &SdkEntry) -> Stored {
+        let Some(key) = self.data.sdk.get(&entry.key) else { return Stored::default() };
+        let ttl_ms = Some(key.expires_at_ms.saturating_sub(self.now_ms()));
+        Stored { fence: key.fence, value: key.value.clone(), ttl_ms }
+    }
+
+    /// What an SDK finds at its key.
+    pub(crate) fn sdk_finds(&self, key: &str) -> Option<&Value> {
+        self.data.sdk.get(key)?.value.as_ref()
+    }
+
+    fn touch_sdk(&mut self, name: &str) {
+        if let Some(unit) = self.tracked.keys.get(name).cloned() {
+            self.told.push(Notice::Touched { unit, key: TouchedKey::Sdk });
+        }
+    }
+}
+
 /// Reading, and workers that live.
 impl Memory {
     pub(crate) fn read(&self, units: &[Unit]) -> Vec<Result<Reading, StoreError>> {
@@ -387,6 +474,14 @@ impl Memory {
             (Some(_), None) => return,
         }
         self.touch(unit, TouchedKey::Reader);
+    }
+
+    /// Somebody deletes a key that an SDK reads, or writes something else there.
+    pub(crate) fn spoil_sdk(&mut self, name: &str, value: Option<Value>) {
+        if let Some(key) = self.data.sdk.get_mut(name) {
+            key.value = value;
+            self.touch_sdk(name);
+        }
     }
 
     /// Somebody empties it while it runs.

@@ -114,17 +114,28 @@ impl Stage {
         let timing = if changed.load(Ordering::Relaxed) { profile.changed } else { profile.timing };
         let credentials: Vec<CredentialSettings> = (0..UNITS)
             .map(|index| {
-                let (id, nature, secret) = {
+                let (id, nature, secret, publish) = {
                     let state = self.world.state();
                     let account = &state.accounts[index];
-                    (account.unit.id.clone(), account.nature, account.file(machine.number))
+                    let publish = vec![(account.unit.kind, account.layout.clone())];
+                    (account.unit.id.clone(), account.nature, account.file(machine.number), publish)
                 };
                 let (world, machine) = (Arc::clone(&self.world), Arc::clone(machine));
                 let secret = Mutex::new(secret);
                 let upstream = Arc::new(Way { world, machine, clock: *clock, index, secret });
                 let (provider, host) = ("simulation", format!("upstream-{index}"));
                 let (app_id, tickets) = (id.to_string(), None);
-                CredentialSettings { id, app_id, provider, host, nature, timing, upstream, tickets }
+                CredentialSettings {
+                    id,
+                    app_id,
+                    provider,
+                    host,
+                    nature,
+                    timing,
+                    upstream,
+                    tickets,
+                    publish,
+                }
             })
             .collect();
         let (world, at) = (Arc::clone(&self.world), Arc::clone(machine));

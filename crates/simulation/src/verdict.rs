@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use zhongkong_core::clock::millis;
+use zhongkong_core::state::State;
 use zhongkong_history::{
     ClusterEvent, Found, History, Kind, Limits, Processed, Read, Record, UpstreamEvent, What, check,
 };
@@ -225,7 +226,15 @@ impl crate::world::Shared {
         let state = self.redis.state(&account.unit);
         let newest = account.platform.newest(account.app_id()).map(|token| token.value.as_str());
         let published = newest.is_some() && newest == self.redis.found(&account.unit);
+        let published = published && self.sdk_has_what_the_state_has(account, &state);
         published && state.doubt.is_empty() && !state.intent && state.rejected.is_none()
+    }
+
+    /// Whether an SDK finds at all of its keys what it should.
+    fn sdk_has_what_the_state_has(&self, account: &Account, state: &State) -> bool {
+        let Some(token) = &state.token else { return false };
+        let entries = account.layout.entries(token, state.expires_at_ms);
+        entries.iter().all(|entry| entry.is_held_by(self.redis.sdk_finds(&entry.key)))
     }
 
     /// What Redis holds at the end.

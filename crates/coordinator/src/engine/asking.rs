@@ -35,6 +35,8 @@ impl Coordinator {
                     self.telemetry.gone(&gone);
                 }
                 self.telemetry.begin(self.units.iter().map(|slot| &slot.unit));
+                self.publishing.forget_timers();
+                self.track();
                 self.resync.wanted = true;
             }
             Order::Refresh { unit, forced_by, answer } => self.asked(unit, forced_by, answer),

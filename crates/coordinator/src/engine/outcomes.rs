@@ -46,6 +46,8 @@ impl Coordinator {
             }
             Ok(Done::Adopted(adopted)) => self.adopted(adopted),
             Ok(Done::Finished(entry)) => self.finished(&entry),
+            Ok(Done::Looked(unit, looked)) => self.looked(&unit, looked),
+            Ok(Done::Foreign(unit, layout, found)) => self.looked_into(&unit, layout, found),
             Err(error) => {
                 // A task that panicked would leave its unit busy for ever: better a new process than a dead keeper.
                 if error.is_panic() {
@@ -58,11 +60,17 @@ impl Coordinator {
     fn refreshed(&mut self, ended: Ended) {
         self.refreshes.running -= 1;
         self.telemetry.ended(&ended, self.settings.worker.name.as_str());
-        let Ended { unit, asked_at, observed, epoch, own, configuration, result, .. } = ended;
+        let Ended {
+            unit, asked_at, observed, epoch, own, configuration, published, result, ..
+        } = ended;
         if let Some(epoch) = &epoch {
             self.enter(&unit, epoch);
         }
         let stale = stale_access_token(&unit, &result, &configuration);
+        if let Some(shown) = &published {
+            // Known before the state is observed, which is no news then.
+            self.shown(&unit, shown);
+        }
         if let Some(slot) = self.units.get_mut(&unit) {
             // A ticket's is that of the access token which readers have now.
             if unit.kind.ticket().is_none() {

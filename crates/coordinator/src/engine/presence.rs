@@ -45,6 +45,7 @@ impl Coordinator {
                     self.world.living = living;
                     self.units.reorder(&self.world);
                     self.decide_all();
+                    self.plan_looks();
                 }
                 if changed || away || self.beats.is_multiple_of(ADOPT_EVERY) {
                     self.adopt();

@@ -153,6 +153,8 @@ impl Coordinator {
         if usable && !published {
             keeper.unpublished(&around);
         }
+        slot.publisher.missed(self.world.now, slot.rank);
+        self.plan_look(unit);
     }
 
     /// What is left is read after a while.

@@ -4,7 +4,7 @@ mod certificate;
 mod rights;
 mod sentinel;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::net::TcpStream;
 use url::Url;
 use zhongkong_core::credential::Unit;
-use zhongkong_redis::{Facts, Hindrance, Keys};
+use zhongkong_redis::{Facts, Hindrance, Keys, SdkKeys};
 
 use super::status::cluster_in_words;
 use crate::config::{Config, ConfigError, Loaded, RedisConfig, Replicas};
@@ -182,7 +182,7 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
     let id = config.credentials.first().map_or_else(|| "any".parse(), |c| Ok(c.id.clone()))?;
     let sentinels = store.sentinels().await;
     let mut findings = sentinel::findings(&sentinels, language);
-    let facts = match store.facts(&Unit::access_token(id)).await {
+    let facts = match store.facts(&Unit::access_token(id), &sdk_keys(config)).await {
         Ok(facts) => facts,
         Err(error) => {
             let error = error.to_string();
@@ -224,6 +224,18 @@ async fn redis(config: &Config, language: Language) -> anyhow::Result<Vec<Findin
     }
     findings.extend(facts.now_ms.map(|now_ms| clock(now_ms, language)));
     Ok(findings)
+}
+
+/// The keys of SDKs, by the patterns that an ACL needs to allow them.
+fn sdk_keys(config: &Config) -> Vec<SdkKeys> {
+    let published = config.credentials.iter().flat_map(|credential| &credential.publish);
+    let keys = published.flat_map(|published| &published.layout.keys);
+    let mut patterns = BTreeMap::new();
+    for key in keys {
+        let rest = if key.tracked() == key.name { "" } else { "*" };
+        patterns.insert(format!("{}{rest}", key.tracked()), key.name.clone());
+    }
+    patterns.into_iter().map(|(pattern, one)| SdkKeys { pattern, one }).collect()
 }
 
 /// What keeps Redis from taking writes, and workers from noticing lost ones.

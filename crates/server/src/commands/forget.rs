@@ -18,13 +18,24 @@ pub(crate) async fn forget(
     language: Language,
 ) -> anyhow::Result<Exit> {
     let store = wiring::store(&config.redis);
-    let configured = config.credentials.iter().any(|credential| credential.id == id);
+    let credential = config.credentials.iter().find(|credential| credential.id == id);
+    let configured = credential.is_some();
+    let published = credential.into_iter().flat_map(|credential| &credential.publish);
+    let sdk_keys: Vec<String> = published
+        .flat_map(|published| published.layout.keys.iter().map(|key| key.name.clone()))
+        .collect();
     let mut question = match language {
         Language::English => {
             format!("Remove the token, the tickets and all state of {id} from Redis?")
         }
         Language::Chinese => format!("从 Redis 中删除 {id} 的 token、ticket 与全部状态？"),
     };
+    if !sdk_keys.is_empty() {
+        let names = sdk_keys.join(language.say(", ", "、"));
+        question.push_str(language.say(" And what SDKs read: ", "同时删除 SDK 读取的键："));
+        question.push_str(&names);
+        question.push_str(language.say(".", "。"));
+    }
     question.push_str(if configured {
         language.say(
             " It is still in this configuration: workers that have it fetch a new token at once.",
@@ -45,6 +56,10 @@ pub(crate) async fn forget(
             Ok(keys) => removed += keys,
             Err(error) => return Ok(complain_of_redis(&error, language)),
         }
+    }
+    match store.forget_published(&sdk_keys).await {
+        Ok(keys) => removed += keys,
+        Err(error) => return Ok(complain_of_redis(&error, language)),
     }
     for receiver in &config.notify {
         let forgotten = async {

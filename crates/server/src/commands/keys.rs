@@ -1,5 +1,7 @@
 //! `keys`: what readers may read in Redis of a credential, and where they report a rejected token.
 
+mod published;
+
 use std::path::Path;
 
 use serde::Serialize;
@@ -19,6 +21,12 @@ struct Entry {
     content: String,
     /// A line for a shell; it asks for the password where there is one.
     command: String,
+    /// The layout, where an SDK reads it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout: Option<&'static str>,
+    /// How a service with that SDK is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
 }
 
 pub(crate) fn keys(
@@ -36,20 +44,28 @@ pub(crate) fn keys(
         });
         return Ok(Exit::Failed);
     };
-    let entries = entries(&config.redis, &credential.units().collect::<Vec<_>>(), language);
+    let units: Vec<_> = credential.units().collect();
+    let mut entries = entries(&config.redis, &units, language);
+    let client = client(&config.redis);
+    entries.extend(published::entries(&credential.publish, &client, language));
     if as_json {
         answer(&serde_json::to_string_pretty(&entries)?);
         return Ok(Exit::Done);
     }
-    for (number, Entry { name, form, content, command }) in entries.iter().enumerate() {
+    for (number, entry) in entries.iter().enumerate() {
+        let Entry { name, form, content, command, service, .. } = entry;
         let gap = if number == 0 { "" } else { "\n" };
         let form = match *form {
             "stream" => language.say("stream", "流"),
             "channel" => language.say("channel", "频道"),
+            "hash" => language.say("hash", "哈希"),
             _ => language.say("string", "字符串"),
         };
         let colon = language.colon();
         answer(&format!("{gap}{name}\n  {form}{colon}{content}\n  {command}"));
+        if let Some(service) = service {
+            answer(&format!("  {}{colon}{service}", language.say("the service", "服务端配置")));
+        }
     }
     Ok(Exit::Done)
 }
@@ -66,7 +82,7 @@ fn entries(redis: &RedisConfig, units: &[Unit], language: Language) -> Vec<Entry
             let reader = keys.reader(unit);
             let content = content(unit, language);
             let command = format!("{client} GET '{reader}'");
-            Entry { name: reader, form: "string", content, command }
+            Entry { name: reader, form: "string", content, command, layout: None, service: None }
         })
         .collect();
     entries.extend([
@@ -84,6 +100,8 @@ fn entries(redis: &RedisConfig, units: &[Unit], language: Language) -> Vec<Entry
                 "{client} XADD {reports} MAXLEN '~' 10000 '*' id {id} kind {kind} fingerprint FINGERPRINT"
             ),
             name: reports,
+            layout: None,
+            service: None,
         },
         Entry {
             form: "channel",
@@ -95,6 +113,8 @@ fn entries(redis: &RedisConfig, units: &[Unit], language: Language) -> Vec<Entry
                 .to_owned(),
             command: format!("{client} SUBSCRIBE {events}"),
             name: events,
+            layout: None,
+            service: None,
         },
     ]);
     entries

@@ -2,14 +2,15 @@
 
 use comfy_table::{ContentArrangement, Table};
 use zhongkong_core::credential::{CredentialId, Kind, Unit};
-use zhongkong_core::ports::{Reading, Store};
-use zhongkong_redis::{ClusterFacts, ShardFacts};
+use zhongkong_core::ports::{Observed, Reading, Store, StoreError};
+use zhongkong_core::publication::Publication;
+use zhongkong_redis::{ClusterFacts, RedisStore, ShardFacts};
 
 use super::target::anybody;
-use crate::config::Config;
+use crate::config::{Config, PublishConfig};
 use crate::hindrance;
 use crate::language::Language;
-use crate::report::{UnitReport, next_refresh, span};
+use crate::report::{PublishedReport, UnitReport, next_refresh, span};
 use crate::terminal::{Exit, answer, complain, complain_of_redis};
 use crate::wiring;
 
@@ -69,6 +70,12 @@ pub(crate) async fn status(
                 let outlook = state.outlook(now_ms, &anybody(&epoch), &rules);
                 report.refresh_in = next_refresh(&outlook, now_ms);
             }
+            if let Some(credential) = credential {
+                report.published = match published(&store, unit, &credential.publish).await {
+                    Ok(published) => published,
+                    Err(error) => return Ok(complain_of_redis(&error, language)),
+                };
+            }
             // Whom the refusal concerns may be everybody there is.
             let retry_in = report.error.as_ref().map_or(0, |error| error.retry_in);
             report.refresh_in = report.refresh_in.map(|wait| wait.max(retry_in));
@@ -96,6 +103,37 @@ pub(crate) async fn status(
         }
     }
     Ok(exit)
+}
+
+/// Of each SDK whether its keys hold what the state holds.
+async fn published(
+    store: &RedisStore,
+    unit: &Unit,
+    publish: &[PublishConfig],
+) -> Result<Vec<PublishedReport>, StoreError> {
+    let mut reports = Vec::new();
+    let mut layouts =
+        publish.iter().filter(|of| of.kind == unit.kind).map(|of| &of.layout).peekable();
+    if layouts.peek().is_none() {
+        return Ok(reports);
+    }
+    let Observed { state, now_ms } = store.copy(unit).await?;
+    for layout in layouts {
+        let current = match &state.token {
+            Some(token) if state.usable(now_ms) => {
+                let publication = Publication {
+                    token_fence: state.token_fence,
+                    expires_at_ms: state.expires_at_ms,
+                    left_ms: state.expires_at_ms.saturating_sub(now_ms),
+                    entries: layout.entries(token, state.expires_at_ms),
+                };
+                store.is_current(&publication, now_ms).await?
+            }
+            _ => false,
+        };
+        reports.push(PublishedReport { layout: layout.family.name, current });
+    }
+    Ok(reports)
 }
 
 /// The units of `id` that are kept here; of a credential that is configured elsewhere, all that there can be.
@@ -221,5 +259,27 @@ fn notes(report: &UnitReport, language: Language) -> impl Iterator<Item = String
     let UnitReport { id, kind, .. } = report;
     let ticket = *kind != Kind::AccessToken.as_str();
     let unit = if ticket { format!("{id} {kind}") } else { id.clone() };
-    report.refusals.iter().map(move |refusal| format!("\n{unit}:{}", refusal.in_words(language)))
+    let named = |current: bool| {
+        let of = report.published.iter().filter(move |of| of.current == current);
+        let names: Vec<&str> = of.map(|of| of.layout).collect();
+        (!names.is_empty()).then(|| names.join(language.say(", ", "、")))
+    };
+    let current = named(true).map(|names| match language {
+        Language::English => format!("\n{unit}: current for SDKs: {names}"),
+        Language::Chinese => format!("\n{unit}：SDK 键为最新：{names}"),
+    });
+    let stale = named(false).map(|names| match language {
+        Language::English => format!(
+            "\n{unit}: not current for SDKs: {names}. Workers with this configuration write them within moments, unless the \
+             unit is paused or has no token; else look into their logs, and at `zhongkong check`"
+        ),
+        Language::Chinese => format!(
+            "\n{unit}：SDK 键不是最新：{names}。具有本配置的 worker 会很快写入，除非已暂停或没有 token；否则请查看 worker 日志与 `zhongkong check`"
+        ),
+    });
+    let refusals = report
+        .refusals
+        .iter()
+        .map(move |refusal| format!("\n{unit}:{}", refusal.in_words(language)));
+    current.into_iter().chain(stale).chain(refusals)
 }

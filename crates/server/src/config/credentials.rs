@@ -11,6 +11,7 @@ use zhongkong_upstream::Provider;
 
 use super::basics::http_url;
 use super::keys::CREDENTIAL;
+use super::publish::{self, PublishConfig};
 use super::refresh::{HOLD, OVERLAP, RefreshConfig, prove};
 use super::secret::{SecretSource, secret};
 use super::section::Section;
@@ -36,6 +37,8 @@ pub struct CredentialConfig {
     pub base_url: Url,
     /// The times that hold for it, proved.
     pub timing: Timing,
+    /// The keys of SDKs that are kept current, too.
+    pub publish: Vec<PublishConfig>,
     /// The tickets that are kept with its access token.
     pub tickets: Vec<Kind>,
 }
@@ -58,6 +61,7 @@ pub(super) fn read(
     roots: &[Section<'_>],
     section: &Section<'_>,
     refresh: &RefreshConfig,
+    prefix: &str,
 ) -> Vec<CredentialConfig> {
     let mut entries = Vec::new();
     for root in roots {
@@ -82,6 +86,7 @@ pub(super) fn read(
         credentials.extend(credential.map(|credential| (entry, credential)));
     }
     compare(&credentials);
+    publish::compare(&credentials, prefix);
     credentials.into_iter().map(|(_, credential)| credential).collect()
 }
 
@@ -111,6 +116,8 @@ fn credential(
         entry
             .warn("base_url", "http: secret and tokens cross the network in plain text; use https");
     }
+    let text = secret.as_ref().map(|(_, text)| text);
+    let publish = publish::read(entry, app_id.as_str(), &tickets, text);
     Some(CredentialConfig {
         id: id.unwrap_or_else(|| app_id.clone()),
         provider: provider?,
@@ -118,6 +125,7 @@ fn credential(
         secret: secret?.0,
         base_url,
         timing: timing?,
+        publish,
         tickets,
     })
 }
@@ -242,7 +250,7 @@ mod tests {
             ("tickets = [7]", "credentials[0].tickets: must be a list of text"),
             (
                 "tickets = [\"jsapi_ticket\"]",
-                "unknown value \"jsapi_ticket\"; did you mean `jsapi`?",
+                "unknown value \"jsapi_ticket\" (known: jsapi, wx_card)",
             ),
             ("tickets = [\"jsapi\", \"jsapi\"]", "\"jsapi\" is repeated"),
         ] {

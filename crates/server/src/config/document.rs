@@ -52,6 +52,26 @@ impl Document {
     }
 }
 
+/// A name or a table in a list, and where it stands.
+pub(super) type Entry<'a> = (Result<&'a dyn TableLike, &'a str>, Option<Range<usize>>);
+
+/// The names and tables that `item` lists, if it is such a list: `["a", { … }]`.
+pub(super) fn entries(item: &Item) -> Option<Vec<Entry<'_>>> {
+    if let Some(tables) = listed(item) {
+        return Some(tables.into_iter().map(|(table, span)| (Ok(table), span)).collect());
+    }
+    let entry = |value: &'_ toml_edit::Value| match value.as_str() {
+        Some(_) => true,
+        None => value.is_inline_table(),
+    };
+    let values = item.as_array().filter(|array| array.iter().all(entry))?;
+    let entries = values.iter().filter_map(|value| {
+        let table = value.as_inline_table().map(|table| Ok(table as &dyn TableLike));
+        Some((table.or_else(|| value.as_str().map(Err))?, value.span()))
+    });
+    Some(entries.collect())
+}
+
 /// The tables that `item` lists and where they stand, if it is such a list: `[[a]]`, or `a = [{ … }]`.
 pub(super) fn listed(item: &Item) -> Option<Vec<Listed<'_>>> {
     match item {

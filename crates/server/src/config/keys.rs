@@ -10,14 +10,12 @@ pub(super) struct Keys {
     pub(super) secrets: &'static [&'static str],
     /// Lists and tables.
     pub(super) others: &'static [&'static str],
-    /// What is described but not built yet.
-    pub(super) later: &'static [&'static str],
 }
 
 /// The tables of which there is one each.
 pub(super) const SECTIONS: [&Keys; 6] = [&REDIS, &WORKER, &LOG, &HTTP, &UPSTREAM, &REFRESH];
 
-const NONE: Keys = Keys { name: "", scalars: &[], secrets: &[], others: &[], later: &[] };
+const NONE: Keys = Keys { name: "", scalars: &[], secrets: &[], others: &[] };
 pub(super) const ROOT: Keys = Keys {
     name: "the file",
     others: &[
@@ -88,14 +86,29 @@ pub(super) const NOTIFY: Keys = Keys {
     ],
     secrets: &["url", "secret"],
     others: &["only"],
-    ..NONE
 };
 pub(super) const CREDENTIAL: Keys = Keys {
     name: "credentials",
     scalars: &["id", "provider", "app_id", "base_url", "overlap", "hold"],
     secrets: &["secret"],
-    others: &["tickets"],
-    later: &["publish"],
+    others: &["tickets", "publish"],
+};
+pub(super) const PUBLISH: Keys = Keys {
+    name: "publish",
+    scalars: &[
+        "layout",
+        "key",
+        "encoding",
+        "ttl",
+        "prefix",
+        "namespace",
+        "codec",
+        "stable",
+        "agent_id",
+        "ma_id",
+    ],
+    secrets: &["sdk_secret"],
+    ..NONE
 };
 pub(super) const SECRET: Keys = Keys { scalars: &["file", "env"], ..NONE };
 

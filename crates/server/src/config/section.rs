@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml_edit::{Item, TableLike};
 
-use super::document::{Document, listed};
+use super::document::{Document, entries, listed};
 use super::environment::Environment;
 use super::error::{Findings, Place, suggest};
 use super::keys::Keys;
@@ -35,6 +35,11 @@ impl<'a> Section<'a> {
         let root = Self { findings, environment, document, table, path: String::new(), place };
         root.refuse_unknown(keys);
         root
+    }
+
+    /// The same table, whose problems from now on are told to `findings`.
+    pub(super) fn telling(self, findings: &'a Findings) -> Self {
+        Self { findings, ..self }
     }
 
     /// The table `keys.name` in this one; empty if it is absent.
@@ -69,6 +74,25 @@ impl<'a> Section<'a> {
         numbered.collect()
     }
 
+    /// The names and tables in the list `keys.name`, at most `max`; a name comes with an empty table.
+    pub(super) fn entries(&self, keys: &'static Keys, max: usize) -> Vec<(Option<&'a str>, Self)> {
+        let Some(item) = self.table.and_then(|table| table.get(keys.name)) else { return vec![] };
+        let entries = entries(item).unwrap_or_else(|| {
+            self.problem(keys.name, "must be a list of names and tables: [\"name\", { … }]");
+            vec![]
+        });
+        if entries.len() > max {
+            self.problem(keys.name, &format!("{} entries, more than {max}", entries.len()));
+            return vec![];
+        }
+        let numbered = entries.into_iter().enumerate().map(|(at, (entry, span))| {
+            let path = format!("{}[{at}]", self.key(keys.name));
+            let place = self.document.map_or(Place::Default, |document| document.place(span));
+            (entry.err(), self.inner(keys, path, entry.ok(), place))
+        });
+        numbered.collect()
+    }
+
     /// The table that stands where the value `key` might, such as `{ file = … }`.
     pub(super) fn table_at(&self, key: &str, keys: &'static Keys) -> Option<Self> {
         let table = self.table?.get(key)?.as_table_like()?;
@@ -95,11 +119,7 @@ impl<'a> Section<'a> {
             } else {
                 format!("[{}]", self.path)
             };
-            let what = if keys.later.contains(&name) {
-                format!("`{name}` is not in this version; remove it")
-            } else {
-                format!("unknown key `{name}` in {place}{}", suggest(name, keys.known()))
-            };
+            let what = format!("unknown key `{name}` in {place}{}", suggest(name, keys.known()));
             self.problem(name, &what);
         }
     }
@@ -187,6 +207,16 @@ impl<'a> Section<'a> {
 
     pub(super) fn problem(&self, key: &str, what: &str) {
         self.findings.problem(&self.place_of(key), &self.key(key), what);
+    }
+
+    /// A problem of the table itself.
+    pub(super) fn problem_here(&self, what: &str) {
+        self.findings.problem(&self.place, &self.path, what);
+    }
+
+    /// Where the table itself stands.
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
     }
 
     pub(super) fn warn(&self, key: &str, what: &str) {

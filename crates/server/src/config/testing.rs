@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{Config, ConfigError, Environment, HttpTls, Loaded};
 
 /// The least that a file must say.
-pub(super) const ACCOUNT: &str = "
+pub(crate) const ACCOUNT: &str = "
 [[credentials]]
 provider = \"wechat\"
 app_id = \"wx0123456789abcdef\"
@@ -26,7 +26,7 @@ pub(super) fn load_with<const N: usize>(
 }
 
 #[track_caller]
-pub(super) fn loaded(toml: &str) -> Loaded {
+pub(crate) fn loaded(toml: &str) -> Loaded {
     load_with(toml, []).unwrap_or_else(|error| panic!("refused:\n{error}"))
 }
 

@@ -29,6 +29,15 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// Yes or no.
+    pub(super) fn flag(self) -> Result<bool, String> {
+        let flag = match self {
+            Self::Variable(text) => text.parse().ok(),
+            Self::Item(item) => item.as_bool(),
+        };
+        flag.ok_or_else(|| "must be true or false".to_owned())
+    }
+
     /// A whole number within `range`.
     pub(super) fn number(self, range: RangeInclusive<u32>) -> Result<u32, String> {
         let number = match self {
