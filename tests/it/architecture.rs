@@ -7,7 +7,7 @@ use std::process::Command;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Normal dependencies among the members.
-const DEPENDENCIES: [(&str, &[&str]); 17] = [
+const DEPENDENCIES: [(&str, &[&str]); 19] = [
     ("zhongkong-core", &[]),
     ("zhongkong-redis", &["zhongkong-core"]),
     ("zhongkong-upstream", &["zhongkong-core"]),
@@ -53,6 +53,7 @@ const DEPENDENCIES: [(&str, &[&str]); 17] = [
     ),
     ("zhongkong-fuzz", &["zhongkong", "zhongkong-core", "zhongkong-redis", "zhongkong-upstream"]),
     ("zhongkong-demo", &["zhongkong-testkit"]),
+    ("zhongkong-sdks", &["zhongkong", "zhongkong-simulator", "zhongkong-testkit"]),
     ("zhongkong-tests", &["zhongkong", "zhongkong-client", "zhongkong-testkit"]),
 ];
 
@@ -81,6 +82,7 @@ const OWNERS: [(&str, &[&str]); 9] = [
             "zhongkong-bench",
             "zhongkong-simulation",
             "zhongkong-model",
+            "zhongkong-sdks",
         ],
     ),
     ("anyhow", &["zhongkong", "zhongkong-demo", "zhongkong-reader"]),
