@@ -130,7 +130,7 @@ pub(super) async fn signature(
     let timestamp = body.timestamp.unwrap_or(view.now_ms / 1_000);
     let signature = signature::of_page(published.token.expose(), &nonce, timestamp, url);
     Ok(Json(PageConfig {
-        app_id: view.app_id.to_string(),
+        app_id: view.app_id,
         timestamp,
         nonce_str: nonce,
         signature,

@@ -58,13 +58,8 @@ pub(super) const HTTP: Keys = Keys {
 };
 pub(super) const HTTP_TOKEN: Keys =
     Keys { name: "tokens", scalars: &["name", "scope"], secrets: &["secret"], ..NONE };
-pub(super) const HTTP_SERVICE: Keys = Keys {
-    name: "wechat",
-    scalars: &["name"],
-    secrets: &["secret"],
-    others: &["credentials"],
-    ..NONE
-};
+pub(super) const HTTP_SERVICE: Keys =
+    Keys { name: "wechat", scalars: &["name"], secrets: &["secret"], others: &["credentials"] };
 pub(super) const UPSTREAM: Keys =
     Keys { name: "upstream", scalars: &["proxy", "max_concurrent"], ..NONE };
 pub(super) const REFRESH: Keys = Keys {
