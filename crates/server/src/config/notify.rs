@@ -85,10 +85,10 @@ fn receiver(entry: &Section<'_>) -> Option<NotifyConfig> {
     }
     let secret = secret(entry, "secret").map(|(source, _)| source);
     match kind {
-        Some(Type::Webhook) if !entry.has("secret") => entry.problem(
-            "secret",
-            "a webhook needs one: without a signature, its receiver could not tell who sent a message",
-        ),
+        Some(Type::Webhook) if !entry.has("secret") => {
+            let what = "a webhook needs one: without a signature, its receiver could not tell who sent a message";
+            entry.problem("secret", what);
+        }
         Some(Type::WeCom) if entry.has("secret") => {
             entry.problem("secret", "WeCom's robots know no signature; remove it");
         }
@@ -122,7 +122,7 @@ fn look_at(entry: &Section<'_>, text: &SecretString) {
             entry.problem("url", "must hold no user and no password");
         }
         Ok(url) if url.scheme() == "http" && !is_loopback(&url) => {
-            entry.warn("url", "http: the key in it crosses the network in plain text; use https")
+            entry.warn("url", "http: the key in it crosses the network in plain text; use https");
         }
         Ok(_) => {}
         Err(what) => entry.problem("url", &what),

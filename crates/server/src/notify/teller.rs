@@ -322,12 +322,13 @@ impl Teller {
         if std::mem::replace(&mut self.blind, error.is_some()) == error.is_some() {
             return;
         }
-        match error {
-            Some(error) => tracing::warn!(
+        if let Some(error) = error {
+            tracing::warn!(
                 receiver = self.config.name, %error,
                 "redis does not tell what was notified already: nothing is, until it does"
-            ),
-            None => tracing::info!(receiver = self.config.name, "redis tells it again"),
+            );
+        } else {
+            tracing::info!(receiver = self.config.name, "redis tells again what was notified");
         }
     }
 }
