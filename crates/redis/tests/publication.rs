@@ -132,7 +132,7 @@ async fn the_script_decides_as_the_core_does_whatever_stands_there() {
             let after = stored(&server, entry).await;
             match outcome {
                 Outcome::Fenced => {
-                    assert_eq!((after.fence, &after.value), (before.fence, &before.value))
+                    assert_eq!((after.fence, &after.value), (before.fence, &before.value));
                 }
                 Outcome::Ended => assert!(!entry.is_held_by(after.value.as_ref())),
                 _ => {

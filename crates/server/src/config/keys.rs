@@ -86,7 +86,6 @@ pub(super) const NOTIFY: Keys = Keys {
     ],
     secrets: &["url", "secret"],
     others: &["only"],
-    ..NONE
 };
 pub(super) const CREDENTIAL: Keys = Keys {
     name: "credentials",
