@@ -24,9 +24,9 @@ define need_cargo
 	@command -v $(1) >/dev/null || { echo "$(1) is missing: installing it with cargo"; cargo install --locked $(1) $(2); }
 endef
 
-.PHONY: help demo test test-deploy model soak histories fuzz faults versions bench check audit licences sbom package
+.PHONY: help demo test test-compose test-deploy model soak histories fuzz faults versions bench check audit licences sbom package
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 demo: ## Watch a cluster keep one token alive while workers die; ARGS=--keep leaves it running
 	@command -v cargo >/dev/null || { echo "cargo is missing: see https://rustup.rs"; exit 1; }
@@ -46,6 +46,19 @@ test: ## All tests, on a real Redis and a simulated upstream; THREADS=4 at once
 	$(call need,chromedriver,chromium-driver)
 	$(call need,promtool,prometheus)
 	RUST_TEST_THREADS=$(or $(THREADS),$(shell echo $$((2 * $$(nproc))))) cargo test --locked --workspace
+
+# An engine, images and a network of its own. Nobody but root can start an engine; elsewhere it says what it skips.
+test-compose: ## The cluster of docker-compose.yml on a Docker engine of its own, through faults (a quarter of an hour at first)
+	@[ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || $(MAKE) --no-print-directory .containers
+	@tests/compose/run
+
+.PHONY: .containers
+.containers:
+	$(call need,dockerd,docker.io)
+	$(call need,docker,docker.io)
+	$(call need,iptables,iptables)
+	$(call need,debootstrap,debootstrap)
+	$(call need,curl,curl)
 
 test-deploy: ## The Helm chart and the systemd unit: judged as a cluster would, and run; PARTS="chart" or "systemd" for one
 	$(call need,redis-server,redis-server)
@@ -106,9 +119,11 @@ audit: ## The supply chain: licences, bans and sources of every dependency
 	$(call need_cargo,cargo-deny)
 	cargo deny --locked check bans licenses sources
 
+# From the packages alone, so that it comes out the same wherever it is made.
 licences: ## THIRD-PARTY.txt again: the licence texts of what is in the binary
 	$(call need_cargo,cargo-about,--features cli)
-	cargo about generate --locked --fail --manifest-path crates/server/Cargo.toml --output-file THIRD-PARTY.txt about.hbs
+	cargo fetch --quiet --locked
+	cargo about generate --frozen --fail --manifest-path crates/server/Cargo.toml --output-file THIRD-PARTY.txt about.hbs
 
 # The tool writes a file for each member of the workspace: one of them tells of the binary.
 sbom: ## What is in the binary, as zhongkong.cdx.json in the target directory (CycloneDX)

@@ -300,6 +300,46 @@ async fn refresh_asks_the_workers_and_says_what_came_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn health_says_by_its_exit_code_whether_the_worker_beside_it_is_ready() {
+    let mut cluster = at_rest().await;
+    let healthy = cluster.workers()[0].run_command(&["health"]).await;
+    assert_eq!(said(&healthy, 0), "ready\n");
+    let unready = |output: &Output, part: &str| {
+        assert_eq!(said(output, 1), "");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(complaint.contains(part), "{complaint}");
+    };
+
+    cluster.workers()[0].pause().await;
+    let silent = cluster.workers()[0].run_command(&["health", "--wait", "300ms"]).await;
+    unready(&silent, "gives no answer in 300ms");
+    cluster.workers()[0].resume();
+
+    cluster.redis.kill().await;
+    until(&cluster, "the worker knows", async || !cluster.workers()[0].is_ready().await).await;
+    let without_redis = cluster.workers()[0].run_command(&["health"]).await;
+    unready(&without_redis, "answers 503: redis does not answer");
+    cluster.redis.restart().await;
+    cluster.worker(1).wait_ready().await;
+
+    // It goes on with the configuration that it has, so a file that became wrong since does not make it ill.
+    let path = cluster.workers()[0].config_path();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}\n[refersh]\nlease = 1\n")).unwrap();
+    let checked = cluster.workers()[0].run_command(&["check"]).await;
+    assert_eq!(checked.status.code(), Some(78), "{checked:?}");
+    let healthy = cluster.workers()[0].run_command(&["health"]).await;
+    assert_eq!(said(&healthy, 0), "ready\n");
+
+    cluster.worker(1).kill9().await;
+    let nobody = cluster.workers()[0].run_command(&["health"]).await;
+    unready(&nobody, "no worker answers at 127.0.0.1:");
+    std::fs::write(&path, "[http]\nlisten = \"here\"\n").unwrap();
+    let nowhere = cluster.workers()[0].run_command(&["health"]).await;
+    assert_eq!(said(&nowhere, 78), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_cannot_be_written_is_no_success() {
     let cluster = at_rest().await;
     let mut get = command(env!("CARGO_BIN_EXE_zhongkong-under-test"));

@@ -147,7 +147,7 @@ async fn the_command_says_it_in_words_and_forget_leaves_none_of_it() {
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     };
     let table = said(&cluster, &["history", APP_ID, "access_token", "--limit", "3"], 0).await;
-    let lines: Vec<&str> = table.lines().collect();
+    let lines: Vec<&str> = table.lines().map(str::trim).collect();
     assert!(lines[0].starts_with("WHEN") && lines[0].ends_with("OUTCOME"), "{table}");
     assert!(lines[1].contains("resumed") && lines[1].contains('@'), "{table}");
     assert!(lines[2].contains("paused"), "{table}");

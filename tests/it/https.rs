@@ -159,3 +159,15 @@ async fn http_1_1_is_spoken_within_tls_1_2_and_1_3_and_nothing_else_is() {
     }
     assert!(Way::encrypted(worker, &authority).ask(READY).await.starts_with("HTTP/1.1 200 "));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_asked_over_tls_and_whoever_signed_the_certificate() {
+    let authority = Authority::new();
+    let cluster = start(with_certificate(&authority.sign("127.0.0.1")), &authority).await;
+    let healthy = cluster.workers()[0].run_command(&["health"]).await;
+    assert_eq!(
+        (healthy.status.code(), &healthy.stdout[..]),
+        (Some(0), &b"ready\n"[..]),
+        "{healthy:?}"
+    );
+}

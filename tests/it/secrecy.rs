@@ -56,12 +56,16 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
         })
         .await;
     }
+    // What only a person can lift is told, or could not be.
+    cluster.simulator.set_outcome(40243, Scope::account(APP_ID));
+    force(&cluster).await;
     until(&cluster, "notifications are tried", async || {
         !taker.got().is_empty()
             && !mirror.got().is_empty()
             && cluster.output().contains("could not be delivered")
     })
     .await;
+    cluster.simulator.clear_faults();
     force(&cluster).await;
     settled_again(&cluster).await;
     // A token that is fenced off, and a Redis that goes away in the middle.

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use zhongkong_redis::HISTORY_MAX;
 
 use crate::commands::explain::CODES;
 use crate::commands::{
-    check, clear_quota, explain, forget, get, history, keys, manual, notify, pause, refresh,
-    status, watch,
+    check, clear_quota, explain, forget, get, health, history, keys, manual, notify, pause,
+    refresh, status, watch,
 };
 use crate::config::{Config, Environment, Loaded};
 use crate::language::Language;
@@ -45,6 +45,12 @@ struct Arguments {
 enum Command {
     #[command(flatten)]
     Configured(Configured),
+    /// Say whether the worker on this machine is ready, by its exit code: 0 if it is
+    Health {
+        /// How long to wait for its answer
+        #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+        wait: Duration,
+    },
     /// Say what an error code of the upstream means, and what a worker does about it
     Explain {
         /// The code, such as 40001
@@ -202,6 +208,7 @@ pub fn main() -> ExitCode {
     let language = Language::of(&environment);
     let ended = match command {
         Command::Configured(command) => configured(config, command, environment, language),
+        Command::Health { wait } => healthy(config.as_deref(), wait, &environment, language),
         Command::Explain { code, json } => explain::explain(code, json, language),
         Command::Completions { shell } => Ok(manual::completions(Arguments::command(), shell)),
         Command::Man { dir } => manual::pages(Arguments::command(), dir.as_deref()),
@@ -212,6 +219,25 @@ pub fn main() -> ExitCode {
         Err(error) => {
             complain(&format!("{error:#}"));
             Exit::Failed.into()
+        }
+    }
+}
+
+/// Needs of the configuration only where the worker listens: one that runs keeps the rest as it was when it started.
+fn healthy(
+    path: Option<&Path>,
+    wait: Duration,
+    environment: &Environment,
+    language: Language,
+) -> anyhow::Result<Exit> {
+    match Config::listen(path, environment) {
+        Ok(listen) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(health::health(listen, wait, language))
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            Ok(Exit::Configuration)
         }
     }
 }

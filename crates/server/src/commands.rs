@@ -5,6 +5,7 @@ pub(crate) mod clear_quota;
 pub(crate) mod explain;
 pub(crate) mod forget;
 pub(crate) mod get;
+pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod manual;

@@ -28,6 +28,7 @@ mod section;
 pub(crate) mod testing;
 mod value;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use self::error::Findings;
@@ -70,6 +71,15 @@ pub struct Config {
     pub credentials: Vec<CredentialConfig>,
 }
 
+/// Where a worker listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address of its HTTP interface.
+    pub address: SocketAddr,
+    /// Whether connections to it are encrypted.
+    pub encrypted: bool,
+}
+
 /// A configuration, and what came up on the way to it.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -86,6 +96,25 @@ impl Config {
     /// `./zhongkong.toml` and `/etc/zhongkong/zhongkong.toml`; then its includes, then what `environment` overrides.
     pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, ConfigError> {
         Self::load_from(path, environment, &PLACES.map(Path::new))
+    }
+
+    /// Where the worker of this configuration listens, whatever else is wrong with it.
+    pub fn listen(path: Option<&Path>, environment: &Environment) -> Result<Listen, ConfigError> {
+        Self::listen_from(path, environment, &PLACES.map(Path::new))
+    }
+
+    fn listen_from(
+        path: Option<&Path>,
+        environment: &Environment,
+        places: &[&Path],
+    ) -> Result<Listen, ConfigError> {
+        let (findings, beside) = (Findings::default(), Findings::default());
+        let main = files::main(path, environment, places, &findings);
+        let section = Section::root(main.as_ref(), &ROOT, environment, &beside).section(&HTTP);
+        let section = section.telling(&findings);
+        let encrypted = section.has("tls_cert");
+        let listen = Listen { address: http::listen(&section), encrypted };
+        findings.finish(Some(listen)).map(|(listen, _)| listen)
     }
 
     fn load_from(
@@ -220,6 +249,28 @@ mod tests {
         let shown = format!("{loaded:?} {loaded:#?}");
         assert!(!shown.contains("s3cret"), "{shown}");
         assert_eq!(loaded.warnings.len(), 6, "{:?}", loaded.warnings);
+    }
+
+    #[test]
+    fn where_a_worker_listens_is_known_however_wrong_the_rest_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("zhongkong.toml");
+        let listen = |toml: &str, variables: &[(&str, &str)]| {
+            std::fs::write(&path, toml).unwrap();
+            let environment: Environment = variables.iter().copied().collect();
+            let listen = Config::listen_from(Some(&path), &environment, &[]);
+            listen.map(|listen| listen.address.to_string()).map_err(|error| error.to_string())
+        };
+        let wrong =
+            "[http]\nlisten = \"0.0.0.0:80\"\nlitsen = 1\n[refresh]\nlease = \"0s\"\n[redsi]\n";
+        assert_eq!(listen(wrong, &[]), Ok("0.0.0.0:80".to_owned()));
+        let overridden = [("ZHONGKONG__HTTP__LISTEN", "127.0.0.1:81")];
+        assert_eq!(listen(wrong, &overridden), Ok("127.0.0.1:81".to_owned()));
+        assert_eq!(listen("", &[]), Ok("127.0.0.1:8620".to_owned()));
+        let error = listen("[http]\nlisten = 80", &[]).unwrap_err();
+        assert!(error.contains("zhongkong.toml:2: http.listen: "), "{error}");
+        let error = listen("[http", &[]).unwrap_err();
+        assert!(error.contains("zhongkong.toml:1:") && error.contains("not TOML"), "{error}");
     }
 
     #[test]

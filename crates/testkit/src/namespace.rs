@@ -1,6 +1,7 @@
 //! A network of its own for one worker, with a wire to this machine on which packets can be dropped.
 
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -52,6 +53,14 @@ impl Namespace {
         self.host
     }
 
+    /// Whatever is run in it finds this machine under these names, as `ip netns exec` arranges.
+    pub fn host_is_called(&self, names: &[&str]) {
+        let folder = names_of(&self.name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let lines = format!("127.0.0.1 localhost\n{} {}\n", self.host, names.join(" "));
+        std::fs::write(folder.join("hosts"), lines).unwrap();
+    }
+
     /// Packets to this port (of this machine), or from there back, are dropped until [`Self::heal`].
     pub fn lose(&self, way: Way, port: u16) {
         let port = port.to_string();
@@ -77,7 +86,13 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         // The wire goes with it. Nothing can be done if it stays.
         drop(run("ip", &["netns", "delete", &self.name]));
+        drop(std::fs::remove_dir_all(names_of(&self.name)));
     }
+}
+
+/// Where `ip netns exec` looks for the files that take the place of those in `/etc`.
+fn names_of(namespace: &str) -> PathBuf {
+    Path::new("/etc/netns").join(namespace)
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<(), String> {

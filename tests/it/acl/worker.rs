@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use zhongkong_core::token::Fingerprint;
+use zhongkong_simulator::Scope;
 use zhongkong_testkit::cluster::TOKEN_KEY;
 use zhongkong_testkit::{APP_ID, Cluster, PATIENCE, RedisServer, wait_until};
 
 use super::roles::{Roles, grants_of};
+use crate::notify::Receiver;
 use crate::setup::refresh_at;
 
 const REPORTS: &str = "zhongkong:reports";
@@ -67,7 +69,11 @@ async fn refused(redis: &RedisServer) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_under_its_role_is_refused_nothing_and_uses_every_right() {
     let roles = Roles::made().await;
-    let mut cluster = roles.cluster().workers(2).prepare().await;
+    let receiver = Receiver::start(&[]).await;
+    let notify = "[[notify]]\nname = \"ops\"\ntype = \"webhook\"\nurl = { env = \"HOOK\" }\n\
+                  secret = { env = \"SIGNS\" }\ngroup_wait = \"100ms\"";
+    let cluster = roles.cluster().workers(2).toml(notify).env("SIGNS", "signs-0123456789");
+    let mut cluster = cluster.env("HOOK", &receiver.url("/hook")).prepare().await;
     let replica = cluster.redis.replica().await;
     leave_with_a_dead_worker(&cluster.redis).await;
     let () = cluster.redis.command(&["ACL", "LOG", "RESET"]).await;
@@ -105,6 +111,10 @@ async fn a_cluster_under_its_role_is_refused_nothing_and_uses_every_right() {
             shown(&cluster).await.is_some_and(|token| token != dead)
         })
         .await;
+    cluster.simulator.set_outcome(40243, Scope::account(APP_ID));
+    assert_eq!(refresh_at(&cluster, 0, true).await.0, 502);
+    wait_until("a person is told", PATIENCE, async || !receiver.got().is_empty()).await;
+    cluster.simulator.clear_faults();
     let (status, body) = refresh_at(&cluster, 0, true).await;
     assert_eq!(status, 200, "{body}");
 

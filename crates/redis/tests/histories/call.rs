@@ -139,7 +139,9 @@ impl History {
         self.model = State::from_fields(fields.iter().map(|(name, text)| (*name, text.as_str())));
         let events = events::expected(&call, &answer, &before);
         let lines = lines::expected((&call, &answer), (&before, &self.model), self.now_ms());
-        lines.into_iter().for_each(|line| lines::add(&mut self.kept, line));
+        for line in lines {
+            lines::add(&mut self.kept, line);
+        }
         Told { call, answer, events }
     }
 

@@ -8,7 +8,7 @@ use zhongkong_core::doubt::{Doubt, Doubts};
 use zhongkong_core::force::InvalidateAnswer;
 use zhongkong_core::keep::KeepAnswer;
 use zhongkong_core::outlook::Reason;
-use zhongkong_core::report::{Evidence, Probed, ReportAnswer};
+use zhongkong_core::report::{Evidence, Probed, ReportAnswer, ReportRequest};
 use zhongkong_core::state::State;
 use zhongkong_core::token::Fingerprint;
 use zhongkong_redis::{EntryId, HISTORY_MAX, HistoryEntry};
@@ -171,27 +171,37 @@ pub(crate) fn expected(
             vec![about_the_token("resumed", OPERATOR)]
         }
         (Call::Report(request), Answer::Report(ReportAnswer::Marked { foreign, .. })) => {
-            let evidence = match request.evidence {
-                Evidence::Word { .. } => "word",
-                Evidence::Hearsay => "hearsay",
-                Evidence::Checked(Probed::Alive) => "alive",
-                Evidence::Checked(Probed::Dead) => "dead",
-                Evidence::Checked(Probed::CannotTell) => "cannot_tell",
-                Evidence::Found => "found",
-            };
-            if before.rejected.is_some() && !["dead", "found"].contains(&evidence) {
-                return vec![];
-            }
-            vec![HistoryEntry {
-                reason: evidence.to_owned(),
-                fingerprint: request.fingerprint.to_string(),
-                doubt: if *foreign { "foreign".to_owned() } else { String::new() },
-                retry_at_ms: after.rejected_from_ms,
-                ..line("reported", RECORDER, now_ms)
-            }]
+            reported(request, *foreign, (before, after), now_ms)
         }
         _ => vec![],
     }
+}
+
+/// The entry that a report adds which marked the token.
+fn reported(
+    request: &ReportRequest,
+    foreign: bool,
+    (before, after): (&State, &State),
+    now_ms: u64,
+) -> Vec<HistoryEntry> {
+    let evidence = match request.evidence {
+        Evidence::Word { .. } => "word",
+        Evidence::Hearsay => "hearsay",
+        Evidence::Checked(Probed::Alive) => "alive",
+        Evidence::Checked(Probed::Dead) => "dead",
+        Evidence::Checked(Probed::CannotTell) => "cannot_tell",
+        Evidence::Found => "found",
+    };
+    if before.rejected.is_some() && !["dead", "found"].contains(&evidence) {
+        return vec![];
+    }
+    vec![HistoryEntry {
+        reason: evidence.to_owned(),
+        fingerprint: request.fingerprint.to_string(),
+        doubt: if foreign { "foreign".to_owned() } else { String::new() },
+        retry_at_ms: after.rejected_from_ms,
+        ..line("reported", RECORDER, now_ms)
+    }]
 }
 
 /// Adds `line` to what is kept, oldest first: one like it takes its place, and what is too old goes.

@@ -60,7 +60,7 @@ const TABLE: [(&str, &str, [u16; 5], u16); 17] = [
     ("GET", "/v1/credentials/{id}/history",      [401, 401, 503, 503, 503], 503),
     ("GET", "/v1/credentials/{id}/token",        [401, 401, 403, 503, 503], 503),
     ("POST", "/v1/credentials/{id}/report",      [401, 401, 403, 400, 400], 400),
-    ("POST", "/v1/credentials/{id}/jssdk-signature", [401, 401, 403, 400, 400], 400),
+    ("POST", "/v1/credentials/{id}/jssdk-signature", [401, 401, 403, 404, 404], 404),
     ("POST", "/v1/credentials/{id}/refresh",     [401, 401, 403, 403, 503], 503),
     ("POST", "/v1/credentials/{id}/pause",       [401, 401, 403, 403, 503], 503),
     ("POST", "/v1/credentials/{id}/resume",      [401, 401, 403, 403, 503], 503),

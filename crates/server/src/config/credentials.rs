@@ -250,7 +250,7 @@ mod tests {
             ("tickets = [7]", "credentials[0].tickets: must be a list of text"),
             (
                 "tickets = [\"jsapi_ticket\"]",
-                "unknown value \"jsapi_ticket\"; did you mean `jsapi`?",
+                "unknown value \"jsapi_ticket\" (known: jsapi, wx_card)",
             ),
             ("tickets = [\"jsapi\", \"jsapi\"]", "\"jsapi\" is repeated"),
         ] {

@@ -67,12 +67,7 @@ impl Scope {
 }
 
 pub(super) fn read(section: &Section<'_>) -> HttpConfig {
-    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8620));
-    let listen = section.read("listen", |raw| {
-        let address = raw.text()?.parse();
-        address.map_err(|_| "must be an address and a port, such as \"127.0.0.1:8620\"".to_owned())
-    });
-    let listen = listen.unwrap_or(default);
+    let listen = listen(section);
     let tls = certificate::read(section);
     let entries = section.sections(&HTTP_TOKEN, TOKENS_MAX);
     if entries.is_empty() && !listen.ip().to_canonical().is_loopback() {
@@ -84,6 +79,15 @@ pub(super) fn read(section: &Section<'_>) -> HttpConfig {
         refuse_duplicates(&entries, &tokens);
     }
     HttpConfig { listen, tls, tokens }
+}
+
+/// Where it listens, by default if that cannot be read.
+pub(super) fn listen(section: &Section<'_>) -> SocketAddr {
+    let listen = section.read("listen", |raw| {
+        let address = raw.text()?.parse();
+        address.map_err(|_| "must be an address and a port, such as \"127.0.0.1:8620\"".to_owned())
+    });
+    listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8620)))
 }
 
 fn token(entry: &Section<'_>) -> Option<HttpToken> {

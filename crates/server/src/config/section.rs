@@ -37,6 +37,11 @@ impl<'a> Section<'a> {
         root
     }
 
+    /// The same table, whose problems from now on are told to `findings`.
+    pub(super) fn telling(self, findings: &'a Findings) -> Self {
+        Self { findings, ..self }
+    }
+
     /// The table `keys.name` in this one; empty if it is absent.
     pub(super) fn section(&self, keys: &'static Keys) -> Self {
         let item = self.table.and_then(|table| table.get(keys.name));

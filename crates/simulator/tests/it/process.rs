@@ -26,10 +26,15 @@ async fn the_binary_says_where_it_listens_and_ends_in_order() {
     let address = line.strip_prefix("listening on http://").unwrap().parse().unwrap();
     let answer = receive(send(address, "GET", LEGACY, "").await.unwrap()).await.unwrap();
     assert_eq!(answer.json()["expires_in"], 3_600);
+    let listen = address.to_string();
+    let mut asking = binary(&["--listen", &listen, "--health"]);
+    assert_eq!(within(asking.wait()).await.unwrap().code(), Some(0));
     let id = child.id().unwrap().to_string();
     let killed = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
     assert!(killed.success());
     assert_eq!(within(child.wait()).await.unwrap().code(), Some(0));
+    let mut asking = binary(&["--listen", &listen, "--health"]);
+    assert_eq!(within(asking.wait()).await.unwrap().code(), Some(1));
 }
 
 #[tokio::test]

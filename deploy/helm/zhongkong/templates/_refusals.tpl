@@ -21,6 +21,10 @@
 {{- range $index, $credential := $config.credentials -}}
 {{- $_ := set $secrets (printf "config.credentials[%d].secret" $index) $credential.secret -}}
 {{- end -}}
+{{- range $index, $receiver := $config.notify -}}
+{{- $_ := set $secrets (printf "config.notify[%d].url" $index) $receiver.url -}}
+{{- $_ := set $secrets (printf "config.notify[%d].secret" $index) $receiver.secret -}}
+{{- end -}}
 {{- range $key, $value := $secrets -}}
 {{- if not (or (kindIs "map" $value) (kindIs "invalid" $value)) -}}
 {{- fail (printf "%s: a secret would stand in a ConfigMap; put it into a Secret, and name its file: { file: /run/secrets/zhongkong/KEY }" $key) -}}
