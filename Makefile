@@ -9,9 +9,10 @@ FUZZ = $(shell cargo +nightly --version >/dev/null 2>&1 && echo cargo +nightly |
 # An input that takes ten seconds, a gigabyte, or 64 MB in one piece, is a crash.
 FUZZ_LIMITS := -max_len=16384 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=64
 
-# $(call need,program,package): installs a Debian package where its program is missing, and says so first.
+# $(call need,program,package,check): installs a Debian package where its program is missing, or the check fails, and says
+# so first.
 define need
-	@command -v $(1) >/dev/null || { \
+	@$(or $(3),command -v $(1)) >/dev/null 2>&1 || { \
 	  command -v apt-get >/dev/null || { echo "$(1) is missing: please install $(2)"; exit 1; }; \
 	  echo "$(1) is missing: installing $(2) with apt-get"; \
 	  root=; [ "$$(id -u)" = 0 ] || root=sudo; \
@@ -45,6 +46,8 @@ test: ## All tests, on a real Redis and a simulated upstream; THREADS=4 at once
 	$(call need,chromium,chromium fonts-dejavu-core)
 	$(call need,chromedriver,chromium-driver)
 	$(call need,promtool,prometheus)
+	$(call need,pip3,python3-pip)
+	$(call need,Python's venv,python3-venv,python3 -c 'import ensurepip')
 	RUST_TEST_THREADS=$(or $(THREADS),$(shell echo $$((2 * $$(nproc))))) cargo test --locked --workspace
 
 # An engine, images and a network of its own. Nobody but root can start an engine; elsewhere it says what it skips.

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Normal dependencies among the members.
-const DEPENDENCIES: [(&str, &[&str]); 17] = [
+const DEPENDENCIES: [(&str, &[&str]); 19] = [
     ("zhongkong-core", &[]),
     ("zhongkong-redis", &["zhongkong-core"]),
     ("zhongkong-upstream", &["zhongkong-core"]),
@@ -52,6 +53,7 @@ const DEPENDENCIES: [(&str, &[&str]); 17] = [
     ),
     ("zhongkong-fuzz", &["zhongkong", "zhongkong-core", "zhongkong-redis", "zhongkong-upstream"]),
     ("zhongkong-demo", &["zhongkong-testkit"]),
+    ("zhongkong-sdks", &["zhongkong", "zhongkong-simulator", "zhongkong-testkit"]),
     ("zhongkong-tests", &["zhongkong", "zhongkong-client", "zhongkong-testkit"]),
 ];
 
@@ -80,6 +82,7 @@ const OWNERS: [(&str, &[&str]); 9] = [
             "zhongkong-bench",
             "zhongkong-simulation",
             "zhongkong-model",
+            "zhongkong-sdks",
         ],
     ),
     ("anyhow", &["zhongkong", "zhongkong-demo", "zhongkong-reader"]),
@@ -140,6 +143,28 @@ fn what_is_published_needs_nothing_that_is_not() {
             assert_eq!(dependency.req.to_string(), version, "{}", dependency.name);
         }
     }
+}
+
+/// `make licences` writes it; whoever ships the binary ships these texts.
+#[test]
+fn the_licence_texts_are_those_of_what_is_in_the_binary() {
+    let texts = std::fs::read_to_string(root().join("THIRD-PARTY.txt")).unwrap();
+    let tree = Command::new("cargo")
+        .args(["tree", "--locked", "--package", "zhongkong", "--edges", "normal"])
+        .args(["--target", "x86_64-unknown-linux-gnu", "--prefix", "none", "--format", "{p}"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let mut seen = 0;
+    for line in tree.lines().filter(|line| !line.starts_with("zhongkong")) {
+        let (name, rest) = line.split_once(" v").unwrap();
+        let version = rest.split(' ').next().unwrap();
+        assert!(texts.contains(&format!("- {name} {version}\n")), "{line}: see make licences");
+        seen += 1;
+    }
+    assert!(seen > 100, "only {seen} dependencies");
 }
 
 #[test]

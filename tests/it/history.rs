@@ -130,6 +130,9 @@ async fn refusals_reports_and_wishes_say_by_whom_and_why_and_pages_are_read_one_
         let path = format!("/v1/credentials/{APP_ID}/history?{bad}");
         assert_eq!(cluster.workers()[0].get(&path).await.unwrap().status, 400, "{bad}");
     }
+    let path = format!("/v1/credentials/{APP_ID}/history?before=0-0");
+    let none = cluster.workers()[0].get(&path).await.unwrap();
+    assert_eq!((none.status, none.body.as_str()), (200, "{\"entries\":[]}"), "nothing is older");
     let nobody = cluster.workers()[0].get("/v1/credentials/wx-nobody/history").await.unwrap();
     assert_eq!(nobody.json()["code"], "unknown_credential");
 }

@@ -24,12 +24,16 @@
 //! - `http`: the interface of a worker: scopes, tokens, sign-ins that fail.
 //! - `hostile`: requests that nobody makes by mistake, each with its answer, as bytes (`wire`).
 //! - `https`: the interface over TLS, and a certificate that is renewed.
+//! - `openapi`: the description of that interface, held against it.
+//! - `wechat`: tokens as WeChat would answer for them, and an SDK that lives on them.
 //! - `dashboard`: the page, in a real browser.
 //! - `metrics`: what Prometheus scrapes, the rules and the board that read it, and what to do about an alert.
 //! - `notify`: who is told when a person is needed, and that it is over.
 //! - `secrecy`: no secret and no token leaves.
 //! - `readers`: the code of the readers' guide, in each of its languages.
 //! - `architecture`: the shape of the tree.
+//!
+//! `setup` and `python` are what they share.
 
 #![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
 
@@ -51,8 +55,10 @@ mod life;
 mod managed;
 mod metrics;
 mod notify;
+mod openapi;
 mod pressure;
 mod publishing;
+mod python;
 mod readers;
 mod refusals;
 mod reports;
@@ -62,4 +68,5 @@ mod sentinel;
 mod setup;
 mod store;
 mod tickets;
+mod wechat;
 mod wire;

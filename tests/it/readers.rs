@@ -66,7 +66,7 @@ const LANGUAGES: [Language; 7] = [
         fence: "python",
         folder: "python",
         guide: ("guide.py", ""),
-        present: "command -v python3",
+        present: "python3 -m pip --version",
         install: "python3 -m pip install --disable-pip-version-check --root-user-action=ignore \
                   --target packages --requirement requirements.txt",
         build: "",

@@ -34,7 +34,8 @@ pub enum Doubt {
 pub struct Doubts(BTreeSet<Doubt>);
 
 impl Doubt {
-    const ALL: [Self; 9] = [
+    /// Every reason.
+    pub const ALL: [Self; 9] = [
         Self::Clock,
         Self::ColdStart,
         Self::Epoch,

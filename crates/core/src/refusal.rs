@@ -83,6 +83,9 @@ pub struct Refusal {
 }
 
 impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 4] = [Self::Worker, Self::Configuration, Self::Account, Self::Transient];
+
     /// The name in the state and in events.
     pub const fn as_str(self) -> &'static str {
         match self {

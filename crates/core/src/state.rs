@@ -161,6 +161,9 @@ pub struct OwnClaim {
 }
 
 impl Mark {
+    /// Every mark.
+    pub const ALL: [Self; 3] = [Self::Reported, Self::Forced, Self::Invalidated];
+
     /// The name in the state.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -100,6 +100,9 @@ impl Batch {
                 // What began again after it was over is another one.
                 *record = Record { since_ms: now_ms, ..Record::default() };
             }
+            if let Some(trouble) = &item.trouble {
+                record.workers.clone_from(&trouble.workers);
+            }
             me.clone_into(&mut record.holder);
             record.until_ms = until_ms;
             item.change()

@@ -122,8 +122,8 @@ fn unanswered(error: &reqwest::Error) -> Refused {
 }
 
 const UNREACHABLE: Text = Text {
-    en: "check the name, the firewall and the receiver's proxy; the message is tried again",
-    zh: "请检查域名、防火墙与该接收方的 proxy；消息会自动重试",
+    en: "check the name, the firewall and the receiver's proxy",
+    zh: "请检查域名、防火墙与该接收方的 proxy",
 };
 
 /// The words of the first cause: those above it repeat what is said already.

@@ -246,8 +246,11 @@ fn lines(batch: &Batch, language: Language) -> Vec<(&'static str, String)> {
     let lasted = span(lasted_ms);
     let others = match (*others, language) {
         (0, _) => None,
+        (1, Language::English) => {
+            Some("as was told before, one more account has the same problem".to_owned())
+        }
         (others, Language::English) => {
-            Some(format!("{others} more, as was told before, still have the same problem"))
+            Some(format!("as was told before, {others} more accounts have the same problem"))
         }
         (others, Language::Chinese) => {
             Some(format!("此前已通知的另外 {others} 个账号仍有同样问题"))
@@ -264,7 +267,10 @@ fn lines(batch: &Batch, language: Language) -> Vec<(&'static str, String)> {
     let troubles: Vec<&Trouble> = items.iter().filter_map(|item| item.trouble.as_ref()).collect();
     let code = troubles.iter().find_map(|trouble| trouble.code);
     let (meaning, advice) = meaning_and_advice(*problem, code);
-    let code = code.map_or_else(String::new, |code| format!(" ({code})"));
+    let code = code.map_or_else(String::new, |code| match language {
+        Language::English => format!(" ({code})"),
+        Language::Chinese => format!("（{code}）"),
+    });
     lines.push((say("What happened", "情况"), format!("{}{code}", language.pick(meaning))));
     if let Some(trouble) = troubles.iter().find(|trouble| !trouble.said.is_empty()) {
         lines.push((say("The platform said", "平台返回"), trouble.said.clone()));

@@ -115,7 +115,15 @@ impl Memory {
         for (key, (_, trouble)) in &*noticed {
             troubles.entry(key).or_insert(trouble);
         }
-        troubles.retain(|key, _| rules.only.contains(&key.problem));
+        let mut refuted = BTreeSet::new();
+        troubles.retain(|key, trouble| {
+            let record = records.get(*key).map(|(_, record)| record);
+            let over = record.is_some_and(|record| record.is_refuted(trouble));
+            if over {
+                refuted.insert((*key).clone());
+            }
+            !over && rules.only.contains(&key.problem)
+        });
         seen_since_ms.retain(|key, _| troubles.contains_key(key));
         gone_since_ms.retain(|key, _| records.contains_key(key) && !troubles.contains_key(key));
 
@@ -182,6 +190,8 @@ impl Memory {
                 };
                 let ready_ms = due_ms;
                 candidates.push(Candidate { what: What::Over, due_ms, ready_ms, item });
+            } else if wanted && record.over_ms > 0 && refuted.contains(key) {
+                // What was told is what tells that it is no news.
             } else if !wanted || due_ms <= now_ms {
                 // Told to nobody, told long ago, or to end without a word.
                 let closed = Record { over_ms: now_ms, ..record.clone() };
@@ -280,6 +290,8 @@ mod tests {
         Trouble {
             key: Key { problem, unit: unit(id), address: None },
             workers: BTreeSet::new(),
+            answered: String::new(),
+            met_ms: u64::MAX,
             code: None,
             said: String::new(),
             expires_at_ms: 0,
@@ -352,13 +364,15 @@ mod tests {
         /// Lets `me` do what it does for so long; what it told, and of how many units.
         fn run(&mut self, me: &'static str, for_ms: u64) -> Vec<(What, Problem, usize)> {
             let (mut told, end_ms) = (Vec::new(), self.now_ms + for_ms);
+            // Nobody looks at each second of two days.
+            let step_ms = self.step_ms.max(for_ms / 4_000);
             while self.now_ms < end_ms {
                 if let Some(mut batch) = self.claim(me) {
                     told.push((batch.what, batch.problem, batch.items.len()));
                     let changes = batch.told(self.now_ms);
                     assert!(self.swap(&changes));
                 }
-                self.now_ms += self.step_ms;
+                self.now_ms += step_ms;
             }
             told
         }
@@ -541,6 +555,28 @@ mod tests {
         world.troubles.clear();
         world.known.clear();
         assert_eq!(world.run("b", 48 * HOUR), []);
+    }
+
+    #[test]
+    fn an_address_that_lets_one_worker_through_is_over_for_all_that_were_refused_there() {
+        let mut world = World::new();
+        let mut refused = trouble(Problem::IpNotAllowed, "wx1");
+        refused.key.address = Some("10.0.0.7".parse().unwrap());
+        refused.workers = ["worker-1", "worker-2"].map(ToOwned::to_owned).into();
+        refused.met_ms = NOW;
+        world.troubles = vec![refused.clone()];
+        assert_eq!(world.run("a", HOUR), [(Begun, Problem::IpNotAllowed, 1)]);
+        // The other's refusal stands until its turn comes.
+        world.troubles[0].workers.remove("worker-1");
+        world.troubles[0].answered = "worker-3".to_owned();
+        assert_eq!(world.run("a", HOUR), [], "that one may call from elsewhere");
+        world.troubles[0].answered = "worker-1".to_owned();
+        assert_eq!(world.run("a", HOUR), [(Over, Problem::IpNotAllowed, 1)]);
+        world.troubles[0].answered = "worker-3".to_owned();
+        world.step_ms = 10_000;
+        assert_eq!(world.run("a", 30 * HOUR), [], "it is no news");
+        world.troubles[0].met_ms = world.now_ms;
+        assert_eq!(world.run("a", HOUR), [(Begun, Problem::IpNotAllowed, 1)]);
     }
 
     #[test]

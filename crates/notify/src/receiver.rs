@@ -269,12 +269,12 @@ const NO_ROBOT: Text = Text {
     zh: "这不是机器人的应答；请核对 type 与 url",
 };
 pub(crate) const WAIT: Text = Text {
-    en: "nothing yet: it is tried again; if that lasts, look after the receiver",
-    zh: "暂无需处理，会自动重试；若持续出现，请检查接收方",
+    en: "nothing yet; if that lasts, look after the receiver",
+    zh: "暂无需处理；若持续出现，请检查接收方",
 };
 pub(crate) const RATE: Text = Text {
-    en: "nothing: the robot takes no more for now, and it is tried again later; if that lasts, see who else uses the robot",
-    zh: "无需处理：机器人暂时限流，稍后会自动重试；若持续出现，请检查是否有其他程序共用该机器人",
+    en: "nothing: the robot takes no more for now; if that lasts, see who else uses the robot",
+    zh: "无需处理：机器人暂时限流；若持续出现，请检查是否有其他程序共用该机器人",
 };
 pub(crate) const ROBOT_GONE: Text = Text {
     en: "the robot was removed, or the url is not complete; add one to the group, and put its url in",

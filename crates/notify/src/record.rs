@@ -1,6 +1,10 @@
 //! What was told to one receiver of one trouble, as the cluster remembers it.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
+
+use crate::trouble::Trouble;
 
 /// A claim that ends further ahead than this was made before the store's clock went back.
 const CLAIM_MAX_MS: u64 = 120_000;
@@ -18,6 +22,9 @@ pub struct Record {
     /// When it was told that it is over.
     #[serde(skip_serializing_if = "is_zero")]
     pub over_ms: u64,
+    /// The workers that it concerned when it was told.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub workers: BTreeSet<String>,
     /// Messages in a row that could not be delivered.
     #[serde(skip_serializing_if = "is_none")]
     pub failures: u32,
@@ -56,6 +63,15 @@ impl Record {
     /// Whether it was told that the trouble lasts, and not that it is over.
     pub const fn is_open(&self) -> bool {
         self.told_ms > 0 && self.over_ms == 0
+    }
+
+    /// Whether `trouble` is over although its last refusal stands: it was told to be over and not met since, or the address
+    /// that it is about let another worker through that was refused there.
+    pub fn is_refuted(&self, trouble: &Trouble) -> bool {
+        let Trouble { key, workers, answered, met_ms, .. } = trouble;
+        let let_through =
+            key.address.is_some() && self.workers.contains(answered) && !workers.contains(answered);
+        let_through || (self.over_ms > 0 && *met_ms <= self.over_ms)
     }
 
     /// Until when another worker than `me` is about to tell; 0 if none is.

@@ -29,6 +29,10 @@ pub struct Trouble {
     pub key: Key,
     /// The names of the workers that it concerns; empty = all.
     pub workers: BTreeSet<String>,
+    /// The worker that was answered with a token last, if nothing went wrong since; else empty.
+    pub answered: String,
+    /// When it was last met.
+    pub met_ms: u64,
     /// The upstream's code.
     pub code: Option<i64>,
     /// The upstream's words.
@@ -78,6 +82,8 @@ pub fn troubles(unit: &Unit, state: &State, now_ms: u64, living: &[String]) -> V
     let blank = |problem, address| Trouble {
         key: Key { problem, unit: unit.clone(), address },
         workers: BTreeSet::new(),
+        answered: if state.status == Status::Ok { state.worker.clone() } else { String::new() },
+        met_ms: now_ms,
         code: None,
         said: String::new(),
         expires_at_ms: if state.usable(now_ms) { state.expires_at_ms } else { 0 },
@@ -90,7 +96,7 @@ pub fn troubles(unit: &Unit, state: &State, now_ms: u64, living: &[String]) -> V
         let address = address_in(&refusal.message).filter(|_| problem.is_of_an_address());
         let place = found.iter().position(|t| t.key.problem == problem && t.key.address == address);
         let place = place.unwrap_or_else(|| {
-            found.push(blank(problem, address));
+            found.push(Trouble { met_ms: 0, ..blank(problem, address) });
             found.len() - 1
         });
         let Some(trouble) = found.get_mut(place) else { continue };
@@ -102,6 +108,7 @@ pub fn troubles(unit: &Unit, state: &State, now_ms: u64, living: &[String]) -> V
         if !who.is_empty() {
             trouble.workers.insert(Worker::name_of(who).to_owned());
         }
+        trouble.met_ms = trouble.met_ms.max(refusal.at_ms);
         trouble.code = refusal.code;
         trouble.said.clone_from(&refusal.message);
         trouble.retry_at_ms = refusal.retry_at_ms;
@@ -116,6 +123,7 @@ pub fn troubles(unit: &Unit, state: &State, now_ms: u64, living: &[String]) -> V
         if problem.is_of_an_address() && !state.worker.is_empty() {
             trouble.workers.insert(state.worker.clone());
         }
+        trouble.met_ms = state.claimed_at_ms;
         trouble.code = state.error_code;
         trouble.said.clone_from(&state.error_message);
         trouble.retry_at_ms = state.retry_at_ms;
@@ -149,7 +157,9 @@ fn lasts(refusal: &Refusal, state: &State, now_ms: u64, living: &[String]) -> bo
             let again = living.iter().any(|identity| Worker::name_of(identity) == name);
             let recent = refusal.at_ms.saturating_add(REFUSAL_SHOWN_MS) > now_ms;
             let answered = state.worker == name;
-            living.contains(&refusal.key) || unanswered || (again && recent && !answered)
+            let itself = living.contains(&refusal.key);
+            // Where others refresh, its turn may never come; that is not waited for for ever.
+            unanswered || (recent && (itself || (again && !answered)))
         }
     }
 }

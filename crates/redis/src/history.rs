@@ -124,7 +124,12 @@ impl RedisStore {
     ) -> Result<History, StoreError> {
         let HistoryPage { kind, before, limit } = page;
         let key = self.keys.history(id);
-        let end = before.map_or_else(|| "+".to_owned(), |entry| format!("({entry}"));
+        let end = match before {
+            None => "+".to_owned(),
+            // Redis refuses to begin before it. No entry is named so, and none is older.
+            Some(first @ EntryId { ms: 0, number: 0 }) => first.to_string(),
+            Some(entry) => format!("({entry}"),
+        };
         // There are never more than these, so that those of one kind are found among them.
         let count = if kind.is_some() { HISTORY_MAX } else { limit.min(HISTORY_MAX) + 1 };
         let mut pipe = redis::pipe();

@@ -6,11 +6,13 @@
 //! - `request`: ids, queries and bodies, read strictly.
 //! - `credentials`, `history`, `token`, `report`, `refresh`, `pause`, `jssdk`, `worker`, `events`, `health`: the calls;
 //!   `outcome`: what several of them answer.
+//! - `wechat`: tokens as WeChat would answer for them.
 //! - `dashboard`: the page for people, and its files.
 //! - `problem`: errors as `application/problem+json` (RFC 9457).
+//! - `describe`, `openapi`: the calls, described by their functions' types, as an OpenAPI document.
 //!
 //! # Errors of every call
-//! Each is a problem with a stable `code`; those of one call alone stand at its function.
+//! Each is a problem with a stable `code`; those of one call alone stand before its function.
 //!
 //! | Status | Code | When |
 //! |---|---|---|
@@ -33,6 +35,7 @@
 
 mod credentials;
 mod dashboard;
+mod describe;
 mod events;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -41,6 +44,9 @@ mod health;
 mod history;
 mod jssdk;
 mod listen;
+mod openapi;
+#[cfg(test)]
+mod openapi_tests;
 mod outcome;
 mod pause;
 mod problem;
@@ -56,6 +62,7 @@ mod sign_ins;
 #[cfg(test)]
 mod testing;
 mod token;
+mod wechat;
 mod worker;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,7 +79,8 @@ use self::guard::{Caller, FAILED_SIGN_INS, Guard};
 use self::listen::Limits;
 use self::problem::Problem;
 use self::sign_ins::SignIns;
-use crate::config::HttpConfig;
+use self::wechat::Services;
+use crate::config::Config;
 
 /// What every call works with; cheap to clone.
 #[derive(Clone, Debug)]
@@ -85,6 +93,8 @@ pub(crate) struct Api {
     guard: watch::Sender<Arc<Guard>>,
     sign_ins: Arc<Mutex<SignIns>>,
     tls: watch::Sender<Option<Arc<ServerConfig>>>,
+    /// Those that ask as they would ask WeChat.
+    services: watch::Sender<Arc<Services>>,
     /// Places for those who listen to events.
     listeners: Arc<Semaphore>,
 }
@@ -104,27 +114,30 @@ impl Api {
         store: Arc<RedisStore>,
         identity: &str,
         metrics: PrometheusHandle,
-        config: &HttpConfig,
+        config: &Config,
     ) -> Self {
         // It is there before the first one fails: from nothing to one is no rise.
         metrics::counter!(FAILED_SIGN_INS).increment(0);
+        let http = &config.http;
         Self {
             handle,
             store,
             identity: identity.into(),
             metrics: PrometheusMetrics(metrics),
-            guard: watch::Sender::new(Arc::new(Guard::new(config))),
+            guard: watch::Sender::new(Arc::new(Guard::new(http))),
+            services: watch::Sender::new(Arc::new(Services::new(config))),
             sign_ins: Arc::default(),
-            tls: watch::Sender::new(config.tls.as_ref().map(|tls| Arc::clone(&tls.server))),
+            tls: watch::Sender::new(http.tls.as_ref().map(|tls| Arc::clone(&tls.server))),
             listeners: events::places(),
         }
     }
 
-    /// Takes the bearer tokens of `config` from now on, and for new connections its certificate.
+    /// Takes the bearer tokens and services of `config` from now on, and for new connections its certificate.
     /// Whether they are encrypted at all stays as it is.
-    pub(crate) fn replace_access(&self, config: &HttpConfig) {
-        self.guard.send_replace(Arc::new(Guard::new(config)));
-        self.tls.send_if_modified(|current| match (current, &config.tls) {
+    pub(crate) fn replace_access(&self, config: &Config) {
+        self.guard.send_replace(Arc::new(Guard::new(&config.http)));
+        self.services.send_replace(Arc::new(Services::new(config)));
+        self.tls.send_if_modified(|current| match (current, &config.http.tls) {
             (Some(current), Some(new)) => {
                 *current = Arc::clone(&new.server);
                 true

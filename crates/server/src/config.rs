@@ -7,7 +7,8 @@
 //! 1. This file: what a configuration is, and how it comes together.
 //! 2. `error`, `environment`, `files`: problems and their places; the variables that override; the files and their includes.
 //! 3. `keys`, `document`, `value`, `section`: the keys there are; a parsed file; one value; typed access to a table.
-//! 4. `redis`, `http`, `basics`, `refresh`, `notify`, `credentials`, `publish`: one section each; `secret` and `certificate`: what they name.
+//! 4. `redis`, `http`, `basics`, `refresh`, `notify`, `credentials`, `publish`, `services`: one section each; `secret`
+//!    and `certificate`: what they name.
 
 mod basics;
 mod certificate;
@@ -24,6 +25,7 @@ mod redis;
 mod refresh;
 mod secret;
 mod section;
+mod services;
 #[cfg(test)]
 pub(crate) mod testing;
 mod value;
@@ -46,6 +48,7 @@ pub use self::publish::PublishConfig;
 pub use self::redis::{RedisConfig, Replicas};
 pub use self::refresh::RefreshConfig;
 pub use self::secret::{SecretError, SecretSource};
+pub use self::services::ServiceConfig;
 
 /// Where the file is looked for if nobody names one.
 const PLACES: [&str; 2] = ["./zhongkong.toml", "/etc/zhongkong/zhongkong.toml"];
@@ -61,6 +64,8 @@ pub struct Config {
     pub log: LogConfig,
     /// The HTTP interface.
     pub http: HttpConfig,
+    /// Those that are answered as WeChat would answer.
+    pub services: Vec<ServiceConfig>,
     /// How upstreams are reached.
     pub upstream: UpstreamConfig,
     /// When tokens are refreshed.
@@ -137,18 +142,21 @@ impl Config {
         let redis = redis::read(&root.section(&REDIS));
         let worker = basics::worker(&root.section(&WORKER));
         let log = basics::log(&root.section(&LOG));
-        let http = http::read(&root.section(&HTTP));
+        let http_section = root.section(&HTTP);
+        let http = http::read(&http_section);
         let upstream = basics::upstream(&root.section(&UPSTREAM));
         let section = root.section(&REFRESH);
         let refresh = refresh::read(&section);
         let notify = notify::read(&root);
         let prefix = redis.as_ref().map_or("", |redis| redis.prefix.as_str());
         let credentials = credentials::read(&roots, &section, &refresh, prefix);
+        let services = services::read(&http_section, &http.tokens, &credentials);
         let config = redis.zip(worker).map(|(redis, worker)| Self {
             redis,
             worker,
             log,
             http,
+            services,
             upstream,
             refresh,
             notify,

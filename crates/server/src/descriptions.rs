@@ -12,7 +12,10 @@ const COUNTERS: [(&str, &str); 11] = [
     ("zhongkong_unprotected_total", "Refreshes that too few replicas acknowledged."),
     ("zhongkong_doubts_total", "Doubts that this worker raised."),
     ("zhongkong_upstream_errors_total", "Refusals by the upstream that this worker met."),
-    ("zhongkong_http_failed_sign_ins_total", "Calls of this worker with a wrong bearer token."),
+    (
+        "zhongkong_http_failed_sign_ins_total",
+        "Calls of this worker with a wrong bearer token, or a wrong secret of a service.",
+    ),
     ("zhongkong_notifications_total", "Messages that this worker tried to deliver to a person."),
 ];
 

@@ -1,5 +1,6 @@
 //! An event, for those who watch: over HTTP and on the command line. Never a token.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use zhongkong_core::credential::{Kind, Unit};
 use zhongkong_core::doubt::Doubt;
@@ -9,14 +10,18 @@ use zhongkong_core::state::State;
 
 use crate::language::Language;
 use crate::report::{seconds_until, span};
+use crate::schemas;
 
 /// Something that happened to a unit.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Event {
-    /// In the contract's words.
+    /// What happened.
     #[serde(rename = "type")]
+    #[schemars(schema_with = "told")]
     pub(crate) what: &'static str,
+    #[schemars(with = "schemas::CredentialId")]
     id: String,
+    #[schemars(with = "schemas::Kind")]
     kind: &'static str,
     /// Milliseconds since 1970, by Redis' clock.
     time_ms: u64,
@@ -26,6 +31,7 @@ pub(crate) struct Event {
     #[serde(skip_serializing_if = "String::is_empty")]
     worker: String,
     /// The last claim's number, as text: it is too long for the numbers of some JSON readers.
+    #[schemars(pattern(r"^[0-9]{1,20}$"))]
     fence: String,
     /// Why the refresh that begins was owed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,10 +39,13 @@ pub(crate) struct Event {
     /// When the current claim's lease ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     until_ms: Option<u64>,
+    #[schemars(with = "schemas::Status")]
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schemas::Fingerprint>")]
     fingerprint: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<schemas::Doubt>")]
     doubt: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<i64>,
@@ -60,6 +69,11 @@ const TOLD: [(&str, &str, &str); 11] = [
     ("forgotten", "removed from Redis", "已从 Redis 删除"),
     ("lost", "readers have no token any more", "已无有效 token"),
 ];
+
+/// The types of events.
+fn told(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": TOLD.map(|(told, ..)| told) })
+}
 
 impl Event {
     /// The event `what` of a unit that is in `state` after it; none if it is no news to people.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::Serialize;
 use zhongkong_core::codes::ruling;
 use zhongkong_core::credential::CredentialId;
@@ -9,15 +10,21 @@ use zhongkong_redis::HistoryEntry;
 
 use crate::language::Language;
 use crate::report::{seconds_until, span};
+use crate::schemas;
 
 /// Something that happened to a credential's token.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "HistoryLine")]
 pub(crate) struct Line {
+    #[schemars(with = "schemas::CredentialId")]
     id: CredentialId,
+    #[schemars(with = "schemas::Kind")]
     kind: &'static str,
+    /// What happened.
     #[serde(rename = "type")]
     what: String,
     /// Names it: what is before it is older.
+    #[schemars(with = "schemas::Entry")]
     entry: String,
     /// When it was, in milliseconds since 1970 by Redis' clock; the last time, if it was more than once.
     time_ms: u64,

@@ -8,7 +8,8 @@
 //! - `api`: the worker's HTTP face.
 //! - `commands`: what is asked of Redis from the command line.
 //! - `report`, `event`, `history`, `hindrance`, `certificate`: a unit's status, what happens and what happened to it,
-//!   what ails Redis, and until when the certificate holds, in words, for both.
+//!   what ails Redis, and until when the certificate holds, in words, for both; `schemas`: the core's words in them, for the
+//!   API's description.
 //! - `notify`: who is told when a person is needed.
 //! - `failpoint` and `fuzzing`, with the features of those names: for tests and for the fuzzer.
 
@@ -34,6 +35,7 @@ mod notify;
 mod open_files;
 mod report;
 mod run;
+mod schemas;
 mod signature;
 mod supervisor;
 mod terminal;

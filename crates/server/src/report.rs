@@ -1,5 +1,6 @@
 //! A unit's status, for the API and for people: what happened, whom it concerns, what to do. Never a token.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use zhongkong_core::codes::ruling_of;
 use zhongkong_core::credential::{Kind, Unit, Worker};
@@ -9,16 +10,20 @@ use zhongkong_core::refusal::{Refusal, Scope, Status};
 use zhongkong_core::state::{Mark, State};
 
 use crate::language::Language;
+use crate::schemas;
 
 /// One kind of token of one credential.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct UnitReport {
+    #[schemars(with = "schemas::CredentialId")]
     pub(crate) id: String,
+    #[schemars(with = "schemas::Kind")]
     pub(crate) kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) provider: Option<&'static str>,
     /// Whether the state has been read; if not, all that follows is empty.
     pub(crate) known: bool,
+    #[schemars(with = "schemas::Status")]
     pub(crate) status: Status,
     /// Whether readers have a token that still lives.
     pub(crate) valid: bool,
@@ -33,19 +38,23 @@ pub(crate) struct UnitReport {
     pub(crate) refresh_in: Option<u64>,
     pub(crate) generation: u64,
     /// The fence, as text: it is too long for the numbers of some JSON readers.
+    #[schemars(pattern(r"^[0-9]{1,20}$"))]
     pub(crate) fence: String,
     /// Who claimed last.
     pub(crate) worker: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schemas::Fingerprint>")]
     pub(crate) fingerprint: Option<String>,
     /// Whether somebody refreshes now.
     pub(crate) refreshing: bool,
     /// Who asked for another token, if that is still to be served: `reported`, `forced` or `invalidated`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schemas::Mark>")]
     pub(crate) rejected: Option<&'static str>,
     /// Refreshes that reports caused today, by the upstream's day.
     pub(crate) reports_today: u32,
     /// Why the token may not be the newest; empty if it is.
+    #[schemars(with = "Vec<schemas::Doubt>")]
     pub(crate) doubt: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Failure>,
@@ -57,7 +66,7 @@ pub(crate) struct UnitReport {
 }
 
 /// The keys of one SDK.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct PublishedReport {
     pub(crate) layout: &'static str,
     /// Whether they hold what the state holds.
@@ -65,7 +74,7 @@ pub(crate) struct PublishedReport {
 }
 
 /// How the last attempt failed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Failure {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<i64>,
@@ -75,9 +84,11 @@ pub(crate) struct Failure {
 }
 
 /// A refusal in force.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct RefusalReport {
+    #[schemars(with = "schemas::Concern")]
     pub(crate) scope: Scope,
+    #[schemars(with = "schemas::Status")]
     pub(crate) status: Status,
     /// The worker that it concerns, or of those with the same configuration the one that met it last.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -90,7 +90,7 @@ pub(crate) async fn run(
     let receivers = Receivers::new(&config.notify)?;
     let mut notifier = Notifier::new(handle.clone(), Arc::clone(&store), identity.clone());
     notifier.replace(receivers).await;
-    let api = Api::new(handle.clone(), store, &identity, metrics.clone(), &config.http);
+    let api = Api::new(handle.clone(), store, &identity, metrics.clone(), &config);
     let mut tasks = JoinSet::new();
     tasks.spawn(coordinator.run(stop.clone().cancelled_owned()));
     let mut serving = JoinSet::new();
@@ -200,7 +200,7 @@ impl Running {
         }
         let credentials = credentials(&config, &self.clock, &self.environment)?;
         let receivers = Receivers::new(&config.notify)?;
-        self.api.replace_access(&config.http);
+        self.api.replace_access(&config);
         config.http.tls.iter().for_each(certificate::tell);
         self.handle.reload(credentials).await?;
         self.notifier.replace(receivers).await;

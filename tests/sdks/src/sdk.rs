@@ -41,7 +41,7 @@ pub(crate) const SDKS: [Sdk; 7] = [
         install: "python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
                   --no-deps --upgrade --target packages --requirement requirements-1.8.txt",
         run: "PYTHONPATH=packages exec python3 driver.py",
-        margin: Duration::from_secs(60),
+        margin: Duration::from_mins(1),
         publish: r#"["wechatpy"]"#,
     },
     Sdk {
@@ -53,7 +53,7 @@ pub(crate) const SDKS: [Sdk; 7] = [
         install: "python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
                   --no-deps --upgrade --target packages --requirement requirements-2.0.txt",
         run: "PYTHONPATH=packages exec python3 driver.py",
-        margin: Duration::from_secs(60),
+        margin: Duration::from_mins(1),
         publish: r#"["wechatpy"]"#,
     },
     Sdk {
@@ -86,7 +86,7 @@ pub(crate) const SDKS: [Sdk; 7] = [
         pinned: "package-lock.json",
         install: NODE,
         run: "exec node driver.cjs",
-        margin: Duration::from_secs(120),
+        margin: Duration::from_mins(2),
         publish: r#"["nest-wechat"]"#,
     },
     Sdk {

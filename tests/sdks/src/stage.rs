@@ -149,10 +149,8 @@ fn start(
 async fn listen(output: tokio::process::ChildStdout, failed: Arc<AtomicU64>) {
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        if line.starts_with("failed:") {
-            if failed.fetch_add(1, Ordering::Relaxed) < SHOWN {
-                say(&format!("  {}", line.chars().take(300).collect::<String>()));
-            }
+        if line.starts_with("failed:") && failed.fetch_add(1, Ordering::Relaxed) < SHOWN {
+            say(&format!("  {}", line.chars().take(300).collect::<String>()));
         }
     }
 }

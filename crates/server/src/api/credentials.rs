@@ -4,28 +4,32 @@ use std::num::NonZeroU16;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use zhongkong_coordinator::{Selection, UnitView};
 
 use super::Api;
-use super::problem::Problem;
+use super::describe::About;
+use super::problem::{Code, Problem};
 use super::request::{Id, Nothing, PageQuery, Query};
 use crate::language::Language;
 use crate::report::{UnitReport, next_refresh};
+use crate::schemas;
 
-/// A credential and its kinds.
-#[derive(Debug, Serialize)]
+/// A credential, and how each kind of its tokens is doing.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CredentialReport {
+    #[schemars(with = "schemas::CredentialId")]
     pub(super) id: String,
+    /// Which of the upstream's interfaces yields its tokens, as in the configuration.
     pub(super) provider: &'static str,
     /// Whether Redis answers; if not, all this is as it was seen last.
     pub(super) store_up: bool,
     pub(super) kinds: Vec<KindReport>,
 }
 
-/// One of its kinds.
-#[derive(Debug, Serialize)]
+/// One kind of token of a credential.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct KindReport {
     #[serde(flatten)]
     pub(super) report: UnitReport,
@@ -33,42 +37,47 @@ pub(super) struct KindReport {
     pub(super) key: String,
 }
 
-/// `GET /v1/credentials?after=&limit=` (scope read): the status of every credential, or of so many after the one named.
-///
-/// What refusals mean and what to do about them is in English, or in Chinese where `Accept-Language` prefers that.
-///
-/// - 200: a list of them, in the order of their ids.
-/// - 400 `invalid_request`: a parameter is unknown, repeated or malformed.
-/// - 503 `store_unavailable`: the worker is stopping or overloaded.
+pub(super) const ALL: About = About {
+    name: "listCredentials",
+    summary: "How all tokens are doing",
+    details: "The status of every kind of every credential, in the order of their ids; or of so many credentials after \
+              the one named. Never a token.",
+    answer: "Their status.",
+    problems: &[(Code::StoreUnavailable, "the worker is stopping or overloaded")],
+};
+
+pub(super) const ONE: About = About {
+    name: "getCredential",
+    summary: "How the tokens of one credential are doing",
+    details: "The status of each of its kinds. Never a token.",
+    answer: "Its status.",
+    problems: &[(Code::StoreUnavailable, "the worker is stopping or overloaded")],
+};
+
+/// `GET /v1/credentials?after=&limit=` (scope read): [`ALL`].
 pub(super) async fn all(
     State(api): State<Api>,
     language: Language,
     Query(PageQuery { after, limit }): Query<PageQuery>,
-) -> Result<Response, Problem> {
+) -> Result<Json<Vec<CredentialReport>>, Problem> {
     let credentials = limit.map_or(usize::MAX, |limit| NonZeroU16::get(limit).into());
     let views = api.handle.views(Selection::Following { after, credentials }).await?;
-    let reports: Vec<CredentialReport> = views
+    let reports = views
         .chunk_by(|one, next| one.unit.id == next.unit.id)
-        .filter_map(|kinds| api.credential_report(kinds, language))
-        .collect();
-    Ok(Json(reports).into_response())
+        .filter_map(|kinds| api.credential_report(kinds, language));
+    Ok(Json(reports.collect()))
 }
 
-/// `GET /v1/credentials/{id}` (scope read): the status of one.
-///
-/// - 200: its status, as in the list.
-/// - 400 `invalid_request`: the address has parameters, or its id is not UTF-8.
-/// - 404 `unknown_credential`: it is not configured on this worker.
-/// - 503 `store_unavailable`: the worker is stopping or overloaded.
+/// `GET /v1/credentials/{id}` (scope read): [`ONE`].
 pub(super) async fn one(
     State(api): State<Api>,
     Id(id): Id,
     language: Language,
     Query(Nothing {}): Query<Nothing>,
-) -> Result<Response, Problem> {
+) -> Result<Json<CredentialReport>, Problem> {
     let views = api.handle.views(Selection::One(id.clone())).await?;
     let report = api.credential_report(&views, language);
-    Ok(Json(report.ok_or_else(|| Problem::unknown_credential(&id))?).into_response())
+    report.map(Json).ok_or_else(|| Problem::unknown_credential(&id))
 }
 
 impl Api {

@@ -2,16 +2,17 @@
 
 use std::sync::LazyLock;
 
-use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH,
-};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName};
+use http::{HeaderValue, StatusCode};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::problem::Problem;
-use super::request::{Nothing, Query};
+use super::describe::{About, Answers, Operation};
+use super::problem::{Code, Problem};
+use super::request::{Known, Nothing, Place, Query};
 
 /// How caches keep a file whose address changes with it.
 pub(super) const FOR_GOOD: &str = "public, max-age=31536000, immutable";
@@ -30,6 +31,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
 /// A file of the page.
+#[derive(Debug)]
 struct File {
     name: &'static str,
     kind: &'static str,
@@ -78,39 +80,106 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!("{first:016x}")
 });
 
-static PAGE: LazyLock<String> =
+static DOCUMENT: LazyLock<String> =
     LazyLock::new(|| include_str!("../../dashboard/index.html").replace("{version}", &VERSION));
 
-/// `GET /`: the page.
-///
-/// - 200: HTML.
-/// - 400 `invalid_request`: the address has parameters.
-pub(super) async fn page(Query(Nothing {}): Query<Nothing>) -> Response {
-    (HEADERS, [(CONTENT_TYPE, HTML)], PAGE.as_str()).into_response()
+pub(super) const PAGE: About = About {
+    name: "getDashboard",
+    summary: "The page for people",
+    details: "It is the same for everybody and holds no data; what it shows it asks of the other calls.",
+    answer: "The page.",
+    problems: &[],
+};
+
+pub(super) const FILE: About = About {
+    name: "getDashboardFile",
+    summary: "A file of the page",
+    details: "It never changes at this address.",
+    answer: "The file.",
+    problems: &[(Code::NotFound, "there is no such file, or it is another version's")],
+};
+
+/// The page.
+#[derive(Debug)]
+pub(super) struct Page;
+
+/// `GET /`: [`PAGE`].
+pub(super) async fn page(Query(Nothing {}): Query<Nothing>) -> Page {
+    Page
 }
 
-/// `GET /dashboard/{version}/{file}`: a file of the page, which never changes at this address.
-///
-/// - 200: the file. 304: the caller has it.
-/// - 400 `invalid_request`: the address has parameters.
-/// - 404 `not_found`: there is no such file, or it is another version's.
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        (HEADERS, [(CONTENT_TYPE, HTML)], DOCUMENT.as_str()).into_response()
+    }
+}
+
+impl Answers for Page {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.content(StatusCode::OK, "text/html", &json!({ "type": "string" }));
+    }
+}
+
+/// Where a file is.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct Address {
+    /// Of the files: another content has another one.
+    version: String,
+    /// The file's name.
+    file: String,
+}
+
+/// A file, unless the caller has it.
+#[derive(Debug)]
+pub(super) struct Found {
+    file: &'static File,
+    known: bool,
+}
+
+/// `GET /dashboard/{version}/{file}`: [`FILE`].
 pub(super) async fn file(
-    Path((version, name)): Path<(String, String)>,
+    Place(Address { version, file: name }): Place<Address>,
     Query(Nothing {}): Query<Nothing>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+    Known(known): Known,
+) -> Result<Found, Problem> {
     let file = FILES.iter().find(|file| file.name == name && version == *VERSION);
     let file = file.ok_or_else(Problem::not_found)?;
-    let tag = format!("\"{}\"", *VERSION);
-    let known = headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let mut response = if known {
-        (StatusCode::NOT_MODIFIED, HEADERS).into_response()
-    } else {
-        (HEADERS, [(CONTENT_TYPE, file.kind)], file.content).into_response()
-    };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(FOR_GOOD));
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        response.headers_mut().insert(ETAG, tag);
+    let known = known.is_some_and(|known| known.as_bytes() == tag().as_bytes());
+    Ok(Found { file, known })
+}
+
+fn tag() -> String {
+    format!("\"{}\"", *VERSION)
+}
+
+impl IntoResponse for Found {
+    fn into_response(self) -> Response {
+        let Self { file, known } = self;
+        let mut response = if known {
+            (StatusCode::NOT_MODIFIED, HEADERS).into_response()
+        } else {
+            (HEADERS, [(CONTENT_TYPE, file.kind)], file.content).into_response()
+        };
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(FOR_GOOD));
+        if let Ok(tag) = HeaderValue::from_str(&tag()) {
+            response.headers_mut().insert(ETAG, tag);
+        }
+        response
     }
-    Ok(response)
+}
+
+impl Answers for Found {
+    fn describe(operation: &mut Operation<'_>) {
+        for kind in [SCRIPT, STYLE, PICTURE] {
+            let kind = kind.split(';').next().unwrap_or(kind);
+            operation.content(StatusCode::OK, kind, &json!({ "type": "string" }));
+        }
+        operation.said(StatusCode::NOT_MODIFIED, "The caller has the file.");
+        for status in [StatusCode::OK, StatusCode::NOT_MODIFIED] {
+            let cached = json!({ "description": "For good", "schema": { "const": FOR_GOOD } });
+            operation.header(status, "Cache-Control", cached);
+            let tag = json!({ "description": "The version", "schema": { "type": "string" } });
+            operation.header(status, "ETag", tag);
+        }
+    }
 }

@@ -7,13 +7,18 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::sse::{Event as Frame, KeepAlive, Sse};
 use futures_util::stream::{Stream, unfold};
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zhongkong_coordinator::UnitEvent;
 
 use super::Api;
-use super::problem::Problem;
+use super::describe::{About, Answers, Operation};
+use super::problem::{Code, Problem};
 use super::request::{Nothing, Query};
 use crate::event::Event;
 
@@ -28,12 +33,27 @@ struct Listening {
     _place: OwnedSemaphorePermit,
 }
 
-/// `GET /v1/events` (scope read): events from now on, until the caller goes.
-///
-/// - 200: `text/event-stream`; each event's name is its `type`, its data one JSON object. `missed` says how many were
-///   lost because the caller read too slowly: read the status again. What happens while Redis is away is not seen.
-/// - 400 `invalid_request`: the address has parameters.
-/// - 503 `overloaded`: there are 64 listeners already.
+/// Told to a listener that read too slowly.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Missed {
+    /// `missed`.
+    #[serde(rename = "type")]
+    what: &'static str,
+    /// So many events were lost: read the status again.
+    missed: u64,
+}
+
+pub(super) const EVENTS: About = About {
+    name: "listenToEvents",
+    summary: "What happens to the tokens, as it happens",
+    details: "Server-sent events from now on, until the caller goes. Each event's name is its `type`, its data one JSON \
+              object. `missed` says how many were lost because the caller read too slowly: read the status again. What \
+              happens while Redis is away is not seen. A silent stream says something every 15 seconds. Never a token.",
+    answer: "A stream without an end; the schema is that of one event.",
+    problems: &[(Code::Overloaded, "there are 64 listeners already")],
+};
+
+/// `GET /v1/events` (scope read): [`EVENTS`].
 pub(super) async fn events(
     State(api): State<Api>,
     Query(Nothing {}): Query<Nothing>,
@@ -46,6 +66,26 @@ pub(super) async fn events(
         Some((Ok(frame), listening))
     });
     Ok(Sse::new(frames).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+/// Each event of the stream.
+impl<S> Answers for Sse<S> {
+    fn describe(operation: &mut Operation<'_>) {
+        let data = [operation.given::<Event>(), operation.given::<Missed>()];
+        let event = json!({
+            "type": "object",
+            "required": ["event", "data"],
+            "properties": {
+                "event": { "type": "string", "description": "The `type` of the data" },
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": { "oneOf": data },
+                },
+            },
+        });
+        operation.content(StatusCode::OK, "text/event-stream", &event);
+    }
 }
 
 /// The next event that is news to people; none once there will be no more.
@@ -61,8 +101,8 @@ async fn next(events: &mut Receiver<Arc<UnitEvent>>) -> Option<Frame> {
                 }
             }
             Err(RecvError::Lagged(missed)) => {
-                let data = serde_json::json!({ "type": "missed", "missed": missed });
-                return Some(Frame::default().event("missed").data(data.to_string()));
+                let data = Missed { what: "missed", missed };
+                return Frame::default().event("missed").json_data(&data).ok();
             }
             Err(RecvError::Closed) => return None,
         }

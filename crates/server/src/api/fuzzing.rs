@@ -11,6 +11,7 @@ use super::problem::Problem;
 use super::refresh::RefreshBody;
 use super::report::ReportBody;
 use super::request::{Body, KindQuery, Nothing, PageQuery, Query, kind, well_formed};
+use super::wechat::StableAsked;
 use crate::config::{HttpConfig, HttpToken, Scope};
 
 /// A request.
@@ -65,6 +66,7 @@ pub async fn read(call: &Call<'_>, bearer: Option<&str>) -> Vec<String> {
         Ok(Query(query)) => note(kind(query.kind.as_deref()).err()),
         Err(problem) => note(Some(problem)),
     }
+    StableAsked::in_body(call.body).ok();
     if let Some(request) = call.request() {
         match Body::<ReportBody>::from_request(request, &()).await {
             Ok(Body(body)) => note(body.read().err()),

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
@@ -169,20 +170,27 @@ pub(super) async fn check(
     }
 }
 
-/// Counts a wrong bearer token; what it is answered.
+/// What a wrong bearer token is answered.
 fn wrong_bearer(api: &Api, peer: Peer, now: Instant) -> Problem {
+    let wait = failed_sign_in(api, peer, now);
+    wait.map_or_else(Problem::unauthorized, Problem::too_many_attempts)
+}
+
+/// Counts a wrong bearer token, or a wrong secret of a service: how long until another one from there is looked at, if
+/// there were too many.
+pub(super) fn failed_sign_in(api: &Api, peer: Peer, now: Instant) -> Option<Duration> {
     metrics::counter!(FAILED_SIGN_INS).increment(1);
     let verdict = api.sign_ins().fail(peer.address, now);
-    let Verdict::TooMany { wait, first } = verdict else { return Problem::unauthorized() };
+    let Verdict::TooMany { wait, first } = verdict else { return None };
     if first {
         tracing::warn!(
             address = %peer.address,
             "many calls from this address have a wrong bearer token: a service was given another than one of \
-             http.tokens, or somebody guesses; for a while more of them are answered 429, and so are right ones of \
-             less than 16 characters"
+             http.tokens or http.wechat, or somebody guesses; for a while more of them are answered 429 (errcode 45011), \
+             and so are right ones of less than 16 characters"
         );
     }
-    Problem::too_many_attempts(wait)
+    Some(wait)
 }
 
 /// Web pages must not reach a worker through the browser of somebody on the same machine.

@@ -5,16 +5,19 @@ use std::num::NonZeroU16;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zhongkong_coordinator::Selection;
 use zhongkong_core::credential::CredentialId;
 use zhongkong_redis::{HISTORY_MAX, HistoryPage};
 
 use super::Api;
-use super::problem::Problem;
+use super::describe::About;
+use super::problem::{Code, Problem};
 use super::request::{Id, Query, Shape, kind};
 use crate::history::Line;
 use crate::language::Language;
+use crate::schemas;
 
 /// So many lines where the caller does not say.
 const LINES: usize = 50;
@@ -22,18 +25,26 @@ const LINES: usize = 50;
 const CREDENTIALS_MAX: usize = 50;
 
 /// `?kind=&limit=&before=`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct HistoryQuery {
+    /// Of this kind alone; of all if it is not given.
+    #[schemars(with = "Option<schemas::Kind>")]
     kind: Option<String>,
+    /// At most so many; 50 if it is not given.
+    #[schemars(range(min = 1, max = HISTORY_MAX))]
     limit: Option<NonZeroU16>,
+    /// Older than this entry.
+    #[schemars(with = "Option<schemas::Entry>")]
     before: Option<String>,
 }
 
 /// `?limit=`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LatestQuery {
+    /// At most so many.
+    #[schemars(range(min = 1, max = LINES))]
     limit: Option<NonZeroU16>,
 }
 
@@ -47,11 +58,13 @@ impl Shape for LatestQuery {
 }
 
 /// Lines, the newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "HistoryPage")]
 pub(super) struct Page {
     entries: Vec<Line>,
     /// What to ask for as `before` to see older ones; none if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schemas::Entry>")]
     next: Option<String>,
 }
 
@@ -60,16 +73,28 @@ fn limited(limit: Option<NonZeroU16>, most: usize, shape: &str) -> Result<usize,
     if limit > most { Err(Problem::invalid_request(shape)) } else { Ok(limit) }
 }
 
-/// `GET /v1/credentials/{id}/history?kind=&limit=&before=` (scope read): the last 50 lines of its history, or so many, of
-/// one kind, before the entry named. At most 200 lines are kept.
-///
-/// What codes mean is in English, or in Chinese where `Accept-Language` prefers that.
-///
-/// - 200: `{"entries": [{"id", "kind", "type", "entry", "time_ms", "by"?, "reason"?, …}], "next"?}`, newest first; `next`
-///   is the `before` of the next page.
-/// - 400 `invalid_request`: a parameter is unknown, repeated or malformed, or the id is not UTF-8.
-/// - 404 `unknown_credential`: it is not configured on this worker.
-/// - 503 `store_unavailable`: Redis cannot be asked, or the worker is stopping or overloaded.
+pub(super) const ONE: About = About {
+    name: "getHistory",
+    summary: "What happened to the tokens of one credential",
+    details: "Who refreshed, why, and with which outcome: the last 50 lines of its history, or so many, of one kind, before \
+              the entry named. At most 200 lines are kept. Never a token.",
+    answer: "Lines, newest first; `next` is the `before` of the next page.",
+    problems: &[(
+        Code::StoreUnavailable,
+        "Redis cannot be asked, or the worker is stopping or overloaded",
+    )],
+};
+
+pub(super) const LATEST: About = About {
+    name: "getLatestHistory",
+    summary: "What happened to all tokens lately",
+    details: "The last 50 lines of all credentials of this worker, or fewer. With more than 50 credentials, of those that \
+              were claimed or marked last. Never a token.",
+    answer: "Lines, newest first.",
+    problems: ONE.problems,
+};
+
+/// `GET /v1/credentials/{id}/history?kind=&limit=&before=` (scope read): [`ONE`].
 pub(super) async fn one(
     State(api): State<Api>,
     Id(id): Id,
@@ -91,12 +116,7 @@ pub(super) async fn one(
     Ok(Json(Page { entries: lines.collect(), next }))
 }
 
-/// `GET /v1/history?limit=` (scope read): the last 50 lines of all credentials of this worker, or fewer. With more than 50
-/// credentials, of those that were claimed or marked last.
-///
-/// - 200: `{"entries": […]}`, as those of one credential.
-/// - 400 `invalid_request`: a parameter is unknown, repeated or malformed.
-/// - 503 `store_unavailable`: Redis cannot be asked, or the worker is stopping or overloaded.
+/// `GET /v1/history?limit=` (scope read): [`LATEST`].
 pub(super) async fn latest(
     State(api): State<Api>,
     language: Language,

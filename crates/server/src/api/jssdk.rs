@@ -3,13 +3,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use url::Url;
 use zhongkong_core::credential::{Kind, Unit};
 
 use super::Api;
-use super::problem::Problem;
+use super::describe::About;
+use super::problem::{Code, Problem};
 use super::request::{Body, Id, Nothing, Query, Shape};
 use super::token::next_chance;
 use crate::signature;
@@ -20,28 +22,42 @@ const URL_MAX: usize = 4_096;
 const NONCE_MAX: usize = 64;
 
 /// What is to be signed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = with_url)]
 pub(super) struct PageBody {
+    /// The page's address as its browser has it; what follows a `#` is cut off.
+    #[schemars(with = "String", length(max = URL_MAX), extend("format" = "uri"))]
     url: Option<String>,
+    /// A fresh one if it is not given.
+    #[schemars(pattern(r"^[A-Za-z0-9._-]{1,64}$"))]
     nonce: Option<String>,
+    /// In seconds since 1970; now, by Redis' clock, if it is not given.
     timestamp: Option<u64>,
 }
 
 /// The fields that `wx.config` takes, under the names that it takes them by; and what was signed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct PageConfig<'a> {
-    app_id: &'a str,
+pub(super) struct PageConfig {
+    app_id: String,
     /// Seconds since 1970.
     timestamp: u64,
-    nonce_str: &'a str,
+    nonce_str: String,
+    /// SHA-1, in hex digits.
     signature: String,
-    url: &'a str,
+    /// What was signed.
+    url: String,
+}
+
+/// Whoever leaves it out is told so; for everybody else it is required.
+fn with_url(schema: &mut Schema) {
+    schema.insert("required".to_owned(), json!(["url"]));
 }
 
 impl Shape for PageBody {
     const SHAPE: &'static str = "{\"url\": text, \"nonce\"?: text, \"timestamp\"?: number}";
+    const REQUIRED: bool = true;
 }
 
 impl PageBody {
@@ -79,27 +95,29 @@ impl PageBody {
     }
 }
 
-/// `POST /v1/credentials/{id}/jssdk-signature` `{"url", "nonce"?, "timestamp"?}` (scope token): signs a page's address with
-/// the account's `jsapi_ticket`, for `wx.config`.
-///
-/// `url` is the page's address as its browser has it; what follows a `#` is cut off. `nonce` and `timestamp` (seconds since
-/// 1970, by Redis' clock) are chosen here if they are not given.
-///
-/// - 200: `{"appId", "timestamp", "nonceStr", "signature", "url"}`, the first four as `wx.config` takes them; `url` is what
-///   was signed. Never the ticket.
-/// - 400 `invalid_request`: the body is no such JSON, is larger than 64 KiB or has another `Content-Type`; `url` is no such
-///   address, or `nonce` holds other characters than letters, digits and `._-`; the address has parameters, or its id is
-///   not UTF-8.
-/// - 404 `unknown_credential`: it is not configured on this worker, or not with this ticket.
-/// - 408 `slow_request`: the body did not come in time.
-/// - 503 `no_valid_token`: there is no ticket now; `Retry-After` says when the next refresh may run.
-/// - 503 `store_unavailable`: Redis cannot be asked, or the worker is stopping or overloaded.
+pub(super) const SIGNATURE: About = About {
+    name: "signPage",
+    summary: "What a web page in WeChat configures its JS-SDK with",
+    details: "Signs a page's address with the account's `jsapi_ticket`, for `wx.config`. Never the ticket.",
+    answer: "The first four fields as `wx.config` takes them.",
+    problems: &[
+        (Code::InvalidRequest, "`url` is no address that a browser has for a page"),
+        (Code::UnknownCredential, "it is not configured with this ticket"),
+        (
+            Code::NoValidToken,
+            "there is no ticket now; the next refresh may run after `Retry-After`",
+        ),
+        (Code::StoreUnavailable, "Redis cannot be asked, or the worker is stopping or overloaded"),
+    ],
+};
+
+/// `POST /v1/credentials/{id}/jssdk-signature` `{"url", "nonce"?, "timestamp"?}` (scope token): [`SIGNATURE`].
 pub(super) async fn signature(
     State(api): State<Api>,
     Id(id): Id,
     Query(Nothing {}): Query<Nothing>,
     Body(body): Body<PageBody>,
-) -> Result<Response, Problem> {
+) -> Result<Json<PageConfig>, Problem> {
     let unit = Unit { id, kind: Kind::JsapiTicket };
     let view = api.view(&unit).await?;
     let (url, nonce) = body.read()?;
@@ -110,14 +128,14 @@ pub(super) async fn signature(
     let published = published.ok_or_else(|| Problem::no_valid_token(&unit, next_chance(&view)))?;
     // By the clock that all workers share.
     let timestamp = body.timestamp.unwrap_or(view.now_ms / 1_000);
-    let config = PageConfig {
-        app_id: &view.app_id,
+    let signature = signature::of_page(published.token.expose(), &nonce, timestamp, url);
+    Ok(Json(PageConfig {
+        app_id: view.app_id.to_string(),
         timestamp,
-        nonce_str: &nonce,
-        signature: signature::of_page(published.token.expose(), &nonce, timestamp, url),
-        url,
-    };
-    Ok(Json(config).into_response())
+        nonce_str: nonce,
+        signature,
+        url: url.to_owned(),
+    }))
 }
 
 #[cfg(test)]

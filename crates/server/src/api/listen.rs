@@ -1,12 +1,15 @@
 //! Connections: so many at once, encrypted or not, and none that takes its time.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{FromRequestParts, Request};
+use http::Extensions;
+use http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,6 +24,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use zhongkong_core::clock::millis;
 
+use super::describe::Takes;
 use super::problem::Problem;
 use super::routes::alone;
 
@@ -75,12 +79,26 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Of a request without one, nothing is known: all of those count as one.
     pub(super) fn of(request: &Request) -> Self {
+        Self::among(request.extensions())
+    }
+
+    /// Of a request without one, nothing is known: all of those count as one.
+    fn among(extensions: &Extensions) -> Self {
         let nobody = Self { address: Ipv4Addr::UNSPECIFIED.into(), encrypted: false };
-        request.extensions().get().copied().unwrap_or(nobody)
+        extensions.get().copied().unwrap_or(nobody)
     }
 }
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::among(&parts.extensions))
+    }
+}
+
+impl Takes for Peer {}
 
 /// Serves `router` until dropped.
 pub(super) async fn serve(listener: TcpListener, router: Router, tls: Tls, limits: Limits) {

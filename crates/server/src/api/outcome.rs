@@ -1,7 +1,7 @@
 //! The answer to those who asked for another token: the one to use now, and what came of it.
 
 use axum::Json;
-use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use zhongkong_coordinator::{PAUSED_FOR, RefreshAnswer};
 use zhongkong_core::credential::Unit;
@@ -13,15 +13,28 @@ use crate::language::Language;
 use crate::report::RefusalReport;
 
 /// The token to use now, and what came of the refresh.
-#[derive(Serialize)]
-struct RefreshedToken<'a> {
+// Has no `Debug`, because it holds a token.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RefreshedToken {
     #[serde(flatten)]
-    token: TokenAnswer<'a>,
+    token: TokenAnswer,
+    /// Whether the token is another one because of this call.
     refreshed: bool,
-    outcome: &'static str,
-    /// Seconds.
+    outcome: Outcome,
+    /// Seconds after which to ask again.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
+}
+
+/// What came of a refresh.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Refreshed,
+    AlreadyNewer,
+    StillValid,
+    Deferred,
+    Paused,
 }
 
 impl Api {
@@ -30,15 +43,17 @@ impl Api {
         &self,
         unit: &Unit,
         answer: RefreshAnswer,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Json<RefreshedToken>, Problem> {
         let (refreshed, outcome, retry_after) = match answer {
-            RefreshAnswer::Refreshed => (true, "refreshed", None),
-            RefreshAnswer::AlreadyNewer => (false, "already_newer", None),
+            RefreshAnswer::Refreshed => (true, Outcome::Refreshed, None),
+            RefreshAnswer::AlreadyNewer => (false, Outcome::AlreadyNewer, None),
             RefreshAnswer::NotOwed | RefreshAnswer::Unchanged | RefreshAnswer::StillValid => {
-                (false, "still_valid", None)
+                (false, Outcome::StillValid, None)
             }
-            RefreshAnswer::Deferred { retry_after } => (false, "deferred", Some(retry_after)),
-            RefreshAnswer::Paused => (false, "paused", Some(PAUSED_FOR)),
+            RefreshAnswer::Deferred { retry_after } => {
+                (false, Outcome::Deferred, Some(retry_after))
+            }
+            RefreshAnswer::Paused => (false, Outcome::Paused, Some(PAUSED_FOR)),
             RefreshAnswer::Failed { refusal, now_ms } => {
                 let refusal = RefusalReport::new(unit.kind, &refusal, now_ms, Language::English);
                 return Err(Problem::refused_by_upstream(refusal));
@@ -52,12 +67,11 @@ impl Api {
             };
             return Err(Problem::no_valid_token(unit, wait));
         };
-        let body = RefreshedToken {
+        Ok(Json(RefreshedToken {
             token: TokenAnswer::new(unit, &published),
             refreshed,
             outcome,
             retry_after: retry_after.map(seconds_to_wait),
-        };
-        Ok(Json(body).into_response())
+        }))
     }
 }

@@ -2,20 +2,22 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use zhongkong_coordinator::Selection;
 use zhongkong_core::credential::CredentialId;
 
 use super::Api;
 use super::credentials::{CredentialReport, KindReport};
+use super::describe::About;
 use super::guard::Caller;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::request::{Body, Id, Nothing, Query, Shape};
 use crate::language::Language;
 use crate::report::UnitReport;
 
-#[derive(Debug, Default, Deserialize)]
+/// Nothing.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PauseBody {}
 
@@ -23,15 +25,26 @@ impl Shape for PauseBody {
     const SHAPE: &'static str = "{}";
 }
 
-/// `POST /v1/credentials/{id}/pause` (scope admin): no kind of it is refreshed from now on; readers keep the tokens to
-/// their ends.
-///
-/// - 200: its status, as `GET /v1/credentials/{id}` tells it; the same if it was paused already.
-/// - 400 `invalid_request`: the body is no empty object, is larger than 64 KiB or has another `Content-Type`; the
-///   address has parameters, or its id is not UTF-8.
-/// - 404 `unknown_credential`: it is not configured on this worker.
-/// - 408 `slow_request`: the body did not come in time.
-/// - 503 `store_unavailable`: Redis cannot be asked, or the worker is stopping or overloaded.
+const PROBLEMS: &[(Code, &str)] =
+    &[(Code::StoreUnavailable, "Redis cannot be asked, or the worker is stopping or overloaded")];
+
+pub(super) const PAUSE: About = About {
+    name: "pauseCredential",
+    summary: "No refresh from now on",
+    details: "No kind of it is refreshed from now on, whoever asks; readers keep the tokens to their ends.",
+    answer: "Its status; the same if it was paused already.",
+    problems: PROBLEMS,
+};
+
+pub(super) const RESUME: About = About {
+    name: "resumeCredential",
+    summary: "The end of a pause",
+    details: "The kinds of it are refreshed again, at once where that is owed.",
+    answer: "Its status; the same if it was not paused.",
+    problems: PROBLEMS,
+};
+
+/// `POST /v1/credentials/{id}/pause` (scope admin): [`PAUSE`].
 pub(super) async fn pause(
     State(api): State<Api>,
     caller: Caller,
@@ -39,15 +52,13 @@ pub(super) async fn pause(
     language: Language,
     Query(Nothing {}): Query<Nothing>,
     Body(PauseBody {}): Body<PauseBody>,
-) -> Result<Response, Problem> {
+) -> Result<Json<CredentialReport>, Problem> {
     tracing::info!(credential.id = %id, caller = caller.name(), "somebody asks for a pause");
     let by = api.asked_by(&caller);
     api.pause_or_resume(id, (true, &by), language).await
 }
 
-/// `POST /v1/credentials/{id}/resume` (scope admin): the kinds of it are refreshed again, at once where that is owed.
-///
-/// Its answers are those of `pause`.
+/// `POST /v1/credentials/{id}/resume` (scope admin): [`RESUME`].
 pub(super) async fn resume(
     State(api): State<Api>,
     caller: Caller,
@@ -55,7 +66,7 @@ pub(super) async fn resume(
     language: Language,
     Query(Nothing {}): Query<Nothing>,
     Body(PauseBody {}): Body<PauseBody>,
-) -> Result<Response, Problem> {
+) -> Result<Json<CredentialReport>, Problem> {
     tracing::info!(credential.id = %id, caller = caller.name(), "somebody ends a pause");
     let by = api.asked_by(&caller);
     api.pause_or_resume(id, (false, &by), language).await
@@ -67,7 +78,7 @@ impl Api {
         id: CredentialId,
         (pause, by): (bool, &str),
         language: Language,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Json<CredentialReport>, Problem> {
         let views = self.handle.views(Selection::One(id.clone())).await?;
         let provider = views.first().ok_or_else(|| Problem::unknown_credential(&id))?.provider;
         let mut kinds = Vec::with_capacity(views.len());
@@ -83,7 +94,6 @@ impl Api {
             report.refresh_in = report.refresh_in.filter(|_| !state.is_paused());
             kinds.push(KindReport { report, key: self.store.keys().reader(&unit) });
         }
-        let report = CredentialReport { id: id.to_string(), provider, store_up: true, kinds };
-        Ok(Json(report).into_response())
+        Ok(Json(CredentialReport { id: id.to_string(), provider, store_up: true, kinds }))
     }
 }

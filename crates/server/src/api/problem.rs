@@ -6,6 +6,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use zhongkong_coordinator::CommandError;
 use zhongkong_core::clock::millis;
@@ -13,37 +14,108 @@ use zhongkong_core::credential::{CredentialId, Unit};
 
 use crate::report::RefusalReport;
 
+/// Names a kind of error, for programs; it never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Code {
+    InvalidRequest,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    UnknownCredential,
+    MethodNotAllowed,
+    SlowRequest,
+    TooManyAttempts,
+    Internal,
+    RefusedByUpstream,
+    NoValidToken,
+    Overloaded,
+    StoreUnavailable,
+    Timeout,
+}
+
 /// An answer that is an error.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(super) struct Problem {
-    /// Names the kind of error, for programs.
-    code: &'static str,
+    code: Code,
     /// The same for people.
     title: &'static str,
+    /// The answer's status.
     status: u16,
+    /// What happened, and what to do.
     detail: String,
     /// What the upstream said, and our advice.
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream: Option<Box<RefusalReport>>,
-    /// Seconds.
+    /// Seconds after which to ask again.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
 }
 
+impl Code {
+    const fn row(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::InvalidRequest => (StatusCode::BAD_REQUEST, "invalid_request", "Invalid request"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Forbidden"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "Not found"),
+            Self::UnknownCredential => {
+                (StatusCode::NOT_FOUND, "unknown_credential", "Unknown credential")
+            }
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed")
+            }
+            Self::SlowRequest => (StatusCode::REQUEST_TIMEOUT, "slow_request", "Slow request"),
+            Self::TooManyAttempts => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts")
+            }
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+            Self::RefusedByUpstream => {
+                (StatusCode::BAD_GATEWAY, "refused_by_upstream", "Refused by the upstream")
+            }
+            Self::NoValidToken => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no_valid_token", "No valid token")
+            }
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded"),
+            Self::StoreUnavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "Redis is unavailable")
+            }
+            Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout", "Time-out"),
+        }
+    }
+
+    /// The status of its answers.
+    pub(super) const fn status(self) -> StatusCode {
+        self.row().0
+    }
+
+    /// As it stands in answers.
+    pub(super) const fn as_str(self) -> &'static str {
+        self.row().1
+    }
+
+    const fn title(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Whether its answers say when to come back.
+    pub(super) const fn waits(self) -> bool {
+        matches!(
+            self,
+            Self::TooManyAttempts | Self::RefusedByUpstream | Self::NoValidToken | Self::Overloaded
+        )
+    }
+}
+
 impl Problem {
-    fn new(
-        status: StatusCode,
-        code: &'static str,
-        title: &'static str,
-        detail: impl Into<String>,
-    ) -> Self {
-        let (status, detail) = (status.as_u16(), detail.into());
+    fn new(code: Code, detail: impl Into<String>) -> Self {
+        let (title, status, detail) = (code.title(), code.status().as_u16(), detail.into());
         Self { code, title, status, detail, upstream: None, retry_after: None }
     }
 
     pub(super) fn unknown_credential(id: &CredentialId) -> Self {
         let detail = format!("no credential {id} is configured on this worker");
-        Self::new(StatusCode::NOT_FOUND, "unknown_credential", "Unknown credential", detail)
+        Self::new(Code::UnknownCredential, detail)
     }
 
     /// The credential is not configured here, or not with this kind.
@@ -60,65 +132,56 @@ impl Problem {
     /// What stands in the place of the id can be none, and is not repeated: it may be a token.
     pub(super) fn impossible_credential() -> Self {
         let detail = "an id is 1 to 128 characters of A-Z a-z 0-9 . _ -";
-        Self::new(StatusCode::NOT_FOUND, "unknown_credential", "Unknown credential", detail)
+        Self::new(Code::UnknownCredential, detail)
     }
 
     pub(super) fn not_found() -> Self {
-        let detail = "there is nothing at this address";
-        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", detail)
+        Self::new(Code::NotFound, "there is nothing at this address")
     }
 
     pub(super) fn method_not_allowed() -> Self {
         let detail = "this address does not know the method; Allow lists those that it knows";
-        let status = StatusCode::METHOD_NOT_ALLOWED;
-        Self::new(status, "method_not_allowed", "Method not allowed", detail)
+        Self::new(Code::MethodNotAllowed, detail)
     }
 
     pub(super) fn invalid_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_request", "Invalid request", detail)
+        Self::new(Code::InvalidRequest, detail)
     }
 
     pub(super) fn slow_request(limit: Duration) -> Self {
         let detail = format!("the body did not come within {} seconds", limit.as_secs());
-        Self::new(StatusCode::REQUEST_TIMEOUT, "slow_request", "Slow request", detail)
+        Self::new(Code::SlowRequest, detail)
     }
 
     pub(super) fn timeout() -> Self {
-        let detail = "the worker took too long";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "Time-out", detail)
+        Self::new(Code::Timeout, "the worker took too long")
     }
 
     pub(super) fn overloaded(detail: &str) -> Self {
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        let retry_after = Some(10);
-        Self { retry_after, ..Self::new(status, "overloaded", "Overloaded", detail) }
+        Self { retry_after: Some(10), ..Self::new(Code::Overloaded, detail) }
     }
 
     pub(super) fn internal() -> Self {
-        let detail = "the worker met a defect of its own; its log has more";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
+        Self::new(Code::Internal, "the worker met a defect of its own; its log has more")
     }
 
     pub(super) fn unauthorized() -> Self {
-        let detail = "a valid bearer token is needed";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", detail)
+        Self::new(Code::Unauthorized, "a valid bearer token is needed")
     }
 
     pub(super) fn too_many_attempts(wait: Duration) -> Self {
-        let status = StatusCode::TOO_MANY_REQUESTS;
         let detail = "too many calls from this address had a wrong bearer token: for a while, \
                       only right ones of 16 characters and more are accepted from there";
         let retry_after = Some(seconds_to_wait(wait));
-        Self { retry_after, ..Self::new(status, "too_many_attempts", "Too many attempts", detail) }
+        Self { retry_after, ..Self::new(Code::TooManyAttempts, detail) }
     }
 
     pub(super) fn forbidden(detail: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail)
+        Self::new(Code::Forbidden, detail)
     }
 
     pub(super) fn store_unavailable(detail: impl Into<String>) -> Self {
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self::new(status, "store_unavailable", "Redis is unavailable", detail)
+        Self::new(Code::StoreUnavailable, detail)
     }
 
     pub(super) fn no_valid_token(unit: &Unit, retry_after: Duration) -> Self {
@@ -127,16 +190,13 @@ impl Problem {
             None => format!("{id} has no valid token now"),
             Some(_) => format!("{id} has no valid {kind} now"),
         };
-        let status = StatusCode::SERVICE_UNAVAILABLE;
         let retry_after = Some(seconds_to_wait(retry_after));
-        Self { retry_after, ..Self::new(status, "no_valid_token", "No valid token", detail) }
+        Self { retry_after, ..Self::new(Code::NoValidToken, detail) }
     }
 
     pub(super) fn refused_by_upstream(refusal: RefusalReport) -> Self {
-        let status = StatusCode::BAD_GATEWAY;
-        let (code, title) = ("refused_by_upstream", "Refused by the upstream");
         let retry_after = Some(refusal.retry_in.max(1));
-        let mut problem = Self::new(status, code, title, refusal.meaning);
+        let mut problem = Self::new(Code::RefusedByUpstream, refusal.meaning);
         problem.upstream = Some(Box::new(refusal));
         Self { retry_after, ..problem }
     }
@@ -160,7 +220,7 @@ impl From<CommandError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.code.status();
         let retry_after = self.retry_after.map(HeaderValue::from);
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();

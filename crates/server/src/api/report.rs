@@ -2,35 +2,57 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
+use serde_json::json;
 use zhongkong_coordinator::{PAUSED_FOR, RefreshAnswer};
 use zhongkong_core::credential::Unit;
 use zhongkong_core::token::{Fingerprint, TOKEN_MAX};
 
 use super::Api;
-use super::problem::Problem;
+use super::describe::About;
+use super::outcome::RefreshedToken;
+use super::problem::{Code, Problem};
 use super::request::{Body, Id, Nothing, Query, Shape, kind};
+use crate::schemas;
 
 /// How long an answer is waited for unless the reader says so.
 const WAIT: Duration = Duration::from_secs(10);
 /// The longest that a reader may have to wait.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// Has no `Debug`, because it holds a token.
-#[derive(Default, Deserialize)]
+/// The rejected token, or its fingerprint.
+// Has no `Debug`, because it may hold a token.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = one_of_two)]
 pub(super) struct ReportBody {
+    /// The rejected token.
+    #[schemars(length(min = 1, max = TOKEN_MAX))]
     token: Option<String>,
+    #[schemars(with = "Option<schemas::Fingerprint>")]
     fingerprint: Option<String>,
+    /// `access_token` if it is not given.
+    #[schemars(with = "Option<schemas::Kind>")]
     kind: Option<String>,
+    /// How long an answer is waited for, 30 s at most; 10 s if it is not given.
+    #[schemars(pattern(r"^(([0-9]|[12][0-9]|30)s|[0-9]{1,4}ms)$"), example = "10s")]
     wait: Option<String>,
 }
 
 impl Shape for ReportBody {
     const SHAPE: &'static str =
         "{\"token\" or \"fingerprint\": text, \"kind\"?: text, \"wait\"?: \"10s\"}";
+    const REQUIRED: bool = true;
+}
+
+/// Exactly one names the token.
+fn one_of_two(schema: &mut Schema) {
+    let given =
+        |name: &str| json!({ "required": [name], "properties": { name: { "type": "string" } } });
+    schema.insert("oneOf".to_owned(), json!([given("token"), given("fingerprint")]));
 }
 
 impl ReportBody {
@@ -65,26 +87,31 @@ impl ReportBody {
     }
 }
 
-/// `POST /v1/credentials/{id}/report` `{"token"|"fingerprint", "kind"?, "wait"?: "10s"}` (scope token): the upstream
-/// rejected this token. However many readers say so at once, it costs one fetch at most.
-///
-/// - 200: the token to use now, `refreshed`, and `outcome`: `refreshed`; `already_newer` (the report named an older
-///   token); `still_valid` (the upstream accepts it); `deferred` (another comes later; `retry_after` says in how many
-///   seconds to ask again).
-/// - 400 `invalid_request`: the body is no such JSON, is larger than 64 KiB or has another `Content-Type`; the address
-///   has parameters, or its id is not UTF-8.
-/// - 404 `unknown_credential`: neither this worker's configuration nor Redis has it.
-/// - 408 `slow_request`: the body did not come in time.
-/// - 502 `refused_by_upstream`: the token is rejected, and the upstream refuses another; with its code, our advice and
-///   `Retry-After`.
-/// - 503 `no_valid_token`: there is none now; with `Retry-After`.
-/// - 503 `store_unavailable`: Redis cannot be asked, or the worker is stopping or overloaded. No upstream was called.
+pub(super) const REPORT: About = About {
+    name: "reportToken",
+    summary: "A token was rejected by the upstream",
+    details: "However many readers say so at once, it costs one fetch at most. The outcome is `refreshed`, \
+              `already_newer` (the report named an older token), `still_valid` (the upstream accepts it) or `deferred` \
+              (another comes later; `retry_after` says in how many seconds to ask again).",
+    answer: "The token to use now, and what came of it.",
+    problems: &[
+        (Code::UnknownCredential, "neither this worker's configuration nor Redis has it"),
+        (Code::RefusedByUpstream, "the token is rejected, and the upstream refuses another"),
+        (Code::NoValidToken, "there is none now"),
+        (
+            Code::StoreUnavailable,
+            "Redis cannot be asked, or the worker is stopping or overloaded; no upstream was called",
+        ),
+    ],
+};
+
+/// `POST /v1/credentials/{id}/report` `{"token"|"fingerprint", "kind"?, "wait"?: "10s"}` (scope token): [`REPORT`].
 pub(super) async fn report(
     State(api): State<Api>,
     Id(id): Id,
     Query(Nothing {}): Query<Nothing>,
     Body(body): Body<ReportBody>,
-) -> Result<Response, Problem> {
+) -> Result<Json<RefreshedToken>, Problem> {
     let unit = Unit { id, kind: kind(body.kind.as_deref())? };
     let (rejected, wait) = body.read()?;
     let answer = match api.handle.report(unit.clone(), rejected, wait).await? {

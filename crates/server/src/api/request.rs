@@ -7,16 +7,21 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
+use http::header::{
+    ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, IF_NONE_MATCH, ORIGIN,
+};
 use http::request::Parts;
-use http::{HeaderMap, Version};
+use http::{HeaderMap, HeaderValue, Version};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use zhongkong_core::credential::{CredentialId, Kind};
 
+use super::describe::{Operation, Takes};
 use super::guard::{SEC_FETCH_SITE, authority};
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use crate::language::Language;
+use crate::schemas;
 
 /// The largest body that is read.
 pub(super) const BODY_MAX: usize = 64 * 1024;
@@ -26,6 +31,14 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The `{id}` of an address; 404 `unknown_credential` if it can be none, 400 if it is not UTF-8.
 #[derive(Debug)]
 pub(super) struct Id(pub(super) CredentialId);
+
+/// What stands in an address; 404 `not_found` if it can be nothing.
+#[derive(Debug)]
+pub(super) struct Place<T>(pub(super) T);
+
+/// The version that the caller has, if it says so.
+#[derive(Debug)]
+pub(super) struct Known(pub(super) Option<HeaderValue>);
 
 /// The parameters of an address; 400 if one is unknown, repeated or of the wrong kind.
 #[derive(Debug)]
@@ -39,25 +52,32 @@ pub(super) struct Body<T>(pub(super) T);
 /// What may be said, for people.
 pub(super) trait Shape {
     const SHAPE: &'static str;
+    /// Whether nothing at all is less than what has to be said.
+    const REQUIRED: bool = false;
 }
 
 /// No parameters.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
 /// `?after=&limit=`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
+    /// Begins after this id.
+    #[schemars(with = "Option<schemas::CredentialId>")]
     pub(super) after: Option<CredentialId>,
+    /// At most so many.
     pub(super) limit: Option<NonZeroU16>,
 }
 
 /// `?kind=`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KindQuery {
+    /// `access_token` if it is not given.
+    #[schemars(with = "Option<schemas::Kind>")]
     pub(super) kind: Option<String>,
 }
 
@@ -109,6 +129,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Place<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let place = Path::<T>::from_request_parts(parts, state).await;
+        place.map(|Path(place)| Self(place)).map_err(|_| Problem::not_found())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Known {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.headers.get(IF_NONE_MATCH).cloned()))
+    }
+}
+
 /// The language that the caller prefers; English where it does not say.
 impl<S: Send + Sync> FromRequestParts<S> for Language {
     type Rejection = Infallible;
@@ -145,7 +182,56 @@ impl<S: Send + Sync, T: DeserializeOwned + Default + Shape> FromRequest<S> for B
     }
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+impl Takes for Id {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.parameter::<schemas::CredentialId>("path", "id", "The account.");
+        operation.problem(Code::InvalidRequest, "the id is not UTF-8");
+        let when = "no such credential is known here, or it can be no id";
+        operation.problem(Code::UnknownCredential, when);
+    }
+}
+
+impl<T: JsonSchema> Takes for Place<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.parameters::<T>("path");
+        operation.problem(Code::NotFound, "there is nothing at this address");
+    }
+}
+
+impl Takes for Known {
+    fn describe(operation: &mut Operation<'_>) {
+        let said = "An `ETag`: the answer is 304 if it is still the same.";
+        operation.parameter::<String>("header", "If-None-Match", said);
+    }
+}
+
+impl Takes for Language {
+    fn describe(operation: &mut Operation<'_>) {
+        let said = "Meanings and advice are in Chinese if that is preferred, else in English.";
+        operation.parameter::<String>("header", "Accept-Language", said);
+    }
+}
+
+impl<T: JsonSchema + Shape> Takes for Query<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.parameters::<T>("query");
+        let when = format!("a parameter is unknown, repeated or malformed ({})", T::SHAPE);
+        operation.problem(Code::InvalidRequest, &when);
+    }
+}
+
+impl<T: JsonSchema + Shape> Takes for Body<T> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.body::<T>(T::REQUIRED);
+        let when = "the body is no JSON of this shape, is larger than 64 KiB, broke off, or has another \
+                    `Content-Type`";
+        operation.problem(Code::InvalidRequest, when);
+        operation.problem(Code::SlowRequest, "the body did not come within 10 seconds");
+    }
+}
+
+/// The whole body; 400 if it is too large or breaks off, 408 if it takes too long.
+pub(super) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     let too_large =
         || Problem::invalid_request(format!("the body is larger than {} KiB", BODY_MAX / 1024));
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());

@@ -15,13 +15,14 @@ use http::header::{
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::describe::{self, About, Operation};
 use super::guard::Access::{Anybody, NoWebPage, Scoped};
 use super::guard::{self, Access};
 use super::problem::Problem;
 use super::request::{BODY_MAX, well_formed};
 use super::{
-    Api, credentials, dashboard, events, health, history, jssdk, pause, refresh, report, token,
-    worker,
+    Api, credentials, dashboard, events, health, history, jssdk, openapi, pause, refresh, report,
+    token, wechat, worker,
 };
 use crate::config::Scope::{Admin, Read, Token};
 
@@ -48,48 +49,82 @@ pub(super) struct Route {
     pub(super) method: MethodFilter,
     pub(super) path: &'static str,
     pub(super) access: Access,
+    pub(super) call: Call,
+    pub(super) about: About,
+}
+
+/// A function that serves a call, and its description by its types.
+pub(super) struct Call {
     serve: fn(MethodFilter) -> MethodRouter<Api>,
+    pub(super) describe: fn(&mut Operation<'_>),
 }
 
 const fn route(
     method: MethodFilter,
     path: &'static str,
     access: Access,
-    serve: fn(MethodFilter) -> MethodRouter<Api>,
+    call: Call,
+    about: About,
 ) -> Route {
-    Route { method, path, access, serve }
+    Route { method, path, access, call, about }
+}
+
+macro_rules! call {
+    ($function:path) => {
+        Call {
+            serve: |method| on(method, $function),
+            describe: |operation| describe::by_types($function, operation),
+        }
+    };
 }
 
 const GET: MethodFilter = MethodFilter::GET;
 pub(super) const POST: MethodFilter = MethodFilter::POST;
 
+const ALL: &str = "/v1/credentials";
+const ONE: &str = "/v1/credentials/{id}";
+const HISTORY: &str = "/v1/credentials/{id}/history";
+const TOKEN: &str = "/v1/credentials/{id}/token";
+const REPORT: &str = "/v1/credentials/{id}/report";
+const REFRESH: &str = "/v1/credentials/{id}/refresh";
+const PAUSE: &str = "/v1/credentials/{id}/pause";
+const RESUME: &str = "/v1/credentials/{id}/resume";
+const SIGNATURE: &str = "/v1/credentials/{id}/jssdk-signature";
+const TICKET: &str = "/cgi-bin/ticket/getticket";
+const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
+const FILE: &str = "/dashboard/{version}/{file}";
+
 /// Every call.
-pub(super) const ROUTES: [Route; 17] = [
-    route(GET, "/", NoWebPage, |m| on(m, dashboard::page)),
-    route(GET, "/dashboard/{version}/{file}", NoWebPage, |m| on(m, dashboard::file)),
-    route(GET, "/v1/credentials", Scoped(Read), |m| on(m, credentials::all)),
-    route(GET, "/v1/credentials/{id}", Scoped(Read), |m| on(m, credentials::one)),
-    route(GET, "/v1/credentials/{id}/history", Scoped(Read), |m| on(m, history::one)),
-    route(GET, "/v1/credentials/{id}/token", Scoped(Token), |m| on(m, token::token)),
-    route(POST, "/v1/credentials/{id}/report", Scoped(Token), |m| on(m, report::report)),
-    route(POST, "/v1/credentials/{id}/refresh", Scoped(Admin), |m| on(m, refresh::refresh)),
-    route(POST, "/v1/credentials/{id}/pause", Scoped(Admin), |m| on(m, pause::pause)),
-    route(POST, "/v1/credentials/{id}/resume", Scoped(Admin), |m| on(m, pause::resume)),
-    route(GET, "/v1/history", Scoped(Read), |m| on(m, history::latest)),
-    route(POST, "/v1/credentials/{id}/jssdk-signature", Scoped(Token), |m| on(m, jssdk::signature)),
-    route(GET, "/v1/worker", Scoped(Read), |m| on(m, worker::worker)),
-    route(GET, "/v1/events", Scoped(Read), |m| on(m, events::events)),
-    route(GET, "/healthz", Anybody, |m| on(m, health::live)),
-    route(GET, "/readyz", Anybody, |m| on(m, health::ready)),
-    route(GET, "/metrics", NoWebPage, |m| on(m, health::metrics)),
+pub(super) const ROUTES: [Route; 21] = [
+    route(GET, "/", NoWebPage, call!(dashboard::page), dashboard::PAGE),
+    route(GET, FILE, NoWebPage, call!(dashboard::file), dashboard::FILE),
+    route(GET, ALL, Scoped(Read), call!(credentials::all), credentials::ALL),
+    route(GET, ONE, Scoped(Read), call!(credentials::one), credentials::ONE),
+    route(GET, HISTORY, Scoped(Read), call!(history::one), history::ONE),
+    route(GET, TOKEN, Scoped(Token), call!(token::token), token::TOKEN),
+    route(POST, REPORT, Scoped(Token), call!(report::report), report::REPORT),
+    route(POST, REFRESH, Scoped(Admin), call!(refresh::refresh), refresh::REFRESH),
+    route(POST, PAUSE, Scoped(Admin), call!(pause::pause), pause::PAUSE),
+    route(POST, RESUME, Scoped(Admin), call!(pause::resume), pause::RESUME),
+    route(GET, "/v1/history", Scoped(Read), call!(history::latest), history::LATEST),
+    route(POST, SIGNATURE, Scoped(Token), call!(jssdk::signature), jssdk::SIGNATURE),
+    route(GET, "/v1/worker", Scoped(Read), call!(worker::worker), worker::WORKER),
+    route(GET, "/v1/events", Scoped(Read), call!(events::events), events::EVENTS),
+    route(GET, "/cgi-bin/token", NoWebPage, call!(wechat::token), wechat::TOKEN),
+    route(POST, STABLE_TOKEN, NoWebPage, call!(wechat::stable_token), wechat::STABLE_TOKEN),
+    route(GET, TICKET, NoWebPage, call!(wechat::ticket), wechat::TICKET),
+    route(GET, "/healthz", Anybody, call!(health::live), health::LIVE),
+    route(GET, "/readyz", Anybody, call!(health::ready), health::READY),
+    route(GET, "/metrics", NoWebPage, call!(health::metrics), health::METRICS),
+    route(GET, "/openapi.json", NoWebPage, call!(openapi::description), openapi::DESCRIPTION),
 ];
 
 /// All calls, each behind its guard.
 pub(super) fn router(api: Api) -> Router {
     let mut router = Router::new();
-    for Route { method, path, access, serve } in ROUTES {
+    for Route { method, path, access, call, about: _ } in ROUTES {
         let guard = from_fn_with_state((api.clone(), access), guard::check);
-        router = router.route(path, serve(method).layer(guard));
+        router = router.route(path, (call.serve)(method).layer(guard));
     }
     // Unguarded: that an address or a method is unknown says nothing that this file does not say.
     let router = router

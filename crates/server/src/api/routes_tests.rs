@@ -24,11 +24,11 @@ use super::request::{self, BODY_MAX};
 use super::routes::{POST, ROUTES, Route, around};
 use super::testing::{Answer, Flood, ID, Worker, ask, bare, request};
 
-fn method(route: &Route) -> &'static str {
+pub(super) fn method(route: &Route) -> &'static str {
     if route.method == POST { "POST" } else { "GET" }
 }
 
-fn path(route: &Route) -> String {
+pub(super) fn path(route: &Route) -> String {
     route.path.replace("{id}", ID)
 }
 

@@ -6,11 +6,12 @@ use std::net::Ipv4Addr;
 use axum::extract::Request;
 use http::StatusCode;
 use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::Value;
 
 use super::routes::{POST, ROUTES};
 use super::testing::{ID, Worker, bare, request};
 
-const TOKENS: &str = "
+pub(super) const TOKENS: &str = "
 [[http.tokens]]
 name = \"reader\"
 scope = \"read\"
@@ -45,13 +46,17 @@ const CALLERS: [Option<&str>; 5] = [
 /// Method and path; what each of the callers is answered; and what anybody is where no bearer token is configured.
 /// Whoever may make a call gets that far: there is no such file, and no Redis, so some calls fail later.
 #[rustfmt::skip]
-const TABLE: [(&str, &str, [u16; 5], u16); 17] = [
+const TABLE: [(&str, &str, [u16; 5], u16); 21] = [
     //                                           none unknown read token admin  without tokens
     ("GET", "/",                                 [200, 200, 200, 200, 200], 200),
     ("GET", "/dashboard/{version}/{file}",       [404, 404, 404, 404, 404], 404),
     ("GET", "/healthz",                          [200, 200, 200, 200, 200], 200),
     ("GET", "/readyz",                           [503, 503, 503, 503, 503], 503),
     ("GET", "/metrics",                          [200, 200, 200, 200, 200], 200),
+    ("GET", "/openapi.json",                     [200, 200, 200, 200, 200], 200),
+    ("GET", "/cgi-bin/token",                    [404, 404, 404, 404, 404], 404),
+    ("GET", "/cgi-bin/ticket/getticket",         [404, 404, 404, 404, 404], 404),
+    ("POST", "/cgi-bin/stable_token",            [404, 404, 404, 404, 404], 404),
     ("GET", "/v1/worker",                        [401, 401, 200, 200, 200], 200),
     ("GET", "/v1/events",                        [401, 401, 200, 200, 200], 200),
     ("GET", "/v1/credentials",                   [401, 401, 200, 200, 200], 200),
@@ -143,4 +148,30 @@ async fn wrong_bearer_tokens_are_limited_by_address_and_right_ones_are_not_unles
     assert_eq!(ask(here, Some(SHORT)).await.status, 200);
     assert_eq!(ask(here, Some(UNKNOWN)).await.status, 401);
     assert_eq!(ask(here, Some(SHORT)).await.status, 429);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_secrets_of_services_are_limited_as_wrong_bearer_tokens_are() {
+    let service = |name: &str, secret: &str| {
+        format!("[[http.wechat]]\nname = {name:?}\nsecret = {secret:?}\n")
+    };
+    let long = "the-secret-of-the-shop";
+    let worker = Worker::without_redis(&(service("shop", long) + &service("cms", "1234")));
+    let here = Ipv4Addr::new(192, 0, 2, 1);
+    let errcode = async |address, secret| {
+        let path =
+            format!("/cgi-bin/token?grant_type=client_credential&appid={ID}&secret={secret}");
+        let answer = worker.ask_from(address, call("GET", &path, None)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        serde_json::from_slice::<Value>(&answer.body).unwrap()["errcode"].as_i64().unwrap()
+    };
+    for _within_the_limit in 0..20 {
+        assert_eq!(errcode(here, "5678").await, 40125);
+    }
+    for wrong in ["5678", "1234"] {
+        assert_eq!(errcode(here, wrong).await, 45011, "{wrong}");
+    }
+    assert_eq!(errcode(Ipv4Addr::new(192, 0, 2, 2), "5678").await, 40125);
+    // There is no Redis, and so no token.
+    assert_eq!(errcode(here, long).await, -1, "whoever has a long one is not held up");
 }

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use hyper::body::Frame;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
@@ -22,7 +22,8 @@ use zhongkong_coordinator::failpoints::Failpoints;
 use zhongkong_core::clock::Clock;
 
 use super::listen::Peer;
-use super::{Api, routes};
+use super::routes::{self, ROUTES, Route};
+use super::{Api, openapi};
 use crate::clock::BootClock;
 use crate::config::{Config, Environment};
 use crate::wiring;
@@ -66,7 +67,7 @@ impl Worker {
         let mut running = JoinSet::new();
         running.spawn(coordinator.run(std::future::pending()));
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let api = Api::new(handle, store, &identity, metrics, &config.http);
+        let api = Api::new(handle, store, &identity, metrics, &config);
         let router = routes::router(api);
         Self { router, asked: AtomicU32::new(0), _coordinator: running }
     }
@@ -91,6 +92,28 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// Panics unless the operation's description has such an answer.
+    #[track_caller]
+    fn fits(&self, operation: &Value) {
+        let described = &operation["responses"][self.status.as_str()];
+        assert!(described.is_object(), "no such status is described: {self:?}");
+        let kind = self.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap());
+        let kind = kind.map(|kind| kind.split(';').next().unwrap());
+        let content = described["content"].as_object();
+        let known = kind.map(|kind| content.and_then(|content| content.get(kind)));
+        assert!(known != Some(None), "no such content is described: {self:?}");
+        if kind == Some("application/problem+json") && !self.body.is_empty() {
+            let codes = &described["content"]["application/problem+json"]["schema"]["allOf"][1];
+            let codes = codes["properties"]["code"]["enum"].as_array().unwrap();
+            assert!(codes.contains(&self.code().into()), "no such code is described: {self:?}");
+        }
+        for (name, header) in described["headers"].as_object().unwrap() {
+            if let Some(value) = header["schema"].get("const") {
+                assert_eq!(self.headers[name].to_str().unwrap(), value, "{name}: {self:?}");
+            }
+        }
+    }
+
     /// The `code` of a problem that is one in every way; panics at anything else.
     #[track_caller]
     pub(super) fn code(&self) -> String {
@@ -104,14 +127,36 @@ impl Answer {
     }
 }
 
+/// Asks, and panics at an answer that is not described.
 pub(super) async fn ask(router: &Router, request: Request) -> Answer {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let Ok(response) = router.clone().oneshot(request).await;
     let (parts, body) = response.into_parts();
     // A stream of events has no end.
     let endless = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
     let body = if endless { Body::empty() } else { body };
     let body = to_bytes(body, usize::MAX).await.unwrap();
-    Answer { status: parts.status, headers: parts.headers, body }
+    let answer = Answer { status: parts.status, headers: parts.headers, body };
+    if let Some(operation) = described(&method, &path) {
+        answer.fits(&operation);
+    }
+    answer
+}
+
+/// The description of a call; none if there is no such call.
+pub(super) fn described(method: &Method, path: &str) -> Option<Value> {
+    let fits = |route: &Route| {
+        let (parts, given) = (route.path.split('/'), path.split('/'));
+        let same = |(part, given): (&str, &str)| match part.strip_prefix('{') {
+            Some(_) => !given.is_empty(),
+            None => part == given,
+        };
+        parts.clone().count() == given.clone().count() && parts.zip(given).all(same)
+    };
+    let method = if *method == Method::HEAD { Method::GET } else { method.clone() };
+    let method = method.as_str().to_ascii_lowercase();
+    let route = ROUTES.iter().find(|route| fits(route))?;
+    openapi::document()["paths"][route.path].get(method).cloned()
 }
 
 /// A request as a caller on this machine makes it.

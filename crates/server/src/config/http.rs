@@ -13,7 +13,7 @@ use super::section::Section;
 /// The most bearer tokens.
 const TOKENS_MAX: usize = 1_000;
 /// The least length of a bearer token that is not thought to be guessable.
-const LENGTH_MIN: usize = 16;
+pub(super) const LENGTH_MIN: usize = 16;
 
 /// The HTTP interface.
 #[derive(Clone, Debug)]

@@ -50,10 +50,21 @@ pub(super) const REDIS: Keys = Keys {
 };
 pub(super) const WORKER: Keys = Keys { name: "worker", scalars: &["name"], ..NONE };
 pub(super) const LOG: Keys = Keys { name: "log", scalars: &["level", "format"], ..NONE };
-pub(super) const HTTP: Keys =
-    Keys { name: "http", scalars: &["listen", "tls_cert", "tls_key"], others: &["tokens"], ..NONE };
+pub(super) const HTTP: Keys = Keys {
+    name: "http",
+    scalars: &["listen", "tls_cert", "tls_key"],
+    others: &["tokens", "wechat"],
+    ..NONE
+};
 pub(super) const HTTP_TOKEN: Keys =
     Keys { name: "tokens", scalars: &["name", "scope"], secrets: &["secret"], ..NONE };
+pub(super) const HTTP_SERVICE: Keys = Keys {
+    name: "wechat",
+    scalars: &["name"],
+    secrets: &["secret"],
+    others: &["credentials"],
+    ..NONE
+};
 pub(super) const UPSTREAM: Keys =
     Keys { name: "upstream", scalars: &["proxy", "max_concurrent"], ..NONE };
 pub(super) const REFRESH: Keys = Keys {
