@@ -230,12 +230,12 @@ async fn three_hundred_accounts_that_fail_together_are_one_message() {
     let prepared = cluster().workers(2).prepare().await;
     let url = prepared.simulator.url();
     // The platform knows none of them.
-    for n in 0..300 {
-        toml += &format!(
+    toml.extend((0..300).map(|n| {
+        format!(
             "[[credentials]]\nprovider = \"wechat\"\napp_id = \"wx-many-{n}\"\nsecret = \"none\"\n\
              base_url = {url:?}\noverlap = \"5s\"\nhold = \"500ms\"\n"
-        );
-    }
+        )
+    }));
     let mut cluster = prepared;
     for index in 1..=2 {
         let worker = cluster.start_worker(index);

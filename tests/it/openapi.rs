@@ -55,7 +55,7 @@ async fn hold(program: &Environment, cluster: &Cluster, bearer: Option<&str>, se
         command.args(["--header", &format!("Authorization: Bearer {bearer}")]);
     }
     command.current_dir(folder.path()).stdin(Stdio::null());
-    let output = timeout(RUN_PATIENCE, command.output()).await.expect("the requests end").unwrap();
+    let output = timeout(RUN_PATIENCE, command.output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{bearer:?}: {said}\n{}", cluster.tails());

@@ -37,7 +37,8 @@ pub(crate) async fn environment(name: &str, wanted: &str) -> Option<Environment>
     let _one = ONE_AT_A_TIME.lock().await;
     if !sh(PRESENT, Path::new(".")).await.0 {
         // Not by `eprintln`, which a test that passes keeps to itself.
-        writeln!(std::io::stderr(), "SKIPPED: {name}; `{PRESENT}` fails").unwrap();
+        let mut told = std::io::stderr();
+        writeln!(told, "SKIPPED: {name}; `{PRESENT}` fails").unwrap();
         return None;
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python").join(name);

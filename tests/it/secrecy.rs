@@ -1,7 +1,7 @@
 //! No secret and no token leaves: not in logs at their loudest, not in answers, not in metrics or events.
 
 use zhongkong_simulator::{FaultKind, Scope};
-use zhongkong_testkit::{APP_ID, SECRET};
+use zhongkong_testkit::{APP_ID, Cluster, SECRET};
 
 use crate::notify::{Receiver, Reply};
 use crate::setup::{Failpoints, force, paused_worker, settled_again, until};
@@ -15,17 +15,18 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
     let failpoints = Failpoints::new();
     // Of the receivers of notifications, one takes them, one sends back what it got, and one is not there.
     let [taker, mirror] = [Receiver::start(&[]).await, Receiver::start(&[Reply::Echo; 64]).await];
-    let mut receivers = String::new();
-    for (name, url) in [
+    let receivers = [
         ("taker", taker.url(&format!("/hook/{ROBOT_KEY}"))),
         ("mirror", mirror.url(&format!("/send?key={ROBOT_KEY}"))),
         ("nobody", format!("http://127.0.0.1:9/send?key={ROBOT_KEY}")),
-    ] {
-        receivers += &format!(
+    ]
+    .map(|(name, url)| {
+        format!(
             "[[notify]]\nname = {name:?}\ntype = \"webhook\"\nurl = {url:?}\nsecret = {SIGNS:?}\n\
              group_wait = \"100ms\"\n"
-        );
-    }
+        )
+    })
+    .concat();
     let mut cluster =
         failpoints.cluster().toml(&receivers).workers(3).env("RUST_LOG", "trace").start().await;
     cluster.settle().await;
@@ -94,24 +95,7 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
     let answer = cluster.workers()[0].post(&path, &body).await.unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");
     settled_again(&cluster).await;
-    let mut said = cluster.output();
-    for worker in cluster.workers() {
-        for path in ["/v1/credentials", "/metrics", "/readyz"] {
-            said += &worker.get(path).await.unwrap().body;
-        }
-        let commands = [
-            vec!["status"],
-            vec!["status", "--json"],
-            vec!["check"],
-            vec!["notify", "--test"],
-            vec!["notify", "--test", "--json"],
-        ];
-        for command in commands {
-            let output = worker.run_command(&command).await;
-            said += &String::from_utf8_lossy(&output.stdout);
-            said += &String::from_utf8_lossy(&output.stderr);
-        }
-    }
+    let mut said = cluster.output() + &asked(&cluster).await;
     said += &monitor.messages();
     assert!(said.contains("refreshed") && said.contains("\"type\":\"claimed\""));
     for secret in [ROBOT_KEY, SIGNS] {
@@ -127,6 +111,34 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
     for token in tokens {
         assert!(!said.contains(&token), "a token is out: {token}");
     }
+    no_key_has_the_secret(&cluster).await;
+}
+
+/// What those are told who may not have a token.
+async fn asked(cluster: &Cluster) -> String {
+    let mut said = String::new();
+    for worker in cluster.workers() {
+        for path in ["/v1/credentials", "/v1/history", "/metrics", "/readyz", "/openapi.json"] {
+            said += &worker.get(path).await.unwrap().body;
+        }
+        let commands = [
+            vec!["status"],
+            vec!["status", "--json"],
+            vec!["history", APP_ID, "--json"],
+            vec!["check"],
+            vec!["notify", "--test"],
+            vec!["notify", "--test", "--json"],
+        ];
+        for command in commands {
+            let output = worker.run_command(&command).await;
+            said += &String::from_utf8_lossy(&output.stdout);
+            said += &String::from_utf8_lossy(&output.stderr);
+        }
+    }
+    said
+}
+
+async fn no_key_has_the_secret(cluster: &Cluster) {
     let keys: Vec<String> = cluster.redis.command(&["KEYS", "*"]).await;
     for key in keys {
         let kind: String = cluster.redis.command(&["TYPE", &key]).await;

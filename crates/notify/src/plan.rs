@@ -456,7 +456,7 @@ mod tests {
         let changes = other.told(world.now_ms);
         assert!(world.swap(&changes));
         // One that was only slow finds that it was replaced.
-        let changes = dead.clone().told(world.now_ms);
+        let changes = dead.told(world.now_ms);
         assert!(!world.swap(&changes));
         assert_eq!(world.run("a", HOUR), []);
     }
@@ -575,7 +575,7 @@ mod tests {
         refused.key.address = Some("10.0.0.7".parse().unwrap());
         refused.workers = ["worker-1", "worker-2"].map(ToOwned::to_owned).into();
         refused.met_ms = NOW;
-        world.troubles = vec![refused.clone()];
+        world.troubles = vec![refused];
         assert_eq!(world.run("a", HOUR), [(Begun, Problem::IpNotAllowed, 1)]);
         // The other's refusal stands until its turn comes.
         world.troubles[0].workers.remove("worker-1");
