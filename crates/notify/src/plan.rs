@@ -447,7 +447,7 @@ mod tests {
         world.plan("a");
         world.plan("b");
         world.now_ms += 5_000;
-        let dead = world.claim("a").unwrap();
+        let mut dead = world.claim("a").unwrap();
         assert_eq!(world.claim("b"), None);
         assert_eq!(world.plan("b").look_at_ms, Some(world.now_ms + 10_000));
         world.now_ms += 10_000;
