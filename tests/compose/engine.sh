@@ -68,7 +68,7 @@ find_compose() {
       cd "$module" || exit
       printf 'module compose-plugin\n\ngo 1.24\n' >go.mod
       printf '//go:build tools\n\npackage tools\n\nimport _ "github.com/docker/compose/v2/cmd"\n' >tools.go
-      go get "github.com/docker/compose/v2/cmd@$version"
+      go get "github.com/docker/compose/v2/cmd@$version" 2>"$state/go.log" || { tail -n 5 "$state/go.log"; exit 1; }
       go build -trimpath -ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$version" \
         -o "$plugin" github.com/docker/compose/v2/cmd
     )

@@ -86,6 +86,37 @@ struct Candidate {
     item: Item,
 }
 
+impl Candidate {
+    /// What could be told of `trouble`, seen since `seen_ms`, of which `stored` is remembered.
+    fn of(
+        trouble: &Trouble,
+        stored: Option<(&String, &Record)>,
+        seen_ms: u64,
+        look: &Look<'_>,
+        rules: &Rules,
+    ) -> Self {
+        let record = stored.map(|(_, record)| record.clone()).unwrap_or_default();
+        let (what, ready_ms, due_ms) = if record.is_open() {
+            // Those of one day are told again together.
+            let half_ms = rules.repeat_interval_ms / 2;
+            let due_ms = record.told_ms + rules.repeat_interval_ms;
+            (What::Reminder, record.told_ms + half_ms, due_ms)
+        } else {
+            let again_ms =
+                if record.over_ms > 0 { record.over_ms + rules.again_after_ms } else { 0 };
+            (What::Begun, again_ms, again_ms.max(seen_ms + rules.group_wait_ms))
+        };
+        let held_ms = record.held_until_ms(look.me, look.now_ms).max(record.not_before_ms);
+        let item = Item {
+            key: trouble.key.clone(),
+            trouble: Some(trouble.clone()),
+            stored: stored.map(|(text, _)| text.clone()),
+            record,
+        };
+        Self { what, due_ms: due_ms.max(held_ms), ready_ms: ready_ms.max(held_ms), item }
+    }
+}
+
 impl Memory {
     /// Takes note of a trouble that may be over at the next look, and is to be told all the same.
     pub fn notice(&mut self, trouble: Trouble, now_ms: u64) {
@@ -127,35 +158,16 @@ impl Memory {
         seen_since_ms.retain(|key, _| troubles.contains_key(key));
         gone_since_ms.retain(|key, _| records.contains_key(key) && !troubles.contains_key(key));
 
-        let mut refused: BTreeMap<&Unit, BTreeSet<Problem>> = BTreeMap::new();
+        let mut reasons: BTreeMap<&Unit, BTreeSet<Problem>> = BTreeMap::new();
         for key in troubles.keys().filter(|key| key.problem.is_refusal()) {
-            refused.entry(&key.unit).or_default().insert(key.problem);
+            reasons.entry(&key.unit).or_default().insert(key.problem);
         }
         let mut plan = Plan::default();
         let mut candidates = Vec::new();
         for (key, trouble) in &troubles {
             let seen_ms = *seen_since_ms.entry((*key).clone()).or_insert(now_ms);
-            let stored = records.get(*key);
-            let record = stored.map(|(_, record)| record.clone()).unwrap_or_default();
-            let (what, ready_ms, due_ms) = if record.is_open() {
-                // Those of one day are told again together.
-                let half_ms = rules.repeat_interval_ms / 2;
-                let due_ms = record.told_ms + rules.repeat_interval_ms;
-                (What::Reminder, record.told_ms + half_ms, due_ms)
-            } else {
-                let again_ms =
-                    if record.over_ms > 0 { record.over_ms + rules.again_after_ms } else { 0 };
-                (What::Begun, again_ms, again_ms.max(seen_ms + rules.group_wait_ms))
-            };
-            let held_ms = record.held_until_ms(me, now_ms).max(record.not_before_ms);
-            let item = Item {
-                key: (*key).clone(),
-                trouble: Some((*trouble).clone()),
-                stored: stored.map(|(text, _)| (*text).clone()),
-                record,
-            };
-            let (ready_ms, due_ms) = (ready_ms.max(held_ms), due_ms.max(held_ms));
-            candidates.push(Candidate { what, due_ms, ready_ms, item });
+            let stored = records.get(*key).map(|(text, record)| (*text, record));
+            candidates.push(Candidate::of(trouble, stored, seen_ms, look, rules));
         }
         for (key, (text, record)) in &records {
             if troubles.contains_key(key) {
@@ -178,9 +190,8 @@ impl Memory {
             };
             let due_ms = due_ms.max(record.held_until_ms(me, now_ms)).max(record.not_before_ms);
             // A unit that is refused for another reason now is not well: its last trouble ends with a word.
-            let reasons = refused.get(&key.unit).into_iter().flatten();
-            let otherwise =
-                key.problem.is_refusal() && reasons.into_iter().any(|other| *other != key.problem);
+            let mut others = reasons.get(&key.unit).into_iter().flatten();
+            let otherwise = key.problem.is_refusal() && others.any(|other| *other != key.problem);
             if wanted && record.is_open() && !otherwise {
                 let item = Item {
                     key: key.clone(),

@@ -85,10 +85,10 @@ fn receiver(entry: &Section<'_>) -> Option<NotifyConfig> {
     }
     let secret = secret(entry, "secret").map(|(source, _)| source);
     match kind {
-        Some(Type::Webhook) if !entry.has("secret") => entry.problem(
-            "secret",
-            "a webhook needs one: without a signature, its receiver could not tell who sent a message",
-        ),
+        Some(Type::Webhook) if !entry.has("secret") => {
+            let what = "a webhook needs one: without a signature, its receiver could not tell who sent a message";
+            entry.problem("secret", what);
+        }
         Some(Type::WeCom) if entry.has("secret") => {
             entry.problem("secret", "WeCom's robots know no signature; remove it");
         }

@@ -322,14 +322,13 @@ impl Teller {
         if std::mem::replace(&mut self.blind, error.is_some()) == error.is_some() {
             return;
         }
-        let receiver = &self.config.name;
         if let Some(error) = error {
             tracing::warn!(
-                receiver, %error,
+                receiver = self.config.name, %error,
                 "redis does not tell what was notified already: nothing is, until it does"
             );
         } else {
-            tracing::info!(receiver, "redis tells it again");
+            tracing::info!(receiver = self.config.name, "redis tells again what was notified");
         }
     }
 }
