@@ -3,6 +3,7 @@
 mod receiver;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -231,10 +232,12 @@ async fn three_hundred_accounts_that_fail_together_are_one_message() {
     let url = prepared.simulator.url();
     // The platform knows none of them.
     for n in 0..300 {
-        toml += &format!(
+        write!(
+            toml,
             "[[credentials]]\nprovider = \"wechat\"\napp_id = \"wx-many-{n}\"\nsecret = \"none\"\n\
              base_url = {url:?}\noverlap = \"5s\"\nhold = \"500ms\"\n"
-        );
+        )
+        .unwrap();
     }
     let mut cluster = prepared;
     for index in 1..=2 {

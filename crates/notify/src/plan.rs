@@ -447,7 +447,7 @@ mod tests {
         world.plan("a");
         world.plan("b");
         world.now_ms += 5_000;
-        let dead = world.claim("a").unwrap();
+        let mut dead = world.claim("a").unwrap();
         assert_eq!(world.claim("b"), None);
         assert_eq!(world.plan("b").look_at_ms, Some(world.now_ms + 10_000));
         world.now_ms += 10_000;
@@ -456,7 +456,7 @@ mod tests {
         let changes = other.told(world.now_ms);
         assert!(world.swap(&changes));
         // One that was only slow finds that it was replaced.
-        let changes = dead.clone().told(world.now_ms);
+        let changes = dead.told(world.now_ms);
         assert!(!world.swap(&changes));
         assert_eq!(world.run("a", HOUR), []);
     }
@@ -575,7 +575,7 @@ mod tests {
         refused.key.address = Some("10.0.0.7".parse().unwrap());
         refused.workers = ["worker-1", "worker-2"].map(ToOwned::to_owned).into();
         refused.met_ms = NOW;
-        world.troubles = vec![refused.clone()];
+        world.troubles = vec![refused];
         assert_eq!(world.run("a", HOUR), [(Begun, Problem::IpNotAllowed, 1)]);
         // The other's refusal stands until its turn comes.
         world.troubles[0].workers.remove("worker-1");
