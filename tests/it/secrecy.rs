@@ -1,7 +1,7 @@
 //! No secret and no token leaves: not in logs at their loudest, not in answers, not in metrics or events.
 
 use zhongkong_simulator::{FaultKind, Scope};
-use zhongkong_testkit::{APP_ID, SECRET};
+use zhongkong_testkit::{APP_ID, Cluster, SECRET};
 
 use crate::notify::{Receiver, Reply};
 use crate::setup::{Failpoints, force, paused_worker, settled_again, until};
@@ -10,22 +10,48 @@ use crate::setup::{Failpoints, force, paused_worker, settled_again, until};
 const ROBOT_KEY: &str = "r0bot-key-0123456789-c0ffee";
 const SIGNS: &str = "signs-0123456789-c0ffee";
 
+/// The configuration of the receivers of notifications.
+fn receivers(taker: &Receiver, mirror: &Receiver) -> String {
+    let receiver = |name: &str, url: String| {
+        format!(
+            "[[notify]]\nname = {name:?}\ntype = \"webhook\"\nurl = {url:?}\nsecret = {SIGNS:?}\n\
+             group_wait = \"100ms\"\n"
+        )
+    };
+    receiver("taker", taker.url(&format!("/hook/{ROBOT_KEY}")))
+        + &receiver("mirror", mirror.url(&format!("/send?key={ROBOT_KEY}")))
+        + &receiver("nobody", format!("http://127.0.0.1:9/send?key={ROBOT_KEY}"))
+}
+
+/// What the workers logged, and what they and the command line answer.
+async fn all_that_is_said(cluster: &Cluster) -> String {
+    let mut said = cluster.output();
+    for worker in cluster.workers() {
+        for path in ["/v1/credentials", "/metrics", "/readyz"] {
+            said += &worker.get(path).await.unwrap().body;
+        }
+        let commands = [
+            vec!["status"],
+            vec!["status", "--json"],
+            vec!["check"],
+            vec!["notify", "--test"],
+            vec!["notify", "--test", "--json"],
+        ];
+        for command in commands {
+            let output = worker.run_command(&command).await;
+            said += &String::from_utf8_lossy(&output.stdout);
+            said += &String::from_utf8_lossy(&output.stderr);
+        }
+    }
+    said
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() {
     let failpoints = Failpoints::new();
     // Of the receivers of notifications, one takes them, one sends back what it got, and one is not there.
     let [taker, mirror] = [Receiver::start(&[]).await, Receiver::start(&[Reply::Echo; 64]).await];
-    let mut receivers = String::new();
-    for (name, url) in [
-        ("taker", taker.url(&format!("/hook/{ROBOT_KEY}"))),
-        ("mirror", mirror.url(&format!("/send?key={ROBOT_KEY}"))),
-        ("nobody", format!("http://127.0.0.1:9/send?key={ROBOT_KEY}")),
-    ] {
-        receivers += &format!(
-            "[[notify]]\nname = {name:?}\ntype = \"webhook\"\nurl = {url:?}\nsecret = {SIGNS:?}\n\
-             group_wait = \"100ms\"\n"
-        );
-    }
+    let receivers = receivers(&taker, &mirror);
     let mut cluster =
         failpoints.cluster().toml(&receivers).workers(3).env("RUST_LOG", "trace").start().await;
     cluster.settle().await;
@@ -93,24 +119,7 @@ async fn after_every_fault_at_trace_level_no_output_has_the_secret_or_a_token() 
     let answer = cluster.workers()[0].post(&path, &body).await.unwrap();
     assert_eq!(answer.status, 200, "{answer:?}");
     settled_again(&cluster).await;
-    let mut said = cluster.output();
-    for worker in cluster.workers() {
-        for path in ["/v1/credentials", "/metrics", "/readyz"] {
-            said += &worker.get(path).await.unwrap().body;
-        }
-        let commands = [
-            vec!["status"],
-            vec!["status", "--json"],
-            vec!["check"],
-            vec!["notify", "--test"],
-            vec!["notify", "--test", "--json"],
-        ];
-        for command in commands {
-            let output = worker.run_command(&command).await;
-            said += &String::from_utf8_lossy(&output.stdout);
-            said += &String::from_utf8_lossy(&output.stderr);
-        }
-    }
+    let mut said = all_that_is_said(&cluster).await;
     said += &monitor.messages();
     assert!(said.contains("refreshed") && said.contains("\"type\":\"claimed\""));
     for secret in [ROBOT_KEY, SIGNS] {
