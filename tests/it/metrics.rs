@@ -228,12 +228,18 @@ fn every_metric_of_the_rules_and_the_board_is_one_that_the_readme_explains() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_of_a_worker_is_described_and_named_as_prometheus_wants_it() {
-    let publish = "publish = [\"wechatpy\"]";
-    let cluster = cluster().workers(1).toml(publish).start().await;
+    // A receiver that is not there: that it was tried is counted, too.
+    let more = "publish = [\"wechatpy\"]\n[[notify]]\nname = \"ops\"\ntype = \"webhook\"\n\
+                url = \"http://127.0.0.1:9/\"\nsecret = \"signs what is told to ops\"\ngroup_wait = \"100ms\"\n";
+    let cluster = cluster().workers(1).toml(more).start().await;
     cluster.settle().await;
     much_happens(&cluster).await;
     cluster.simulator.set_outcome(50002, Scope::account(APP_ID));
     assert_eq!(refresh_at(&cluster, 0, true).await.0, 502);
+    until(&cluster, "it is tried to tell somebody", async || {
+        metrics(&cluster).await.contains("# HELP zhongkong_notifications_total")
+    })
+    .await;
     let scraped = metrics(&cluster).await;
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(scraped.as_bytes()).unwrap();
