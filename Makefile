@@ -25,7 +25,7 @@ define need_cargo
 	@command -v $(1) >/dev/null || { echo "$(1) is missing: installing it with cargo"; cargo install --locked $(1) $(2); }
 endef
 
-.PHONY: help demo test test-compose test-deploy model soak histories fuzz faults versions bench check audit licences sbom package
+.PHONY: help demo test test-sdks test-compose test-deploy model soak histories fuzz faults versions bench check audit licences sbom package
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
@@ -49,6 +49,18 @@ test: ## All tests, on a real Redis and a simulated upstream; THREADS=4 at once
 	$(call need,pip3,python3-pip)
 	$(call need,Python's venv,python3-venv,python3 -c 'import ensurepip')
 	RUST_TEST_THREADS=$(or $(THREADS),$(shell echo $$((2 * $$(nproc))))) cargo test --locked --workspace
+
+# As root: a herd lives in a network of its own, where the platform's name leads to the simulator.
+test-sdks: ## Services with real SDKs, on their own and beside zhongkong; ONLY="wechatpy-2.0", ARGS="--only with" (a quarter of an hour)
+	$(call need,redis-server,redis-server)
+	$(call need,cc,gcc libc6-dev)
+	$(call need,ip,iproute2)
+	$(call need,iptables,iptables)
+	$(call need,pip3,python3-pip)
+	$(call need,pkg-config,pkg-config libssl-dev)
+	$(call need,php,php-cli php-redis php-symfony-cache)
+	cargo build --quiet --locked -p zhongkong-sdks
+	@$(TARGET)/debug/zhongkong-sdks $(ONLY) --folder $(TARGET)/sdks $(ARGS)
 
 # An engine, images and a network of its own. Nobody but root can start an engine; elsewhere it says what it skips.
 test-compose: ## The cluster of docker-compose.yml on a Docker engine of its own, through faults (a quarter of an hour at first)
