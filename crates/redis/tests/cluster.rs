@@ -141,7 +141,7 @@ async fn units_of_all_primaries_are_refreshed_and_read_each_with_its_primarys_ep
     assert_eq!((beat.epochs.len(), beat.missing), (3, Vec::<String>::new()));
     assert_eq!(beat.living, [worker().identity]);
     assert_eq!(store.living().await.unwrap(), [worker().identity]);
-    assert_eq!(store.forget(&units[0]).await.unwrap(), 3 - 1, "no lock is left of it");
+    assert_eq!(store.forget(&units[0]).await.unwrap(), 4 - 1, "no lock is left of it");
     assert!(!read(&store, &units[0]).await.unwrap().state.exists());
 }
 
