@@ -55,12 +55,6 @@ async fn malformed_toml_ends_with_78_and_names_the_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_built_yet_is_refused_by_name() {
-    let (_cluster, output) = run_with(|text| text + "publish = [\"wechatpy\"]\n").await;
-    refused(&output, &["publish", "not in this version"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_starts_without_redis_says_so_is_not_ready_and_recovers() {
     let mut cluster = cluster().workers(1).prepare().await;
     cluster.redis.kill().await;
