@@ -19,7 +19,7 @@
 //! - [`handle`]: everything a test can ask or order, in the process or through [`control`].
 //! - [`call`], [`connection`], [`server`]: the life of a call over HTTP.
 //! - [`simulator`]: starting and stopping it all.
-//! - [`health`]: whether one answers.
+//! - [`mod@health`]: whether one answers.
 
 mod account;
 mod book;
