@@ -58,7 +58,7 @@ test-sdks: ## Services with real SDKs, on their own and beside zhongkong; ONLY="
 	$(call need,iptables,iptables)
 	$(call need,pip3,python3-pip)
 	$(call need,pkg-config,pkg-config libssl-dev)
-	$(call need,php,php-cli php-redis php-symfony-cache)
+	$(call need,PHP with Symfony's cache,php-cli php-redis php-symfony-cache php-psr-simple-cache,test -r /usr/share/php/Psr/SimpleCache/autoload.php -a -r /usr/share/php/Symfony/Component/Cache/autoload.php)
 	cargo build --quiet --locked -p zhongkong-sdks
 	@$(TARGET)/debug/zhongkong-sdks $(ONLY) --folder $(TARGET)/sdks $(ARGS)
 

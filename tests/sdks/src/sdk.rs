@@ -106,7 +106,7 @@ pub(crate) const SDKS: [Sdk; 7] = [
         folder: "symfony-cache",
         programs: &["php"],
         pinned: "driver.php",
-        install: "test -r /usr/share/php/Symfony/Component/Cache/autoload.php",
+        install: "test -r /usr/share/php/Symfony/Component/Cache/autoload.php -a -r /usr/share/php/Psr/SimpleCache/autoload.php",
         run: "exec php driver.php",
         margin: Duration::ZERO,
         publish: r#"[{ layout = "easywechat", sdk_secret = "no-secret" }]"#,

@@ -2,6 +2,7 @@
 // A service that keeps its token where EasyWeChat 6 keeps it with Symfony's cache, under EasyWeChat's key.
 // It stands for EasyWeChat, and does what its class does: read, and fetch what is absent.
 
+require '/usr/share/php/Psr/SimpleCache/autoload.php';
 require '/usr/share/php/Symfony/Component/Cache/autoload.php';
 
 use Symfony\Component\Cache\Adapter\RedisAdapter;
