@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use comfy_table::{ContentArrangement, Table, presets};
 use zhongkong_core::ports::StoreError;
 
 use crate::config::Environment;
@@ -111,6 +112,14 @@ pub(crate) fn answer(text: &str) {
     {
         complain(&format!("the answer cannot be written: {error}"));
     }
+}
+
+/// A table to be answered with: no lines, and as wide as its contents, so that other programs can cut it up, too.
+pub(crate) fn table<const COLUMNS: usize>(headings: [&str; COLUMNS]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(headings);
+    table
 }
 
 /// Whether an answer was lost, so that the command failed whatever it did.

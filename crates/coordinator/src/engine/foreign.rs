@@ -6,14 +6,15 @@
 
 use std::sync::Arc;
 
-use zhongkong_core::clock::{Clock, millis};
+use zhongkong_core::clock::Clock;
 use zhongkong_core::credential::Unit;
 use zhongkong_core::nature::Nature;
 use zhongkong_core::ports::{Observed, Store};
 use zhongkong_core::publication::{Outcome, Was};
-use zhongkong_core::report::{Evidence, Probed, ReportAnswer, ReportRequest};
+use zhongkong_core::report::{Probed, ReportAnswer};
 use zhongkong_core::token::{Fingerprint, Token};
 
+use super::probing::finding;
 use super::{Asked, Coordinator, Done, Sighting};
 use crate::publish::Shown;
 use crate::settings::{CoordinatorSettings, CredentialSettings};
@@ -41,14 +42,7 @@ impl Stranger {
         if credential.upstream.probe(&token, timeout).await != Probed::Alive {
             return Done::Foreign(unit, layout, None);
         }
-        let request = ReportRequest {
-            fingerprint: own,
-            evidence: Evidence::Found,
-            spacing_ms: millis(credential.timing.times().spacing),
-            budget: settings.report_budget,
-            epoch,
-            again: false,
-        };
+        let request = finding(&credential, &settings, own, epoch);
         let asked = Asked::the(clock, store.report(&unit, &request)).await;
         Done::Foreign(unit, layout, Some(asked))
     }

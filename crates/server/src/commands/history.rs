@@ -1,6 +1,5 @@
 //! `history`: who refreshed a credential's tokens, why, and with which outcome.
 
-use comfy_table::{ContentArrangement, Table};
 use jiff::tz::TimeZone;
 use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::ports::Store;
@@ -10,7 +9,7 @@ use super::target::unknown;
 use crate::config::Config;
 use crate::history::Line;
 use crate::language::Language;
-use crate::terminal::{Exit, answer, complain_of_redis};
+use crate::terminal::{self, Exit, answer, complain_of_redis};
 use crate::wiring;
 
 pub(crate) async fn history(
@@ -66,11 +65,7 @@ pub(crate) async fn history(
 
 fn table(lines: &[Line], now_ms: u64, language: Language) -> String {
     let zone = TimeZone::system();
-    let mut table = Table::new();
-    table
-        .load_style(comfy_table::presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header([
+    let mut table = terminal::table([
         language.say("WHEN", "时间"),
         language.say("AGO", "距今"),
         language.say("KIND", "种类"),

@@ -1,6 +1,5 @@
 //! `status`: how the tokens are doing, and what a person should do about it.
 
-use comfy_table::{ContentArrangement, Table};
 use zhongkong_core::credential::{CredentialId, Kind, Unit};
 use zhongkong_core::ports::{Observed, Reading, Store, StoreError};
 use zhongkong_core::publication::Publication;
@@ -11,7 +10,7 @@ use crate::config::{Config, PublishConfig};
 use crate::hindrance;
 use crate::language::Language;
 use crate::report::{PublishedReport, UnitReport, next_refresh, span};
-use crate::terminal::{Exit, answer, complain, complain_of_redis};
+use crate::terminal::{self, Exit, answer, complain, complain_of_redis};
 use crate::wiring;
 
 /// Units read in one pipeline.
@@ -145,11 +144,7 @@ fn units(config: &Config, id: &CredentialId) -> Vec<Unit> {
 }
 
 fn table(reports: &[UnitReport], language: Language) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(comfy_table::presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header([
+    let mut table = terminal::table([
         language.say("ID", "账号"),
         language.say("KIND", "种类"),
         language.say("STATUS", "状态"),
