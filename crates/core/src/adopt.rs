@@ -5,7 +5,6 @@
 //! other: readers are to leave that before. It has a fence of its own, under which it is published (rule R1). While a claim is
 //! open, or where the state itself is in question, nothing is published: there is doubt, and the next fetch settles it.
 
-use crate::credential::WorkerName;
 use crate::doubt::Doubt;
 use crate::outlook::Rules;
 use crate::state::{Mark, State};
@@ -14,8 +13,6 @@ use crate::token::{Fingerprint, Token};
 /// A token of somebody else's, which the upstream accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdoptRequest {
-    /// The worker that found it.
-    pub worker: WorkerName,
     /// What tells a repetition from another claim.
     pub nonce: String,
     /// The token.
@@ -65,19 +62,22 @@ impl State {
         }
         let Some(own) = &self.fingerprint else { return AdoptAnswer::Superseded };
         let fingerprint = token.fingerprint();
-        let asked_later = own != over && self.issued_at_ms >= *found_at_ms;
-        if *own == fingerprint || asked_later {
+        // Whoever claims later asks later, and without doubt nothing else was asked since.
+        let asked_later = self.spaced_from_ms > *found_at_ms && self.doubt.is_empty();
+        if *own == fingerprint || own != over && asked_later {
             return AdoptAnswer::Superseded;
         }
         if own != over || !self.may_adopt(now_ms, request) {
             // Processed already, so only a claim that is made from now on is sure to be later.
             self.raise(Doubt::Foreign, now_ms, self.drain_ms);
+            // Ours dies like after a request of an unknown outcome, which was made after ours was issued.
+            self.unknowns = self.unknowns.saturating_add(1);
+            self.begin_unsure(self.issued_at_ms);
             return AdoptAnswer::Doubted;
         }
         self.weigh(request);
         self.fence = (self.fence + 1).max(time_us).max(request.remembered + 1);
         self.nonce.clone_from(&request.nonce);
-        self.worker = request.worker.to_string();
         self.token = Some(token.clone());
         self.fingerprint = Some(fingerprint);
         self.token_fence = self.fence;
@@ -121,10 +121,7 @@ impl State {
         let drained = self.drains_at_ms <= *found_at_ms;
         self.unknowns_before = if drained { 1 } else { self.unknowns_before.saturating_add(1) };
         // The one before it was issued then or later, and it is honoured for the overlap after that.
-        self.unsure_from_ms = match self.unsure_from_ms {
-            0 => self.issued_at_ms,
-            from_ms => from_ms.min(self.issued_at_ms),
-        };
+        self.begin_unsure(self.issued_at_ms);
     }
 
     /// One more fetch is owed, as for any token of somebody else's. Returns from when.
@@ -191,7 +188,6 @@ mod tests {
     /// It was found, and tried, a second ago.
     fn found(text: &str) -> AdoptRequest {
         AdoptRequest {
-            worker: "w2".parse().unwrap(),
             nonce: format!("of {text}"),
             token: token(text),
             over: Fingerprint::of("T"),
@@ -252,7 +248,7 @@ mod tests {
         assert_eq!(answer, AdoptAnswer::Adopted { fence, from_ms: NOW + 30_000 });
         assert_eq!((state.fence, state.token_fence, state.generation), (fence, fence, 2));
         assert_eq!(state.token, Some(token("F")));
-        assert_eq!((state.layout.as_str(), state.worker.as_str()), ("wechatpy", "w2"));
+        assert_eq!(state.layout, "wechatpy");
         assert_eq!(state.expires_at_ms, NOW + HOUR, "as long as the one that it replaces");
         let viewer = claim(NOW).viewer;
         let owed = Outlook::Owed { reason: Reason::Doubt, at_ms: NOW + 30_000 };
@@ -327,16 +323,16 @@ mod tests {
 
     #[test]
     fn a_token_of_the_clusters_that_was_asked_for_later_is_newer() {
-        let replaced = |issued_at_ms| State {
+        let replaced = |spaced_from_ms| State {
             token: Some(token("T2")),
             fingerprint: Some(Fingerprint::of("T2")),
-            issued_at_ms,
+            spaced_from_ms,
             ..settled()
         };
-        let mut state = replaced(NOW - 1_000);
+        let mut state = replaced(NOW - 999);
         assert_eq!(adopt(&mut state, &found("F")), AdoptAnswer::Superseded);
-        assert_eq!(state, replaced(NOW - 1_000));
-        let mut state = replaced(NOW - 1_001);
+        assert_eq!(state, replaced(NOW - 999));
+        let mut state = replaced(NOW - 1_000);
         assert_eq!(adopt(&mut state, &found("F")), AdoptAnswer::Doubted);
         assert_eq!(state.fingerprint, Some(Fingerprint::of("T2")));
         for mut state in [replaced(0), State::default()] {
@@ -362,8 +358,11 @@ mod tests {
         let mut state = fetched(NOW - 100_000);
         assert_eq!(adopted(&mut state, &found("F1")), NOW + 30_000);
         let over = Fingerprint::of("F1");
-        let again = AdoptRequest { over, remembered: state.fence, ..found("F2") };
-        assert_eq!(adopted(&mut state, &again), NOW + 60_000);
+        let (remembered, found_at_ms) = (state.fence, NOW + 19_000);
+        let again = AdoptRequest { over, remembered, found_at_ms, ..found("F2") };
+        let answer = state.adopt((NOW + 20_000) * 1_000, &again);
+        let AdoptAnswer::Adopted { from_ms, .. } = answer else { panic!("{answer:?}") };
+        assert_eq!(from_ms, NOW + 80_000);
     }
 
     #[test]

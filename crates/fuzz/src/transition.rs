@@ -190,12 +190,10 @@ impl Transition {
 
     fn adopt(&self, state: &mut State, time_us: u64, rules: Rules) {
         let Ok(token) = Token::new(format!("{}{}", crate::TOKEN, self.number % 4)) else { return };
-        let Ok(worker) = "w1".parse() else { return };
         let own = || state.fingerprint.clone().filter(|_| self.flags[0]);
         let (nonce, before, was_open) = (self.text_of(&state.nonce), state.fence, state.intent);
         let repeated = state.nonce == nonce;
         let request = AdoptRequest {
-            worker,
             nonce,
             over: own().unwrap_or_else(|| token.fingerprint()),
             token,

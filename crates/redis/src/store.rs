@@ -569,10 +569,9 @@ const fn honours(rules: &Rules) -> u32 {
 }
 
 fn adopt_arguments(request: &AdoptRequest) -> Vec<String> {
-    let AdoptRequest { worker, nonce, token, over, layout, found_at_ms, epoch, remembered, rules } =
+    let AdoptRequest { nonce, token, over, layout, found_at_ms, epoch, remembered, rules } =
         request;
     vec![
-        worker.to_string(),
         nonce.clone(),
         token.expose().to_owned(),
         token.fingerprint().to_string(),

@@ -75,7 +75,6 @@ impl Coordinator {
         slot.stranger = Some(fingerprint);
         let memory = slot.keeper.viewer(&slot.around(&self.world)).memory;
         let request = AdoptRequest {
-            worker: self.settings.worker.name.clone(),
             nonce: self.settings.chance.nonce(),
             token,
             over: shown.fingerprint.clone(),

@@ -1,21 +1,19 @@
 -- Adopt: a token that somebody else fetched, found at the key of an SDK, becomes the cluster's; one more fetch follows.
 -- Rules R1, R8, R14; the twin of core's adopt.rs.
 --
--- ARGV[4] worker's name    [5] nonce    [6] token    [7] its fingerprint    [8] fingerprint of the token that it stood over
--- ARGV[9] layout           [10] when it was found, ms
--- ARGV[11] epoch as the worker knows it    [12] remembered fence
--- ARGV[13] lease ms   [14] spacing ms   [15] overlap ms   [16] request timeout ms
--- ARGV[17] tokens that live at once; 0 = idempotent upstream
--- ARGV[18] ms that spacing grows to   [19] doublings at most
+-- ARGV[4] nonce    [5] token    [6] its fingerprint    [7] fingerprint of the token that it stood over
+-- ARGV[8] layout   [9] when it was found, ms    [10] epoch as the worker knows it    [11] remembered fence
+-- ARGV[12] lease ms    [13] spacing ms    [14] overlap ms    [15] request timeout ms
+-- ARGV[16] tokens that live at once; 0 = idempotent upstream
+-- ARGV[17] ms that spacing grows to    [18] doublings at most
 -- Returns {'adopted', fence, from when another is fetched, view} | {'doubted' | 'superseded' | 'paused', '', '', view}
 -- | {'newer', v, '', view}.
 
-local name, nonce, token, fingerprint, over = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local layout, found_at = ARGV[9], tonumber(ARGV[10])
-local epoch, remembered = ARGV[11], tonumber(ARGV[12])
-local lease, spacing, overlap = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])
-local request_timeout, honours = tonumber(ARGV[16]), tonumber(ARGV[17])
-local longest, doublings_max = tonumber(ARGV[18]), tonumber(ARGV[19])
+local nonce, token, fingerprint, over = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local layout, found_at, epoch, remembered = ARGV[8], tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11])
+local lease, spacing, overlap = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
+local request_timeout, honours = tonumber(ARGV[15]), tonumber(ARGV[16])
+local longest, doublings_max = tonumber(ARGV[17]), tonumber(ARGV[18])
 
 -- No claim is open, and nothing of the state is in question. What the upstream said longer ago than a claim would hold says
 -- nothing of now.
@@ -38,8 +36,7 @@ local function weigh()
   -- The upstream accepted it, so at most one token is newer, and what has not drained may bring more.
   set('unknowns_before', num('drains_at_ms') <= found_at and 1 or one_more('unknowns_before'))
   -- The one before it was issued then or later, and it is honoured for the overlap after that.
-  local from = num('unsure_from_ms')
-  set('unsure_from_ms', from == 0 and num('issued_at_ms') or math.min(from, num('issued_at_ms')))
+  begin_unsure(num('issued_at_ms'))
 end
 
 local function owe_another()
@@ -61,17 +58,21 @@ if exists() and s.nonce == nonce then
   return {'adopted', int(num('fence')), int(num('rejected_from_ms')), view('adopted')}
 end
 if is_paused() then return nothing('paused') end
-local asked_later = s.fingerprint ~= over and num('issued_at_ms') >= found_at
+-- Whoever claims later asks later, and without doubt nothing else was asked since.
+local asked_later = s.fingerprint ~= over and num('spaced_from_ms') > found_at and s.doubt == nil
 if not s.fingerprint or s.fingerprint == fingerprint or asked_later then return nothing('superseded') end
 
 local was_doubted = string.find(',' .. (s.doubt or '') .. ',', ',foreign,', 1, true) ~= nil
 local function told(entry)
-  entry.by, entry.message, entry.fingerprint = BY, layout, fingerprint
+  entry.by, entry.layout, entry.fingerprint = BY, layout, fingerprint
   return entry
 end
 if s.fingerprint ~= over or not may_adopt() then
   -- Processed already, so only a claim that is made from now on is sure to be later.
   raise('foreign', now, num('drain_ms'))
+  -- Ours dies like after a request of an unknown outcome, which was made after ours was issued.
+  set('unknowns', one_more('unknowns'))
+  begin_unsure(num('issued_at_ms'))
   save()
   if not was_doubted then remember('doubted', told({doubt = 'foreign'})) end
   return {'doubted', '', '', was_doubted and view('doubted') or publish('doubted')}
@@ -81,7 +82,6 @@ weigh()
 local fence = math.max(num('fence') + 1, now_us, remembered + 1)
 set('fence', fence)
 set('nonce', nonce)
-set('worker', name)
 set('token', token)
 set('fingerprint', fingerprint)
 set('token_fence', fence)

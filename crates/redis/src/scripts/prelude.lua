@@ -141,7 +141,7 @@ local HISTORY_MAX, LOOKED_BACK = 200, 8
 -- The same in every entry and in this order, so that the stream keeps the names once for many.
 local HISTORY_FIELDS = {
   'type', 'kind', 'by', 'reason', 'fence', 'generation', 'fingerprint', 'life_ms', 'took_ms', 'doubt', 'scope',
-  'status', 'code', 'message', 'retry_at_ms', 'times', 'since_ms',
+  'status', 'code', 'message', 'retry_at_ms', 'times', 'since_ms', 'layout',
 }
 -- What comes again and again until it is mended: hours of it would push out all else, so it is counted instead.
 local COUNTED = {
@@ -364,12 +364,14 @@ local function sure_until(honours, overlap)
   return ends > now and ends or nil
 end
 
+-- Rule R14: the token may have begun to die then.
+local function begin_unsure(at)
+  if num('unsure_from_ms') == 0 or at < num('unsure_from_ms') then set('unsure_from_ms', at) end
+end
+
 -- Rule R14: the token may have begun to die when this claim was made.
 local function count_unknown()
-  local claimed = num('claimed_at_ms')
   set('unknowns', one_more('unknowns'))
-  if num('unsure_from_ms') == 0 or claimed < num('unsure_from_ms') then
-    set('unsure_from_ms', claimed)
-  end
-  set('spaced_from_ms', claimed)
+  begin_unsure(num('claimed_at_ms'))
+  set('spaced_from_ms', num('claimed_at_ms'))
 end

@@ -138,7 +138,6 @@ impl History {
         let own = self.model.fingerprint.clone().filter(|_| !of_another);
         let off = self.epochs == Epochs::Off;
         AdoptRequest {
-            worker: format!("w{token}").parse().unwrap(),
             nonce: self.nonce(false),
             token: Token::new(token_text(token)).unwrap(),
             over: own.unwrap_or_else(|| Fingerprint::of("another")),

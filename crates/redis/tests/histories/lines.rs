@@ -57,6 +57,7 @@ fn line(what: &str, by: &str, now_ms: u64) -> HistoryEntry {
         retry_at_ms: 0,
         times: 1,
         since_ms: 0,
+        layout: String::new(),
     }
 }
 
@@ -174,7 +175,7 @@ pub(crate) fn expected(
         (Call::Adopt(request), Answer::Adopt(answer)) => {
             let found = |what| HistoryEntry {
                 fingerprint: request.token.fingerprint().to_string(),
-                message: request.layout.clone(),
+                layout: request.layout.clone(),
                 ..line(what, RECORDER, now_ms)
             };
             match answer {
