@@ -93,7 +93,7 @@ async fn a_token_that_a_service_fetched_is_everybodys_until_the_clusters_next_on
 async fn what_is_found_while_a_claim_is_open_is_not_published_and_one_more_fetch_follows() {
     let failpoints = Failpoints::new();
     let timings = Timings {
-        life: Duration::from_secs(60),
+        life: Duration::from_mins(1),
         overlap: Duration::from_secs(20),
         lease: Duration::from_secs(6),
         drain: Duration::from_secs(7),
@@ -156,6 +156,6 @@ async fn what_the_platform_does_not_know_is_nobodys_token() {
     .await;
     assert_eq!((cluster.token().await, text(&cluster, PLAIN).await), (own.clone(), own));
     assert_eq!(cluster.simulator.calls(APP_ID), calls);
-    assert!(cluster.state().await.get("doubt").is_none());
+    assertX;
     all_good(&reader.counts(), &cluster);
 }

@@ -359,7 +359,7 @@ mod tests {
         assert_eq!(adopted(&mut state, &found("F1")), NOW + 30_000);
         let over = Fingerprint::of("F1");
         let (remembered, found_at_ms) = (state.fence, NOW + 19_000);
-        let again = AdoptRequest { over, remembered, found_at_ms, ..found("F2") };
+        let again = AdoptRequest { over, found_at_ms, remembered, ..found("F2") };
         let answer = state.adopt((NOW + 20_000) * 1_000, &again);
         let AdoptAnswer::Adopted { from_ms, .. } = answer else { panic!("{answer:?}") };
         assert_eq!(from_ms, NOW + 80_000);
