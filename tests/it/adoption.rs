@@ -156,6 +156,6 @@ async fn what_the_platform_does_not_know_is_nobodys_token() {
     .await;
     assert_eq!((cluster.token().await, text(&cluster, PLAIN).await), (own.clone(), own));
     assert_eq!(cluster.simulator.calls(APP_ID), calls);
-    assertX;
+    assert!(!cluster.state().await.contains_key("doubt"));
     all_good(&reader.counts(), &cluster);
 }
