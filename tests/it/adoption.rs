@@ -6,7 +6,7 @@ use zhongkong_simulator::Pool;
 use zhongkong_testkit::{APP_ID, Cluster, ClusterBuilder, Reader, Timings};
 
 use crate::setup::{
-    Failpoints, all_good, cluster, counted, force, paused_worker, probes, refresh_at,
+    Failpoints, all_good, cluster, counted, force, now_ms, paused_worker, probes, refresh_at,
     settled_again, until, watched,
 };
 
@@ -45,48 +45,87 @@ async fn published(builder: ClusterBuilder) -> (Cluster, Reader) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_a_service_fetched_is_everybodys_until_the_clusters_next_one() {
-    for (builder, pool) in [(cluster(), Pool::Legacy), (cluster().stable(), Pool::Stable)] {
-        let (cluster, mut reader) = published(builder.workers(3).timings(spaced())).await;
-        let events = cluster.redis.subscribe("zhongkong:events").await;
-        let (before, calls) = (cluster.token().await, cluster.simulator.calls(APP_ID));
-        let theirs = fetch_as_a_service(&cluster, pool).await;
-        until(&cluster, "the service's token is everybody's", async || {
-            let everywhere = [cluster.token().await, text(&cluster, PLAIN).await];
-            everywhere.iter().all(|token| token.as_ref() == Some(&theirs))
-                && text(&cluster, QUOTED).await == Some(format!("\"{theirs}\""))
-        })
-        .await;
-        let state = cluster.state().await;
-        assert_eq!((state["layout"].as_str(), state["doubt"].as_str()), ("wxjava-mp", "foreign"));
-        let status = cluster.workers()[0].get(&format!("/v1/credentials/{APP_ID}")).await.unwrap();
-        let kind = &status.json()["kinds"][0];
-        assert_eq!((&kind["layout"], &kind["rejected"]), (&"wxjava-mp".into(), &"adopted".into()));
+    let (cluster, mut reader) = published(cluster().workers(3).timings(spaced())).await;
+    let events = cluster.redis.subscribe("zhongkong:events").await;
+    let (before, calls) = (cluster.token().await, cluster.simulator.calls(APP_ID));
+    let theirs = fetch_as_a_service(&cluster, Pool::Legacy).await;
+    until(&cluster, "the service's token is everybody's", async || {
+        let everywhere = [cluster.token().await, text(&cluster, PLAIN).await];
+        everywhere.iter().all(|token| token.as_ref() == Some(&theirs))
+            && text(&cluster, QUOTED).await == Some(format!("\"{theirs}\""))
+    })
+    .await;
+    let state = cluster.state().await;
+    assert_eq!((state["layout"].as_str(), state["doubt"].as_str()), ("wxjava-mp", "foreign"));
+    let status = cluster.workers()[0].get(&format!("/v1/credentials/{APP_ID}")).await.unwrap();
+    let kind = &status.json()["kinds"][0];
+    assert_eq!((&kind["layout"], &kind["rejected"]), (&"wxjava-mp".into(), &"adopted".into()));
 
-        until(&cluster, "the cluster's next token", async || {
-            let state = cluster.state().await;
-            !state.contains_key("layout") && !state.contains_key("doubt")
+    until(&cluster, "the cluster's next token", async || {
+        let now = cluster.token().await;
+        now.is_some() && now != before && now.as_ref() != Some(&theirs)
+    })
+    .await;
+    settled_again(&cluster).await;
+    assert_eq!(cluster.simulator.calls(APP_ID), calls + 1, "{}", cluster.tails());
+    let foreign = counted(&cluster, "zhongkong_foreign_refreshes_total", APP_ID).await;
+    assert!((foreign - 1.0).abs() < 0.1, "{foreign}");
+    let told = events.messages();
+    assert!(told.contains("\"type\":\"adopted\"") && !told.contains(&theirs), "{told}");
+    let history = cluster.workers()[0].run_command(&["history", APP_ID]).await;
+    let history = String::from_utf8(history.stdout).unwrap();
+    assert!(history.contains("adopted") && history.contains("wxjava-mp: a service"), "{history}");
+    all_good(&reader.counts(), &cluster);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stable_token_is_not_given_up_for_one_that_lives_apart_and_is_replaced_if_it_was_killed()
+{
+    let (cluster, mut reader) = published(cluster().workers(2).stable()).await;
+    let (own, calls) = (cluster.token().await, cluster.simulator.calls(APP_ID));
+    let tried = probes(&cluster);
+    fetch_as_a_service(&cluster, Pool::Legacy).await;
+    until(&cluster, "the cluster's own was tried", async || probes(&cluster) > tried).await;
+    assert_eq!((cluster.token().await, text(&cluster, PLAIN).await), (own.clone(), own));
+    assert_eq!(cluster.simulator.calls(APP_ID), calls);
+    assert!(!cluster.state().await.contains_key("doubt"));
+    all_good(&reader.counts(), &cluster);
+
+    // A tenth of the spacing is how long the answer of a probe holds.
+    until(&cluster, "that is a while ago", async || {
+        let looked_ms = cluster.state_number("alive_at_ms").await;
+        looked_ms > 0 && now_ms(&cluster).await > looked_ms + 400
+    })
+    .await;
+    // Whoever has a stable token replaced kills the one before it at once; the platform hands theirs out from then on.
+    let theirs = fetch_as_a_service(&cluster, Pool::Stable).await;
+    until(&cluster, "the service's token is everybody's", async || {
+        cluster.token().await.as_ref() == Some(&theirs)
+    })
+    .await;
+    settled_again(&cluster).await;
+    assert_eq!(cluster.simulator.calls(APP_ID), calls + 1, "{}", cluster.tails());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forced_refresh_is_not_answered_with_a_token_that_was_adopted() {
+    let timings = Timings { spacing: Duration::from_secs(4), ..Timings::default() };
+    let (cluster, _reader) = published(cluster().workers(2).timings(timings)).await;
+    assert_eq!(refresh_at(&cluster, 0, true).await.0, 200);
+    // It waits for the spacing; the mark is there before the service fetches.
+    let refresh = refresh_at(&cluster, 0, true);
+    let adopted = async {
+        until(&cluster, "the mark", async || cluster.state().await.contains_key("rejected")).await;
+        let theirs = fetch_as_a_service(&cluster, Pool::Legacy).await;
+        until(&cluster, "the service's token is everybody's", async || {
+            cluster.token().await.as_ref() == Some(&theirs)
         })
         .await;
-        let next = cluster.token().await;
-        // An upstream that insists on its token confirms the service's.
-        assert_eq!(next.as_ref() == Some(&theirs), pool == Pool::Stable);
-        assert!(next.is_some() && next != before);
-        assert_eq!(cluster.simulator.calls(APP_ID), calls + 1, "{}", cluster.tails());
-        let foreign = counted(&cluster, "zhongkong_foreign_refreshes_total", APP_ID).await;
-        assert!((foreign - 1.0).abs() < 0.1, "{foreign}");
-        let told = events.messages();
-        assert!(told.contains("\"type\":\"adopted\"") && !told.contains(&theirs), "{told}");
-        let history = cluster.workers()[0].run_command(&["history", APP_ID]).await;
-        let history = String::from_utf8(history.stdout).unwrap();
-        assert!(
-            history.contains("adopted") && history.contains("wxjava-mp: a service"),
-            "{history}"
-        );
-        // Whoever has a stable token replaced kills the one before it at once: nobody can be quick enough.
-        if pool == Pool::Legacy {
-            all_good(&reader.counts(), &cluster);
-        }
-    }
+        theirs
+    };
+    let ((status, answer), theirs) = tokio::join!(refresh, adopted);
+    assert_eq!((status, &answer["refreshed"]), (200, &true.into()), "{answer}");
+    assert_ne!(answer["token"], theirs.as_str());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use zhongkong_testkit::cluster::TOKEN_KEY;
 use zhongkong_testkit::http::Request;
 use zhongkong_testkit::{APP_ID, Cluster, Worker};
 
-use crate::setup::{Failpoints, cluster, counted, ms, probes, settled_again, until};
+use crate::setup::{Failpoints, cluster, counted, ms, now_ms, probes, settled_again, until};
 
 /// The stream in which readers leave reports.
 const REPORTS: &str = "zhongkong:reports";
@@ -23,12 +23,6 @@ async fn settled(builder: zhongkong_testkit::ClusterBuilder) -> Cluster {
     })
     .await;
     cluster
-}
-
-/// Redis' time, in milliseconds since 1970.
-async fn now_ms(cluster: &Cluster) -> u64 {
-    let (seconds, micros): (u64, u64) = cluster.redis.command(&["TIME"]).await;
-    seconds * 1_000 + micros / 1_000
 }
 
 async fn leave(cluster: &Cluster, id: &str, token: &str) {

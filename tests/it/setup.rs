@@ -189,3 +189,9 @@ pub(crate) async fn counted(cluster: &Cluster, name: &str, label: &str) -> f64 {
     }
     sum
 }
+
+/// Redis' time, in milliseconds since 1970.
+pub(crate) async fn now_ms(cluster: &Cluster) -> u64 {
+    let (seconds, micros): (u64, u64) = cluster.redis.command(&["TIME"]).await;
+    seconds * 1_000 + micros / 1_000
+}

@@ -147,7 +147,7 @@ impl Telemetry {
     /// What a report came to in the store: a mark, and perhaps the news that somebody else refreshes.
     pub(crate) fn marked(self, unit: &Unit, answer: ReportAnswer) {
         let ReportAnswer::Marked { foreign: true, .. } = answer else { return };
-        self.count_foreign(unit);
+        self.count_foreign(unit, true);
         tracing::warn!(
             credential.id = %unit.id, kind = %unit.kind, doubt = Doubt::Foreign.as_str(),
             "the upstream rejects the newest token that this cluster knows: somebody else refreshes with the same \
@@ -162,23 +162,24 @@ impl Telemetry {
             AdoptAnswer::Adopted { .. } => {
                 "its token is published for all readers, and one of the cluster's own is fetched"
             }
-            AdoptAnswer::Doubted => {
-                "the cluster's stays published, since a refresh is under way or owed; one more fetch settles it"
-            }
-            AdoptAnswer::Superseded | AdoptAnswer::Paused => return,
+            AdoptAnswer::Doubted => "the cluster's stays published, and one more fetch settles it",
+            AdoptAnswer::Superseded => "the cluster's was fetched later, and stays",
+            AdoptAnswer::Known => return,
         };
-        self.count_foreign(unit);
+        self.count_foreign(unit, answer != AdoptAnswer::Superseded);
         tracing::warn!(
-            credential.id = %unit.id, kind = %unit.kind, doubt = Doubt::Foreign.as_str(), layout, meanwhile,
-            "a service with this SDK fetched a token of its own, so that the cluster's may be dying. What to do: find the \
+            credential.id = %unit.id, kind = %unit.kind, layout, meanwhile,
+            "a service with this SDK fetched a token of its own, so that another of the cluster's may be dying. What to do: find the \
              service that reads the keys of this layout and still has the real AppSecret, and give it a dummy secret, see \
              docs/sdks.md"
         );
     }
 
-    fn count_foreign(self, unit: &Unit) {
+    fn count_foreign(self, unit: &Unit, in_doubt: bool) {
         counter!("zhongkong_foreign_refreshes_total", "id" => self.id(unit)).increment(1);
-        counter!("zhongkong_doubts_total", "reason" => Doubt::Foreign.as_str()).increment(1);
+        if in_doubt {
+            counter!("zhongkong_doubts_total", "reason" => Doubt::Foreign.as_str()).increment(1);
+        }
     }
 
     fn count_error(self, unit: &Unit, code: i64) {

@@ -12,7 +12,7 @@ use zhongkong_core::order::rank;
 use zhongkong_core::outlook::Rules;
 use zhongkong_core::publisher::Publisher;
 use zhongkong_core::refusal::Refusal;
-use zhongkong_core::state::{State, VERSION};
+use zhongkong_core::state::{Mark, State, VERSION};
 use zhongkong_core::timing::Timing;
 use zhongkong_core::token::Fingerprint;
 
@@ -65,6 +65,8 @@ pub(crate) struct Waiter {
     pub(crate) token_fence: u64,
     pub(crate) generation: u64,
     pub(crate) fence: u64,
+    /// An operator asked: a token that was adopted is no answer.
+    pub(crate) forced: bool,
     pub(crate) answer: oneshot::Sender<RefreshAnswer>,
 }
 
@@ -188,7 +190,9 @@ impl Waiter {
         now_ms: u64,
         refusal: Option<&Refusal>,
     ) -> Option<RefreshAnswer> {
-        if state.token_fence != self.token_fence && state.usable(now_ms) {
+        let is_marked = matches!(state.rejected, Some(Mark::Forced | Mark::Invalidated));
+        let waits = self.forced && is_marked;
+        if state.token_fence != self.token_fence && state.usable(now_ms) && !waits {
             let another = state.generation != self.generation;
             return Some(if another { RefreshAnswer::Refreshed } else { RefreshAnswer::Unchanged });
         }

@@ -43,10 +43,10 @@ pub enum AdoptAnswer {
     },
     /// It is not published; there is doubt, and one more fetch owed.
     Doubted,
-    /// The unit has another token, which is newer or this very one: nothing was done.
+    /// The unit has a newer one: nothing was done.
     Superseded,
-    /// An operator paused the unit: nothing was done.
-    Paused,
+    /// It is the unit's own, or was before: nothing was done.
+    Known,
 }
 
 impl State {
@@ -57,37 +57,38 @@ impl State {
         if self.exists() && self.nonce == request.nonce {
             return AdoptAnswer::Adopted { fence: self.fence, from_ms: self.rejected_from_ms };
         }
-        if self.is_paused() {
-            return AdoptAnswer::Paused;
-        }
-        let Some(own) = &self.fingerprint else { return AdoptAnswer::Superseded };
         let fingerprint = token.fingerprint();
+        // What the unit had before may be written late, by whoever read it then.
+        if [&self.fingerprint, &self.previous].contains(&&Some(fingerprint.clone())) {
+            return AdoptAnswer::Known;
+        }
+        let same = self.fingerprint.as_ref() == Some(over);
         // Whoever claims later asks later, and without doubt nothing else was asked since.
         let asked_later = self.spaced_from_ms > *found_at_ms && self.doubt.is_empty();
-        if *own == fingerprint || own != over && asked_later {
+        if !same && asked_later {
             return AdoptAnswer::Superseded;
         }
-        if own != over || !self.may_adopt(now_ms, request) {
-            // Processed already, so only a claim that is made from now on is sure to be later.
-            self.raise(Doubt::Foreign, now_ms, self.drain_ms);
-            // Ours dies like after a request of an unknown outcome, which was made after ours was issued.
-            self.unknowns = self.unknowns.saturating_add(1);
-            self.begin_unsure(self.issued_at_ms);
+        let may_adopt = same && self.may_adopt(now_ms, request);
+        if may_adopt {
+            self.weigh(request);
+        }
+        self.layout.clone_from(&request.layout);
+        // Processed already, so only a claim that is made from now on is sure to be later.
+        self.raise(Doubt::Foreign, now_ms, self.drain_ms);
+        if !may_adopt {
+            self.doubt_our_own(now_ms, request);
             return AdoptAnswer::Doubted;
         }
-        self.weigh(request);
         self.fence = (self.fence + 1).max(time_us).max(request.remembered + 1);
         self.nonce.clone_from(&request.nonce);
         self.token = Some(token.clone());
-        self.fingerprint = Some(fingerprint);
+        self.previous = self.fingerprint.replace(fingerprint);
         self.token_fence = self.fence;
         self.generation += 1;
         self.assumed = true;
-        self.layout.clone_from(&request.layout);
         self.forget_reports();
         // Somebody fetched it a moment ago.
         self.spaced_from_ms = now_ms;
-        self.raise(Doubt::Foreign, now_ms, self.drain_ms);
         AdoptAnswer::Adopted { fence: self.fence, from_ms: self.owe_another(now_ms, request) }
     }
 
@@ -98,10 +99,29 @@ impl State {
         let fresh = (*found_at_ms..=found_at_ms.saturating_add(rules.lease_ms)).contains(&now_ms);
         fresh
             && !self.intent
+            && !self.is_paused()
             && self.usable(now_ms)
             && !self.is_of_another(epoch)
             && *remembered <= self.fence
             && !self.clock_went_back(now_ms)
+    }
+
+    /// Ours stays, and dies like after a request of an unknown outcome that was made after ours was issued.
+    fn doubt_our_own(&mut self, now_ms: u64, request: &AdoptRequest) {
+        self.unknowns = self.unknowns.saturating_add(1);
+        self.begin_unsure(self.issued_at_ms);
+        // A mark has a time of its own, which may be far.
+        if matches!(self.rejected, Some(Mark::Reported | Mark::Adopted)) {
+            let latest_ms = self.replaced_by_ms(now_ms, request);
+            self.rejected_from_ms = self.rejected_from_ms.min(latest_ms);
+        }
+    }
+
+    /// When the next token has to be asked for, so that readers have it before the one that is published may end.
+    fn replaced_by_ms(&self, now_ms: u64, request: &AdoptRequest) -> u64 {
+        let AdoptRequest { epoch, rules, .. } = request;
+        let sure_until_ms = self.sure_until_ms(now_ms, epoch, rules).unwrap_or(now_ms);
+        now_ms.max(sure_until_ms.saturating_sub(2 * rules.request_timeout_ms))
     }
 
     /// Until when the token that was found is sure to be honoured (rule R14). The instants of the life stay: a newer token
@@ -117,28 +137,28 @@ impl State {
             self.unsure_from_ms = 0;
             return;
         }
-        // The upstream accepted it, so at most one token is newer, and what has not drained may bring more.
-        let drained = self.drains_at_ms <= *found_at_ms;
-        self.unknowns_before = if drained { 1 } else { self.unknowns_before.saturating_add(1) };
+        // The upstream accepted it, so at most one token is newer; and what has not drained may bring more.
+        if self.drains_at_ms <= *found_at_ms {
+            self.unknowns = 0;
+            self.unknowns_before = 1;
+        } else {
+            self.unknowns_before = self.unknowns_before.saturating_add(1);
+        }
         // The one before it was issued then or later, and it is honoured for the overlap after that.
         self.begin_unsure(self.issued_at_ms);
     }
 
     /// One more fetch is owed, as for any token of somebody else's. Returns from when.
     fn owe_another(&mut self, now_ms: u64, request: &AdoptRequest) -> u64 {
-        let AdoptRequest { epoch, rules, .. } = request;
-        let again = self.marks_again(now_ms, rules.spacing_ms);
+        let spacing_ms = request.rules.spacing_ms;
+        let again = self.marks_again(now_ms, spacing_ms);
         self.strain_by(again);
         if matches!(self.rejected, Some(Mark::Forced | Mark::Invalidated)) {
             return self.rejected_from_ms;
         }
-        let fetched_in_ms = 2 * rules.request_timeout_ms;
-        // Where it may end before spacing does, readers need the next one first.
-        let sure_until_ms = self.sure_until_ms(now_ms, epoch, rules).unwrap_or(now_ms);
-        let latest_ms = now_ms.max(sure_until_ms.saturating_sub(fetched_in_ms));
-        let spacing_ms = self.strained_spacing_ms(rules.spacing_ms);
         self.rejected = Some(Mark::Adopted);
-        self.rejected_from_ms = latest_ms.min(self.served_from_ms(now_ms, spacing_ms));
+        let spaced_ms = self.served_from_ms(now_ms, self.strained_spacing_ms(spacing_ms));
+        self.rejected_from_ms = spaced_ms.min(self.replaced_by_ms(now_ms, request));
         self.rejected_from_ms
     }
 }
@@ -307,8 +327,22 @@ mod tests {
         assert_eq!(of(|state, _| state.marked_at_ms = NOW + 2_000), doubted, "the clock went back");
         assert_eq!(of(|_, request| request.found_at_ms = NOW - 8_001), doubted, "long ago");
         assert_eq!(of(|_, request| request.found_at_ms = NOW + 1), doubted);
-        let nothing = |answer| (answer, false);
-        assert_eq!(of(|state, _| state.pause()), nothing(AdoptAnswer::Paused));
+        assert_eq!(of(|state, _| state.pause()), doubted, "for when it is resumed");
+    }
+
+    #[test]
+    fn a_mark_that_was_to_wait_is_served_before_our_own_may_end() {
+        let waiting = |issued_at_ms| State {
+            rejected: Some(Mark::Reported),
+            rejected_from_ms: NOW + HOUR,
+            ..fetched(issued_at_ms)
+        };
+        let late = AdoptRequest { found_at_ms: NOW - 8_001, ..found("F") };
+        for (issued_at_ms, from_ms) in [(NOW - HOUR, NOW), (NOW - 200_000, NOW + 90_000)] {
+            let mut state = waiting(issued_at_ms);
+            assert_eq!(adopt(&mut state, &late), AdoptAnswer::Doubted);
+            assert_eq!(state.rejected_from_ms, from_ms);
+        }
     }
 
     #[test]
@@ -335,11 +369,18 @@ mod tests {
         let mut state = replaced(NOW - 1_000);
         assert_eq!(adopt(&mut state, &found("F")), AdoptAnswer::Doubted);
         assert_eq!(state.fingerprint, Some(Fingerprint::of("T2")));
-        for mut state in [replaced(0), State::default()] {
-            let own = state.clone();
-            assert_eq!(adopt(&mut state, &found("T2")), AdoptAnswer::Superseded);
-            assert_eq!(state, own);
-        }
+        let mut state = replaced(0);
+        assert_eq!(adopt(&mut state, &found("T2")), AdoptAnswer::Known);
+        assert_eq!(state, replaced(0));
+    }
+
+    #[test]
+    fn what_the_cluster_had_before_is_not_taken_for_somebody_elses() {
+        let mut state = State { previous: Some(Fingerprint::of("T0")), ..fetched(NOW - 10_000) };
+        assert_eq!(adopt(&mut state, &found("T0")), AdoptAnswer::Known);
+        assert!(state.doubt.is_empty());
+        adopted(&mut state, &found("F"));
+        assert_eq!(state.previous, Some(Fingerprint::of("T")));
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl State {
         let changed = self.fingerprint.as_ref() != Some(&fingerprint);
         if changed {
             self.generation += 1;
+            self.previous = self.fingerprint.take();
             self.issued_at_ms = now_ms.saturating_sub(request.age_ms);
             self.forget_reports();
         }
@@ -79,7 +80,6 @@ impl State {
         self.expires_at_ms = now_ms.saturating_add(request.life_ms).saturating_sub(request.age_ms);
         self.refresh_at_ms = self.expires_at_ms.saturating_sub(request.ahead_ms);
         self.assumed = request.assumed;
-        self.layout.clear();
         self.lost = false;
         self.spaced_from_ms = self.claimed_at_ms;
         // A request to kill the token may still be under way, from another claim.
@@ -89,6 +89,7 @@ impl State {
         }
         if self.drained || request.idempotent && !killing {
             self.doubt.clear();
+            self.layout.clear();
             self.drains_at_ms = 0;
             self.drain_ms = 0;
             self.unknowns_before = 0;

@@ -15,7 +15,8 @@ pub enum Doubt {
     ColdStart,
     /// The Redis primary's data has another history than the state (rule R7).
     Epoch,
-    /// Somebody outside of the cluster refreshed: the token is dead, and nothing of the cluster's own explains it.
+    /// Somebody outside of the cluster refreshed: the token is dead, and nothing of the cluster's own explains it; or a token of
+    /// theirs was found at the key of an SDK.
     Foreign,
     /// A token arrived after another claim had been made (rule R3).
     Late,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::doubt::Doubts;
+use crate::doubt::{Doubt, Doubts};
 use crate::outlook::Reason;
 use crate::refusal::{Refusal, Status};
 use crate::token::{Fingerprint, Token};
@@ -30,9 +30,9 @@ pub struct State {
     /// The epoch on which this state was last reconciled; only a claim sets it.
     pub epoch: String,
 
-    /// Number of the last claim.
+    /// Number of the last claim, or of what was adopted since.
     pub fence: u64,
-    /// What tells a repetition of the last claim from another claim.
+    /// What tells a repetition of that from another claim.
     pub nonce: String,
     /// Identity of the last claim's worker.
     pub holder: String,
@@ -63,18 +63,20 @@ pub struct State {
     pub unknowns_before: u32,
     /// Claim time of the first call after which the token may have begun to die (rule R14).
     pub unsure_from_ms: u64,
-    /// Claim time of the last call that may have had an effect: spacing counts from here (rule R12).
+    /// Claim time of the last call that may have had an effect, or when a token was adopted: spacing counts from here (rule R12).
     pub spaced_from_ms: u64,
 
     /// The copy of the token (rule R13); absent in events and in views.
     pub token: Option<Token>,
     /// The token's fingerprint.
     pub fingerprint: Option<Fingerprint>,
-    /// The fence under which the token was committed.
+    /// The fingerprint of the token before it.
+    pub previous: Option<Fingerprint>,
+    /// The fence under which the token was committed, or adopted.
     pub token_fence: u64,
     /// Counts the tokens of this unit.
     pub generation: u64,
-    /// When the request that issued the token was sent.
+    /// When the request that issued the token was sent; of an adopted one, that of the one which it replaced.
     pub issued_at_ms: u64,
     /// When the token's life ends.
     pub expires_at_ms: u64,
@@ -82,7 +84,7 @@ pub struct State {
     pub refresh_at_ms: u64,
     /// The upstream named no usable life, so one of `overlap` is assumed; or that of the token which an adopted one replaced.
     pub assumed: bool,
-    /// The SDK at whose key the token was found, by the name of its layout; empty if the cluster fetched it.
+    /// The SDK at whose key the token was found that the doubt `foreign` is about, by the name of its layout.
     pub layout: String,
     /// Readers' word that the token is rejected, or an operator's wish to replace it.
     pub rejected: Option<Mark>,
@@ -195,6 +197,12 @@ impl State {
         self.v > 0
     }
 
+    /// The SDK at whose key somebody else's token was found, while that is in doubt.
+    pub fn found_at(&self) -> Option<&str> {
+        let found = self.doubt.contains(Doubt::Foreign) && !self.layout.is_empty();
+        found.then_some(self.layout.as_str())
+    }
+
     /// Whether readers have a token that is not past its life.
     pub fn usable(&self, now_ms: u64) -> bool {
         self.fingerprint.is_some() && self.expires_at_ms > now_ms
@@ -265,6 +273,7 @@ impl State {
         put("spaced_from_ms", self.spaced_from_ms.to_string());
         put("token", self.token.as_ref().map_or(String::new(), |t| t.expose().to_owned()));
         put("fingerprint", self.fingerprint.as_ref().map_or(String::new(), ToString::to_string));
+        put("previous", self.previous.as_ref().map_or(String::new(), ToString::to_string));
         put("token_fence", self.token_fence.to_string());
         put("generation", self.generation.to_string());
         put("issued_at_ms", self.issued_at_ms.to_string());
@@ -341,6 +350,7 @@ impl State {
             spaced_from_ms: number("spaced_from_ms"),
             token: Token::new(text("token").to_owned()).ok(),
             fingerprint: Fingerprint::from_hex(text("fingerprint")),
+            previous: Fingerprint::from_hex(text("previous")),
             token_fence: number("token_fence"),
             generation: number("generation"),
             issued_at_ms: number("issued_at_ms"),
@@ -396,7 +406,6 @@ fn refusals(text: &str) -> Vec<Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doubt::Doubt;
     use crate::refusal::Scope;
 
     #[test]

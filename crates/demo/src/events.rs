@@ -66,6 +66,7 @@ impl Event {
                 "{worker} publishes token {token} (generation {generation}), for the time being: \
                  the doubt stays ({doubt})"
             ),
+            "adopted" => format!("token {token}, which a service fetched, is everybody's for now"),
             "unchanged" => format!("{worker} got the same token again"),
             "doubted" => format!("doubt: {}", reason(doubt)),
             "refused" => format!("the upstream refuses {worker}: {}", self.refusal),

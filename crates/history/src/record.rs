@@ -139,7 +139,7 @@ pub enum ClusterEvent {
     Adopted {
         /// The fence.
         fence: u64,
-        /// Who found it.
+        /// Who claimed last.
         worker: String,
         /// The epoch, as in [`Self::Claimed`].
         epoch: String,
@@ -312,10 +312,9 @@ impl fmt::Display for ClusterEvent {
                 let left = left(provisional);
                 write!(f, "published {fingerprint}, generation {generation}, fence {fence}{left}")
             }
-            Self::Adopted { fence, worker, generation, fingerprint, .. } => write!(
-                f,
-                "adopted {fingerprint} by {worker}, generation {generation}, fence {fence}"
-            ),
+            Self::Adopted { fence, generation, fingerprint, .. } => {
+                write!(f, "adopted {fingerprint}, generation {generation}, fence {fence}")
+            }
             Self::Unchanged { fence, provisional } => {
                 write!(f, "the same token again, fence {fence}{}", left(provisional))
             }

@@ -121,7 +121,7 @@ impl World {
             }
             AdoptAnswer::Doubted => self.happened.add(Happened::NOT_ADOPTED),
             AdoptAnswer::Superseded => self.happened.add(Happened::SUPERSEDED),
-            AdoptAnswer::Paused => {}
+            AdoptAnswer::Known => {}
         }
         if protocol.lacks(Switch::Stranger) {
             after.doubt = before.doubt.clone();

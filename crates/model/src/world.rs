@@ -233,8 +233,8 @@ impl World {
     /// A number that no token of the world has.
     pub fn fresh_token(&self) -> u8 {
         let published = self.nodes.iter().flat_map(|node| {
-            let State { fingerprint, reported, .. } = &node.state;
-            [names::token_id(fingerprint.as_ref()), names::token_id(reported.as_ref())]
+            let State { fingerprint, previous, reported, .. } = &node.state;
+            [fingerprint, previous, reported].map(|known| names::token_id(known.as_ref()))
         });
         let answered = self.workers.iter().map(|worker| match worker.phase {
             Phase::Answered { token, .. } => token,

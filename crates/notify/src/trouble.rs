@@ -133,7 +133,7 @@ pub fn troubles(unit: &Unit, state: &State, now_ms: u64, living: &[String]) -> V
         found.push(trouble);
     }
     if state.doubt.contains(Doubt::Foreign) {
-        let layout = state.layout.clone();
+        let layout = state.found_at().unwrap_or_default().to_owned();
         found.push(Trouble { layout, ..blank(Problem::ForeignRefresh, None) });
     }
     if state.lost && !state.usable(now_ms) {

@@ -37,7 +37,7 @@ pub struct HistoryEntry {
     /// Which of the credential's tokens it is about.
     pub kind: Kind,
     /// What happened: `refreshed`, `unchanged`, `refused`, `unknown`, `not_sent`, `fenced` (how a refresh ended),
-    /// `unfinished` (it never told), `doubted`, `reported`, `forced`, `invalidated`, `paused`, `resumed`, `kept`, `lost`.
+    /// `unfinished` (it never told), `adopted` (a service fetched it), `doubted`, `reported`, `forced`, `invalidated`, `paused`, `resumed`, `kept`, `lost`.
     pub what: String,
     /// Who did it: a worker, or who asked for it.
     pub by: String,

@@ -447,7 +447,7 @@ impl Store for RedisStore {
             "adopted" => AdoptAnswer::Adopted { fence: reply.parsed()?, from_ms: reply.parsed()? },
             "doubted" => AdoptAnswer::Doubted,
             "superseded" => AdoptAnswer::Superseded,
-            "paused" => AdoptAnswer::Paused,
+            "known" => AdoptAnswer::Known,
             _ => return Err(strange("an unknown verdict")),
         };
         if !matches!(answer, AdoptAnswer::Adopted { .. }) {

@@ -50,7 +50,7 @@ function more(event) {
     case "refused":
       return [event.worker, event.error_code, event.error_message].filter((part) => part !== undefined).join(" · ");
     case "doubted":
-      return (event.doubt ?? []).map((reason) => w.doubt[reason] ?? reason).join(" · ");
+      return [...(event.doubt ?? []).map((reason) => w.doubt[reason] ?? reason), event.layout && w.foundAt(event.layout)].filter(Boolean).join(" · ");
     case "reported":
     case "lost":
       return event.fingerprint ?? "";

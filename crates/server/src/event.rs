@@ -53,7 +53,7 @@ pub(crate) struct Event {
     error_message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_at_ms: Option<u64>,
-    /// The SDK at whose key the token was found, if a service fetched it for itself.
+    /// The SDK at whose key a token was found that a service fetched for itself, while that is in doubt.
     #[serde(skip_serializing_if = "String::is_empty")]
     layout: String,
 }
@@ -105,7 +105,7 @@ impl Event {
             error_code: state.error_code.filter(|_| refused),
             error_message: if refused { state.error_message.clone() } else { String::new() },
             retry_at_ms: Some(state.retry_at_ms).filter(|_| refused),
-            layout: state.layout.clone(),
+            layout: state.found_at().unwrap_or_default().to_owned(),
         })
     }
 
@@ -146,7 +146,13 @@ impl Event {
                 let again = language.say("next try in", "下次重试");
                 format!("{worker}:{code} {}; {again} {retry}", self.error_message)
             }
-            ("doubted", _) => self.doubt.join(","),
+            ("doubted", _) if self.layout.is_empty() => self.doubt.join(","),
+            ("doubted", Language::English) => {
+                format!("{}, found at the key of {}", self.doubt.join(","), self.layout)
+            }
+            ("doubted", Language::Chinese) => {
+                format!("{}，发现于 {} 的键", self.doubt.join(","), self.layout)
+            }
             ("reported" | "lost", _) => self.fingerprint.clone().unwrap_or_default(),
             ("paused", Language::English) => format!("the token is valid for {left}"),
             ("paused", Language::Chinese) => format!("token 有效期还有 {left}"),
@@ -183,12 +189,15 @@ mod tests {
 
     #[test]
     fn a_token_of_a_service_is_told_with_its_sdk() {
-        let state =
-            State { v: 1, generation: 4, layout: "wechatpy".to_owned(), ..State::default() };
+        let doubt = [Doubt::Foreign].into_iter().collect();
+        let layout = "wechatpy".to_owned();
+        let state = State { v: 1, generation: 4, doubt, layout, ..State::default() };
         let unit = Unit::access_token("wx1".parse().unwrap());
         let event = Event::new("adopted", &unit, &state, 0).unwrap();
         let said = event.in_words(Language::English);
         assert!(said.ends_with("until another comes: 4 from the key of wechatpy"), "{said}");
+        let said = Event::new("doubted", &unit, &state, 0).unwrap().in_words(Language::English);
+        assert!(said.ends_with("foreign, found at the key of wechatpy"), "{said}");
     }
 
     #[test]

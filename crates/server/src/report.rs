@@ -47,7 +47,7 @@ pub(crate) struct UnitReport {
     pub(crate) fingerprint: Option<String>,
     /// Whether somebody refreshes now.
     pub(crate) refreshing: bool,
-    /// The SDK at whose key this token was found, if a service fetched it for itself.
+    /// The SDK at whose key a token was found that a service fetched for itself, while that is in doubt.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) layout: String,
     /// Why another token is owed, if that is still to be served: `reported`, `adopted`, `forced` or `invalidated`.
@@ -132,7 +132,7 @@ impl UnitReport {
             worker: state.worker.clone(),
             fingerprint: state.fingerprint.as_ref().map(ToString::to_string),
             refreshing: state.claim_is_current(now_ms),
-            layout: state.layout.clone(),
+            layout: state.found_at().unwrap_or_default().to_owned(),
             rejected: state.rejected.map(Mark::as_str),
             reports_today: state.reports_today(now_ms),
             doubt: state.doubt.iter().map(Doubt::as_str).collect(),

@@ -11,7 +11,7 @@ use zhongkong_core::keeper::Surroundings;
 use zhongkong_core::outlook::Outlook;
 use zhongkong_core::ports::Observed;
 use zhongkong_core::refusal::Status;
-use zhongkong_core::state::State;
+use zhongkong_core::state::{Mark, State};
 
 use super::reports::Reporter;
 use super::{Asked, Coordinator, Done, Sighting};
@@ -151,7 +151,8 @@ impl Coordinator {
         // The outcome of a claim that is current is an answer, too.
         let fence = fence.saturating_sub(u64::from(intent));
         let (sender, answer) = oneshot::channel();
-        slot.wait(Waiter { token_fence, generation, fence, answer: sender });
+        let forced = matches!(state.rejected, Some(Mark::Forced | Mark::Invalidated));
+        slot.wait(Waiter { token_fence, generation, fence, forced, answer: sender });
         let unless = RefreshAnswer::Deferred { retry_after };
         Ok(Waiting::Later { answer, not_before, unless })
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use zhongkong_core::adopt::{AdoptAnswer, AdoptRequest};
 use zhongkong_core::clock::Clock;
 use zhongkong_core::credential::Unit;
+use zhongkong_core::nature::Nature;
 use zhongkong_core::ports::{Observed, Store};
 use zhongkong_core::publication::{Outcome, Was};
 use zhongkong_core::report::Probed;
@@ -64,15 +65,20 @@ impl Stranger {
 impl Coordinator {
     /// Looks into a token that stood over ours at the key of an SDK, once for each. Returns whether there was one.
     pub(super) fn look_into_strangers(&mut self, unit: &Unit, shown: &Shown) -> bool {
-        let Some((layout, token)) = stranger(unit, shown) else { return false };
         let Some(slot) = self.units.get_mut(unit) else { return false };
-        let fingerprint = token.fingerprint();
         // Without a probe nobody knows whether it is a token at all.
-        if !slot.credential.has_probe_of(unit.kind) || slot.stranger.as_ref() == Some(&fingerprint)
-        {
+        if !slot.credential.has_probe_of(unit.kind) {
             return false;
         }
-        slot.stranger = Some(fingerprint);
+        let Some((layout, token)) = stranger(unit, shown, slot.stranger.as_ref()) else {
+            return false;
+        };
+        slot.stranger = Some(token.fingerprint());
+        if !matches!(slot.credential.nature, Nature::Rotating { .. }) {
+            // One of another endpoint lives apart, and can be killed there: ours is tried instead, for each anew.
+            slot.removal_reported = None;
+            return false;
+        }
         let memory = slot.keeper.viewer(&slot.around(&self.world)).memory;
         let request = AdoptRequest {
             nonce: self.settings.chance.nonce(),
@@ -119,14 +125,21 @@ impl Coordinator {
     }
 }
 
-/// The first token of somebody else's that stood at a key where ours had been published: one fetch settles them all.
-fn stranger(unit: &Unit, shown: &Shown) -> Option<(&'static str, Token)> {
+/// The first token of somebody else's that stood at a key where ours had been published, but for the one that is known: one
+/// fetch settles them all.
+fn stranger(
+    unit: &Unit,
+    shown: &Shown,
+    known: Option<&Fingerprint>,
+) -> Option<(&'static str, Token)> {
     let mut results = shown.credential.layouts(unit.kind).zip(&shown.results);
     results.find_map(|(layout, result)| {
         let Outcome::Repaired(Was::Other(found)) = result.as_ref().ok()?.first()? else {
             return None;
         };
         let token = layout.token(found)?;
-        (token.fingerprint() != shown.fingerprint).then_some((layout.family.name, token))
+        let fingerprint = token.fingerprint();
+        let is_new = fingerprint != shown.fingerprint && known != Some(&fingerprint);
+        is_new.then_some((layout.family.name, token))
     })
 }

@@ -206,6 +206,7 @@ impl<'a> Writer<'a> {
             spaced_from_ms,
             token: _,
             fingerprint,
+            previous: _,
             token_fence,
             generation: _,
             issued_at_ms,

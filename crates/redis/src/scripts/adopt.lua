@@ -6,7 +6,7 @@
 -- ARGV[12] lease ms    [13] spacing ms    [14] overlap ms    [15] request timeout ms
 -- ARGV[16] tokens that live at once; 0 = idempotent upstream
 -- ARGV[17] ms that spacing grows to    [18] doublings at most
--- Returns {'adopted', fence, from when another is fetched, view} | {'doubted' | 'superseded' | 'paused', '', '', view}
+-- Returns {'adopted', fence, from when another is fetched, view} | {'doubted' | 'superseded' | 'known', '', '', view}
 -- | {'newer', v, '', view}.
 
 local nonce, token, fingerprint, over = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
@@ -19,7 +19,7 @@ local longest, doublings_max = tonumber(ARGV[17]), tonumber(ARGV[18])
 -- nothing of now.
 local function may_adopt()
   local is_of_another = epoch ~= '' and (s.epoch or '') ~= epoch
-  return now >= found_at and now <= found_at + lease and not s.intent and usable()
+  return now >= found_at and now <= found_at + lease and not s.intent and not is_paused() and usable()
     and not is_of_another and remembered <= num('fence') and not clock_went_back()
 end
 
@@ -33,20 +33,40 @@ local function weigh()
     for _, field in ipairs({'unknowns', 'unknowns_before', 'unsure_from_ms'}) do set(field, nil) end
     return
   end
-  -- The upstream accepted it, so at most one token is newer, and what has not drained may bring more.
-  set('unknowns_before', num('drains_at_ms') <= found_at and 1 or one_more('unknowns_before'))
+  -- The upstream accepted it, so at most one token is newer; and what has not drained may bring more.
+  if num('drains_at_ms') <= found_at then
+    set('unknowns', nil)
+    set('unknowns_before', 1)
+  else
+    set('unknowns_before', one_more('unknowns_before'))
+  end
   -- The one before it was issued then or later, and it is honoured for the overlap after that.
   begin_unsure(num('issued_at_ms'))
+end
+
+-- When the next token has to be asked for, so that readers have it before the one that is published may end.
+local function replaced_by()
+  local is_of_another = epoch ~= '' and (s.epoch or '') ~= epoch
+  local sure = not is_of_another and sure_until(honours, overlap) or now
+  return math.max(now, sure - 2 * request_timeout)
 end
 
 local function owe_another()
   strain_by(marks_again(spacing, longest), doublings_max)
   if s.rejected == 'forced' or s.rejected == 'invalidated' then return end
-  -- Where it may end before spacing does, readers need the next one first.
-  local latest = math.max(now, (sure_until(honours, overlap) or now) - 2 * request_timeout)
   set('rejected', 'adopted')
   local spaced = served_from(strained_spacing(spacing, longest, doublings_max))
-  set('rejected_from_ms', math.min(latest, spaced))
+  set('rejected_from_ms', math.min(spaced, replaced_by()))
+end
+
+-- Ours stays, and dies like after a request of an unknown outcome that was made after ours was issued.
+local function doubt_our_own()
+  set('unknowns', one_more('unknowns'))
+  begin_unsure(num('issued_at_ms'))
+  -- A mark has a time of its own, which may be far.
+  if s.rejected == 'reported' or s.rejected == 'adopted' then
+    set('rejected_from_ms', math.min(num('rejected_from_ms'), replaced_by()))
+  end
 end
 
 local function nothing(verdict)
@@ -57,41 +77,41 @@ if num('v') > VERSION then return {'newer', s.v, '', view('adopted')} end
 if exists() and s.nonce == nonce then
   return {'adopted', int(num('fence')), int(num('rejected_from_ms')), view('adopted')}
 end
-if is_paused() then return nothing('paused') end
+-- What the unit had before may be written late, by whoever read it then.
+if s.fingerprint == fingerprint or s.previous == fingerprint then return nothing('known') end
+local same = s.fingerprint == over
 -- Whoever claims later asks later, and without doubt nothing else was asked since.
-local asked_later = s.fingerprint ~= over and num('spaced_from_ms') > found_at and s.doubt == nil
-if not s.fingerprint or s.fingerprint == fingerprint or asked_later then return nothing('superseded') end
+if not same and num('spaced_from_ms') > found_at and s.doubt == nil then return nothing('superseded') end
 
 local was_doubted = string.find(',' .. (s.doubt or '') .. ',', ',foreign,', 1, true) ~= nil
 local function told(entry)
   entry.by, entry.layout, entry.fingerprint = BY, layout, fingerprint
   return entry
 end
-if s.fingerprint ~= over or not may_adopt() then
-  -- Processed already, so only a claim that is made from now on is sure to be later.
-  raise('foreign', now, num('drain_ms'))
-  -- Ours dies like after a request of an unknown outcome, which was made after ours was issued.
-  set('unknowns', one_more('unknowns'))
-  begin_unsure(num('issued_at_ms'))
+local adopts = same and may_adopt()
+if adopts then weigh() end
+set('layout', layout)
+-- Processed already, so only a claim that is made from now on is sure to be later.
+raise('foreign', now, num('drain_ms'))
+if not adopts then
+  doubt_our_own()
   save()
   if not was_doubted then remember('doubted', told({doubt = 'foreign'})) end
   return {'doubted', '', '', was_doubted and view('doubted') or publish('doubted')}
 end
 
-weigh()
 local fence = math.max(num('fence') + 1, now_us, remembered + 1)
 set('fence', fence)
 set('nonce', nonce)
 set('token', token)
+set('previous', s.fingerprint)
 set('fingerprint', fingerprint)
 set('token_fence', fence)
 set('generation', num('generation') + 1)
 set('assumed', true)
-set('layout', layout)
 forget_reports()
 -- Somebody fetched it a moment ago.
 set('spaced_from_ms', now)
-raise('foreign', now, num('drain_ms'))
 owe_another()
 local left = num('expires_at_ms') - now
 redis.call('SET', KEYS[3], token, 'PX', int(left))

@@ -25,6 +25,7 @@ end
 local changed = s.fingerprint ~= fingerprint
 if changed then
   set('generation', num('generation') + 1)
+  set('previous', s.fingerprint)
   set('issued_at_ms', math.max(0, now - age))
   forget_reports()
 end
@@ -46,14 +47,15 @@ set('token_fence', fence)
 set('expires_at_ms', math.max(0, now + life - age))
 set('refresh_at_ms', math.max(0, num('expires_at_ms') - ahead))
 set('assumed', ARGV[11] == '1')
-set('layout', nil)
 set('lost', nil)
 set('spaced_from_ms', num('claimed_at_ms'))
 -- A request to kill the token may still be under way, from another claim.
 local killing = num('invalidating') > 0 and num('invalidating') ~= fence
 if not killing or s.drained then set('invalidating', nil) end
 if s.drained or (idempotent and not killing) then
-  for _, field in ipairs({'doubt', 'drains_at_ms', 'drain_ms', 'unknowns_before', 'unsure_from_ms'}) do
+  for _, field in ipairs({
+    'doubt', 'layout', 'drains_at_ms', 'drain_ms', 'unknowns_before', 'unsure_from_ms',
+  }) do
     set(field, nil)
   end
 else

@@ -51,7 +51,7 @@ local function readable(name, value)
     return not string.find(value, '%D') and tonumber(value) <= (COUNTS[name] and COUNT_MAX or NUMBER_MAX)
   elseif name == 'intent' or name == 'drained' or name == 'assumed' or name == 'lost' then
     return value == '1'
-  elseif name == 'fingerprint' or name == 'reported' then
+  elseif name == 'fingerprint' or name == 'reported' or name == 'previous' then
     return #value == 16 and not string.find(value, '[^0-9a-f]')
   elseif name == 'token' then
     return #value <= TOKEN_MAX and not string.find(value, '[^\33-\126]')
@@ -164,7 +164,8 @@ local function replaced_by(entry)
     local old = {}
     for i = 1, #found[2], 2 do old[found[2][i]] = found[2][i + 1] end
     if is_alike(old, entry) then return found[1], old end
-    if old.kind == entry.kind and old.type == 'refreshed' then return nil end
+    local is_token = old.type == 'refreshed' or old.type == 'adopted'
+    if old.kind == entry.kind and is_token then return nil end
   end
 end
 

@@ -96,6 +96,9 @@ const WANTED: &[&str] = &[
     "a stranger's token stood over an older one",
     "a stranger's token stood over a dead one",
     "a stranger's token is superseded",
+    "a stranger's token is the unit's own of before",
+    "a stranger's token is the unit's own",
+    "a stranger's token brings a mark nearer",
     "a stranger's token is found while the unit is paused",
     // Newer versions.
     "a claim meets a newer state",

@@ -73,7 +73,7 @@ pub(crate) fn expected(call: &Call, answer: &Answer, before: &State) -> Vec<&'st
                 (AdoptAnswer::Adopted { .. }, false) => vec!["doubted", "adopted"],
                 (AdoptAnswer::Doubted, false) => vec!["doubted"],
                 (AdoptAnswer::Doubted, true)
-                | (AdoptAnswer::Superseded | AdoptAnswer::Paused, _) => vec![],
+                | (AdoptAnswer::Superseded | AdoptAnswer::Known, _) => vec![],
             }
         }
         (_, Answer::Forget(_)) => vec!["forgotten"],

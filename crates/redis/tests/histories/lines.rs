@@ -248,7 +248,10 @@ pub(crate) fn add(kept: &mut Vec<HistoryEntry>, mut line: HistoryEntry) {
         of(old) == of(new)
     };
     if COUNTED.contains(&line.what.as_str()) {
-        let last = kept.iter().rposition(|old| old.what == "refreshed").map_or(0, |at| at + 1);
+        let last = kept
+            .iter()
+            .rposition(|old| ["refreshed", "adopted"].contains(&old.what.as_str()))
+            .map_or(0, |at| at + 1);
         let from = last.max(kept.len().saturating_sub(LOOKED_BACK));
         if let Some(place) = kept[from..].iter().rposition(|old| alike(old, &line)) {
             let old = kept.remove(from + place);

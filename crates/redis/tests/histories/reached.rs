@@ -235,12 +235,19 @@ fn adopted(
                 request.remembered > old.fence,
                 "a stranger's token is found by who remembers more",
             );
+            see(old.is_paused(), "a stranger's token is found while the unit is paused");
+            let nearer = new.rejected_from_ms < old.rejected_from_ms;
+            see(nearer, "a stranger's token brings a mark nearer");
             let same = old.fingerprint.as_ref() == Some(&request.over);
             see(!same, "a stranger's token stood over an older one");
             see(same && !old.usable(after.now_ms()), "a stranger's token stood over a dead one");
         }
         AdoptAnswer::Superseded => see(true, "a stranger's token is superseded"),
-        AdoptAnswer::Paused => see(true, "a stranger's token is found while the unit is paused"),
+        AdoptAnswer::Known => {
+            let was = old.previous.as_ref() == Some(&request.token.fingerprint());
+            see(was, "a stranger's token is the unit's own of before");
+            see(!was, "a stranger's token is the unit's own");
+        }
     }
 }
 

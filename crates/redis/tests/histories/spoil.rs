@@ -26,7 +26,7 @@ pub(crate) enum Foreign {
 }
 
 /// Every field of the hash; a test compares it with the state.
-pub(crate) const FIELDS: [&str; 48] = [
+pub(crate) const FIELDS: [&str; 49] = [
     "v",
     "epoch",
     "fence",
@@ -48,6 +48,7 @@ pub(crate) const FIELDS: [&str; 48] = [
     "spaced_from_ms",
     "token",
     "fingerprint",
+    "previous",
     "token_fence",
     "generation",
     "issued_at_ms",

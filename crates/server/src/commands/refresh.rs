@@ -226,9 +226,12 @@ impl Asking<'_> {
         tokio::pin!(listening);
         loop {
             let Reading { state, now_ms, .. } = target::read(store, &target.unit).await?;
-            // The outcome of a claim that was made before is not that of an invalidation.
-            let waits =
-                options.wish == Wish::Invalidate && state.rejected == Some(Mark::Invalidated);
+            // The outcome of a claim that was made before is not that of an invalidation, nor is what was adopted that of a force.
+            let waits = match options.wish {
+                Wish::Invalidate => state.rejected == Some(Mark::Invalidated),
+                Wish::Force => state.rejected == Some(Mark::Forced),
+                Wish::IfOwed => false,
+            };
             if state.token_fence != before.token_fence && state.usable(now_ms) && !waits {
                 return Ok(self.refreshed(before, &state, now_ms));
             }
