@@ -38,7 +38,7 @@ demo: ## Watch a cluster keep one token alive while workers die; ARGS=--keep lea
 	@$(TARGET)/debug/zhongkong-demo $(ARGS)
 
 # Tests mostly wait for real time to pass: twice as many at once as there are cores. The few that only compute, named here
-# by parts of their names, run beside them at the lowest priority, in the time that waiting leaves; each of them alone would
+# by parts of their names, run beside them at a low priority, in the time that waiting leaves; each of them alone would
 # hold up all others for a minute. What is in this list and what is not is told apart by the same words: no test is in both,
 # and none in neither.
 COMPUTING := breaking:: holding:: every_history_has_the_same random_histories_reach nothing_happens_that_is_not_allowed \
@@ -62,7 +62,7 @@ test: ## All tests, on a real Redis and a simulated upstream; THREADS=4 at once
 .waiting:
 	$(CARGO_TEST) -- $(addprefix --skip ,$(COMPUTING))
 .computing:
-	nice -n 19 env $(CARGO_TEST) --quiet -- $(COMPUTING)
+	nice -n 10 env $(CARGO_TEST) --quiet -- $(COMPUTING)
 
 # As root: a herd lives in a network of its own, where the platform's name leads to the simulator.
 test-sdks: ## Services with real SDKs, on their own and beside zhongkong; ONLY="wechatpy-2.0", ARGS="--only with" (a quarter of an hour)
