@@ -10,7 +10,7 @@
 //! - `managed`: Redis refuses what some managed ones refuse.
 //! - `pressure`: Redis is short of memory, held up, or cannot write to its disk.
 //! - `refusals`: the upstream refuses.
-//! - `publishing`: the keys that SDKs read.
+//! - `publishing`: the keys that SDKs read; `adoption`: services that fetch for themselves.
 //! - `reports`: a token is rejected; what an operator may do about a unit.
 //! - `tickets`: what is got with an access token.
 //! - `faults`: all of that at every point of a refresh, and networks, failover and upgrades; judged by the checker.
@@ -38,6 +38,7 @@
 #![expect(clippy::unwrap_used, reason = "a broken fixture must stop the test at once")]
 
 mod acl;
+mod adoption;
 mod answers;
 mod architecture;
 mod cluster;

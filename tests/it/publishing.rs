@@ -6,7 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use zhongkong_simulator::{Account, Handle, Pool, Settings, Simulator};
+use zhongkong_simulator::{Account, Handle, Settings, Simulator};
 use zhongkong_testkit::builder::{WorkerAccount, configuration};
 use zhongkong_testkit::cluster::{STATE_KEY, TOKEN_KEY};
 use zhongkong_testkit::ports::free_port;
@@ -218,29 +218,6 @@ async fn an_sdk_that_deletes_its_key_because_the_token_was_refused_has_it_replac
     settled_again(&cluster).await;
     until_current(&cluster).await;
     assert!(text(&cluster, PLAIN).await.is_some_and(|token| token != dead));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_fetches_for_itself_is_noticed_and_leaves_no_dying_token_behind() {
-    let cluster = published(cluster().workers(3)).await;
-    let services = Services::start(&cluster).await;
-    let before = cluster.token().await;
-    let calls = cluster.simulator.calls(APP_ID);
-    // As an SDK does that has the real secret.
-    let theirs = cluster.simulator.foreign_refresh(APP_ID, Pool::Legacy).unwrap().value;
-    let () = cluster.redis.command(&["SET", PLAIN, &theirs, "PX", "7000"]).await;
-    until(&cluster, "the next token", async || {
-        let now = cluster.token().await;
-        now.is_some() && now != before
-    })
-    .await;
-    settled_again(&cluster).await;
-    until_current(&cluster).await;
-    assert_eq!(cluster.simulator.calls(APP_ID), calls + 1, "{}", cluster.tails());
-    let told = |worker: &Worker| worker.output().contains("fetched a token of its own");
-    assert!(cluster.workers().iter().any(told), "{}", cluster.tails());
-    let found = services.found();
-    assert_eq!((found.absent, found.dead), (0, 0), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use zhongkong_testkit::cluster::TOKEN_KEY;
 use zhongkong_testkit::http::Request;
 use zhongkong_testkit::{APP_ID, Cluster, Worker};
 
-use crate::setup::{Failpoints, cluster, ms, settled_again, until};
+use crate::setup::{Failpoints, cluster, counted, ms, probes, settled_again, until};
 
 /// The stream in which readers leave reports.
 const REPORTS: &str = "zhongkong:reports";
@@ -53,24 +53,6 @@ async fn served(cluster: &Cluster) {
         cluster.redis.command::<u64>(&["XLEN", REPORTS]).await == 0
     })
     .await;
-}
-
-/// How often the workers tried a token against the upstream.
-fn probes(cluster: &Cluster) -> usize {
-    let calls = cluster.simulator.journal().calls;
-    calls.iter().filter(|call| call.endpoint == Endpoint::Probe).count()
-}
-
-/// The sum of a counter over all workers, of the series that contain `label`.
-async fn counted(cluster: &Cluster, name: &str, label: &str) -> f64 {
-    let mut sum = 0.0;
-    for worker in cluster.workers() {
-        let Ok(answer) = worker.get("/metrics").await else { continue };
-        let lines = answer.body.lines().filter(|l| l.starts_with(name) && l.contains(label));
-        let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
-        sum += values.sum::<f64>();
-    }
-    sum
 }
 
 #[tokio::test(flavor = "multi_thread")]

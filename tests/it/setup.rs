@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use zhongkong_core::credential::{Unit, Worker};
 use zhongkong_core::order::rank;
+use zhongkong_simulator::Endpoint;
 use zhongkong_testkit::{
     APP_ID, Cluster, ClusterBuilder, Counts, PATIENCE, Reader, Timings, wait_until,
 };
@@ -169,4 +170,22 @@ pub(crate) fn all_good(counts: &Counts, cluster: &Cluster) {
 
 pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// How often the workers tried a token against the upstream.
+pub(crate) fn probes(cluster: &Cluster) -> usize {
+    let calls = cluster.simulator.journal().calls;
+    calls.iter().filter(|call| call.endpoint == Endpoint::Probe).count()
+}
+
+/// The sum of a counter over all workers, of the series that contain `label`.
+pub(crate) async fn counted(cluster: &Cluster, name: &str, label: &str) -> f64 {
+    let mut sum = 0.0;
+    for worker in cluster.workers() {
+        let Ok(answer) = worker.get("/metrics").await else { continue };
+        let lines = answer.body.lines().filter(|l| l.starts_with(name) && l.contains(label));
+        let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        sum += values.sum::<f64>();
+    }
+    sum
 }

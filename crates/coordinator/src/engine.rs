@@ -37,6 +37,7 @@ use zhongkong_core::ports::{
 use zhongkong_core::report::ReportAnswer;
 use zhongkong_core::token::Fingerprint;
 
+use self::foreign::LookedInto;
 use self::lane::{Lane, Task};
 use self::publishing::Publishing;
 use self::reading::Resync;
@@ -128,7 +129,7 @@ enum Done {
     Adopted(Result<Vec<LeftReport>, StoreError>),
     Finished(String),
     Looked(Unit, Result<Option<Shown>, StoreError>),
-    Foreign(Unit, &'static str, Option<Asked<(ReportAnswer, Observed)>>),
+    LookedInto(LookedInto),
     Reread(Unit, String),
 }
 
@@ -424,8 +425,10 @@ impl Coordinator {
                 let Some(slot) = self.units.get_mut(&unit) else { return };
                 // A worker that lacks the credential has noted a reader's word: those who have it look.
                 let noted = observed.state.fingerprint.clone().filter(|_| what == "noted");
-                slot.keeper
-                    .explain(matches!(what.as_str(), "refreshed" | "unchanged" | "kept"), now);
+                slot.keeper.explain(
+                    matches!(what.as_str(), "refreshed" | "adopted" | "unchanged" | "kept"),
+                    now,
+                );
                 let told = Sighting { source: Source::Told, at: now, epoch: None };
                 self.observe(&unit, *observed, told);
                 if let Some(fingerprint) = noted {

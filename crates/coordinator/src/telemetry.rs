@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use metrics::{counter, gauge};
+use zhongkong_core::adopt::AdoptAnswer;
 use zhongkong_core::claim::ClaimAnswer;
 use zhongkong_core::clock::millis;
 use zhongkong_core::credential::{Kind, Unit};
@@ -156,13 +157,22 @@ impl Telemetry {
     }
 
     /// Somebody else's token was found over ours at the key of an SDK, and the platform accepts it.
-    pub(crate) fn found_stranger(self, unit: &Unit, layout: &'static str, answer: ReportAnswer) {
-        let ReportAnswer::Marked { foreign: true, .. } = answer else { return };
+    pub(crate) fn found_stranger(self, unit: &Unit, layout: &'static str, answer: AdoptAnswer) {
+        let meanwhile = match answer {
+            AdoptAnswer::Adopted { .. } => {
+                "its token is published for all readers, and one of the cluster's own is fetched"
+            }
+            AdoptAnswer::Doubted => {
+                "the cluster's stays published, since a refresh is under way or owed; one more fetch settles it"
+            }
+            AdoptAnswer::Superseded | AdoptAnswer::Paused => return,
+        };
         self.count_foreign(unit);
         tracing::warn!(
-            credential.id = %unit.id, kind = %unit.kind, doubt = Doubt::Foreign.as_str(), layout,
-            "a service with this SDK fetched a token of its own, so the cluster's may be dying. The cluster's is back in the \
-             SDK's key, and a new one is fetched. What to do: give that service a dummy secret, see docs/sdks.md"
+            credential.id = %unit.id, kind = %unit.kind, doubt = Doubt::Foreign.as_str(), layout, meanwhile,
+            "a service with this SDK fetched a token of its own, so that the cluster's may be dying. What to do: find the \
+             service that reads the keys of this layout and still has the real AppSecret, and give it a dummy secret, see \
+             docs/sdks.md"
         );
     }
 

@@ -151,10 +151,15 @@ impl State {
     /// Counts the last claim's outcome as unknown (rule R14): the token may have begun to die when it was made.
     pub(crate) fn count_unknown(&mut self) {
         self.unknowns = self.unknowns.saturating_add(1);
-        if self.unsure_from_ms == 0 || self.claimed_at_ms < self.unsure_from_ms {
-            self.unsure_from_ms = self.claimed_at_ms;
-        }
+        self.begin_unsure(self.claimed_at_ms);
         self.spaced_from_ms = self.claimed_at_ms;
+    }
+
+    /// The token may have begun to die at `at_ms` (rule R14).
+    pub(crate) const fn begin_unsure(&mut self, at_ms: u64) {
+        if self.unsure_from_ms == 0 || at_ms < self.unsure_from_ms {
+            self.unsure_from_ms = at_ms;
+        }
     }
 
     /// How many calls a lost history hides is unknown, so it counts as all that make a token unsure (rule R14).

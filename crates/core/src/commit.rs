@@ -59,10 +59,7 @@ impl State {
         if changed {
             self.generation += 1;
             self.issued_at_ms = now_ms.saturating_sub(request.age_ms);
-            self.reported = None;
-            self.reported_at_ms = 0;
-            self.alive_at_ms = 0;
-            self.probing_until_ms = 0;
+            self.forget_reports();
         }
         if self.rejected == Some(Mark::Invalidated) {
             // Made after this claim, which did not take it on: it is still to be served.
@@ -82,6 +79,7 @@ impl State {
         self.expires_at_ms = now_ms.saturating_add(request.life_ms).saturating_sub(request.age_ms);
         self.refresh_at_ms = self.expires_at_ms.saturating_sub(request.ahead_ms);
         self.assumed = request.assumed;
+        self.layout.clear();
         self.lost = false;
         self.spaced_from_ms = self.claimed_at_ms;
         // A request to kill the token may still be under way, from another claim.
@@ -103,6 +101,14 @@ impl State {
         self.drained = false;
         self.accept();
         CommitAnswer::Committed { generation: self.generation, changed }
+    }
+
+    /// There is another token: what was said of the one before is over.
+    pub(crate) fn forget_reports(&mut self) {
+        self.reported = None;
+        self.reported_at_ms = 0;
+        self.alive_at_ms = 0;
+        self.probing_until_ms = 0;
     }
 
     /// The upstream answered this worker with this configuration: what was refused to them, or to all, is over.

@@ -23,7 +23,7 @@
 //!    [`ticket`]: what is known of tickets, which are got with an access token.
 //! 3. [`state`], [`doubt`], [`refusal`]: what the store knows of a unit; [`life`]: what a worker's boot clock knows better.
 //! 4. [`outlook`]: is a refresh owed, and when may it run.
-//! 5. [`claim`], [`commit`], [`abandon`], [`keep`], [`report`], [`force`], [`pause`]: the transitions.
+//! 5. [`claim`], [`commit`], [`abandon`], [`keep`], [`report`], [`adopt`], [`force`], [`pause`]: the transitions.
 //! 6. [`policy`], [`codes`]: jitter, backoff, what each upstream error leads to.
 //! 7. [`recollection`], [`keeper`], [`order`]: what one worker remembers of one unit and does next about it, and which
 //!    worker begins.
@@ -31,6 +31,7 @@
 //! 9. [`ports`]: what the adapters must provide.
 
 pub mod abandon;
+pub mod adopt;
 pub mod chance;
 pub mod claim;
 pub mod clock;

@@ -231,6 +231,7 @@ impl State {
         let marked = self.rejected.map(|mark| {
             let reason = match mark {
                 Mark::Reported if foreign => Reason::Doubt,
+                Mark::Adopted => Reason::Doubt,
                 Mark::Reported => Reason::Reported,
                 Mark::Forced | Mark::Invalidated => Reason::Forced,
             };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::abandon::{AbandonAnswer, AbandonRequest};
+use crate::adopt::{AdoptAnswer, AdoptRequest};
 use crate::claim::{ClaimAnswer, ClaimRequest};
 use crate::clock::Boot;
 use crate::commit::CommitRequest;
@@ -55,6 +56,13 @@ pub trait Store: fmt::Debug + Send + Sync {
         unit: &Unit,
         request: &ReportRequest,
     ) -> Result<(ReportAnswer, Observed), StoreError>;
+
+    /// Publishes a token that somebody else fetched, where no claim is open; else raises doubt.
+    async fn adopt(
+        &self,
+        unit: &Unit,
+        request: &AdoptRequest,
+    ) -> Result<(AdoptAnswer, Observed), StoreError>;
 
     /// The states of `units`, in their order. One that cannot be read is an error of its own, and spoils no other.
     async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError>;

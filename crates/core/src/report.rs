@@ -141,7 +141,8 @@ impl State {
         let ReportRequest { evidence, spacing_ms, epoch, .. } = request;
         let dead_from_ms = self.served_from_ms(now_ms, self.strained_spacing_ms(*spacing_ms));
         // What only readers say may have to wait longer than a death: whether it is one is looked at meanwhile.
-        let waits = self.rejected == Some(Mark::Reported) && self.rejected_from_ms > dead_from_ms;
+        let of_no_operator = matches!(self.rejected, Some(Mark::Reported | Mark::Adopted));
+        let waits = of_no_operator && self.rejected_from_ms > dead_from_ms;
         let mut foreign = false;
         match *evidence {
             Evidence::Word { probe_ms } if waits && probe_ms > 0 => {
@@ -203,12 +204,7 @@ impl State {
             self.report_day = day;
             self.report_count = 0;
         }
-        let again_until_ms = 2 * STRAINED_SPACING_MAX_MS.max(*spacing_ms);
-        let quiet_from_ms = self.marked_at_ms.min(now_ms).saturating_add(again_until_ms);
-        let again = self.marked_at_ms > 0 && now_ms < quiet_from_ms;
-        if !again {
-            self.strain = 0;
-        }
+        let again = self.marks_again(now_ms, *spacing_ms);
         let counts = *evidence != Evidence::Found && self.usable(now_ms);
         let from_ms = if counts && self.is_spent(day, *budget) && !evidence.is_death() {
             if self.report_day == day {
@@ -219,13 +215,29 @@ impl State {
         } else {
             let one = u32::from(counts && self.report_day == day);
             self.report_count = self.report_count.saturating_add(one);
-            self.strain = STRAIN_MAX.min(self.strain.saturating_add(u32::from(again)));
+            self.strain_by(again);
             self.served_from_ms(now_ms, self.strained_spacing_ms(*spacing_ms))
         };
-        self.marked_at_ms = now_ms;
         self.rejected = Some(Mark::Reported);
         self.rejected_from_ms = from_ms;
         from_ms
+    }
+
+    /// Notes a mark that no operator made. Returns whether it came soon after another.
+    pub(crate) fn marks_again(&mut self, now_ms: u64, spacing_ms: u64) -> bool {
+        let again_until_ms = 2 * STRAINED_SPACING_MAX_MS.max(spacing_ms);
+        let quiet_from_ms = self.marked_at_ms.min(now_ms).saturating_add(again_until_ms);
+        let again = self.marked_at_ms > 0 && now_ms < quiet_from_ms;
+        if !again {
+            self.strain = 0;
+        }
+        self.marked_at_ms = now_ms;
+        again
+    }
+
+    /// Counts a mark that came soon after another.
+    pub(crate) fn strain_by(&mut self, again: bool) {
+        self.strain = STRAIN_MAX.min(self.strain.saturating_add(u32::from(again)));
     }
 
     /// How many refreshes reports caused on the day of `now_ms`.
@@ -239,7 +251,7 @@ impl State {
     }
 
     /// The spacing, doubled for every mark that came soon after the one before.
-    fn strained_spacing_ms(&self, spacing_ms: u64) -> u64 {
+    pub(crate) fn strained_spacing_ms(&self, spacing_ms: u64) -> u64 {
         let doubled = spacing_ms.saturating_mul(2_u64.saturating_pow(self.strain.min(STRAIN_MAX)));
         doubled.min(spacing_ms.max(STRAINED_SPACING_MAX_MS))
     }

@@ -80,8 +80,10 @@ pub struct State {
     pub expires_at_ms: u64,
     /// When the next refresh is due.
     pub refresh_at_ms: u64,
-    /// The upstream named no usable life, so one of `overlap` is assumed.
+    /// The upstream named no usable life, so one of `overlap` is assumed; or that of the token which an adopted one replaced.
     pub assumed: bool,
+    /// The SDK at whose key the token was found, by the name of its layout; empty if the cluster fetched it.
+    pub layout: String,
     /// Readers' word that the token is rejected, or an operator's wish to replace it.
     pub rejected: Option<Mark>,
     /// From when the mark is served.
@@ -129,11 +131,13 @@ pub struct State {
     pub refusals: Vec<Refusal>,
 }
 
-/// Who asked for the token to be replaced.
+/// Why the token is to be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// Readers reported it, and it was confirmed.
     Reported,
+    /// Somebody else fetched it: one of the cluster's own is to follow.
+    Adopted,
     /// An operator forces a refresh.
     Forced,
     /// An operator wants the token dead at once; a claim that takes this on leaves [`Self::Forced`] behind.
@@ -162,12 +166,13 @@ pub struct OwnClaim {
 
 impl Mark {
     /// Every mark.
-    pub const ALL: [Self; 3] = [Self::Reported, Self::Forced, Self::Invalidated];
+    pub const ALL: [Self; 4] = [Self::Reported, Self::Adopted, Self::Forced, Self::Invalidated];
 
     /// The name in the state.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reported => "reported",
+            Self::Adopted => "adopted",
             Self::Forced => "forced",
             Self::Invalidated => "invalidated",
         }
@@ -176,6 +181,7 @@ impl Mark {
     fn from_str(text: &str) -> Option<Self> {
         match text {
             "reported" => Some(Self::Reported),
+            "adopted" => Some(Self::Adopted),
             "forced" => Some(Self::Forced),
             "invalidated" => Some(Self::Invalidated),
             _ => None,
@@ -265,6 +271,7 @@ impl State {
         put("expires_at_ms", self.expires_at_ms.to_string());
         put("refresh_at_ms", self.refresh_at_ms.to_string());
         put("assumed", flag(self.assumed));
+        put("layout", self.layout.clone());
         put("rejected", self.rejected.map_or("", Mark::as_str).to_owned());
         put("rejected_from_ms", self.rejected_from_ms.to_string());
         put("lost", flag(self.lost));
@@ -340,6 +347,7 @@ impl State {
             expires_at_ms: number("expires_at_ms"),
             refresh_at_ms: number("refresh_at_ms"),
             assumed: flag("assumed"),
+            layout: text("layout").to_owned(),
             rejected: Mark::from_str(text("rejected")),
             rejected_from_ms: number("rejected_from_ms"),
             lost: flag("lost"),
@@ -406,7 +414,8 @@ mod tests {
             doubt: [Doubt::Late, Doubt::Takeover].into_iter().collect(),
             fingerprint: Some(token.fingerprint()),
             token: Some(token),
-            rejected: Some(Mark::Forced),
+            layout: "wechatpy".to_owned(),
+            rejected: Some(Mark::Adopted),
             status: Status::IpNotAllowed,
             error_code: Some(40164),
             refusals: vec![Refusal {

@@ -2,6 +2,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use zhongkong_core::abandon::{AbandonRequest, Outcome};
+use zhongkong_core::adopt::{AdoptAnswer, AdoptRequest};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::commit::{CommitAnswer, CommitRequest};
 use zhongkong_core::credential::Worker;
@@ -40,6 +41,7 @@ enum Ask {
     Pause,
     Resume,
     Report(u8),
+    Adopt,
 }
 
 /// A few texts, so that one is met again.
@@ -103,6 +105,7 @@ impl Transition {
             Ask::Report(evidence) => {
                 state.report(now_ms, &self.report(state, evidence));
             }
+            Ask::Adopt => self.adopt(state, time_us, rules),
         }
         time_us
     }
@@ -182,6 +185,30 @@ impl Transition {
             budget: u32::try_from(self.number % 200).unwrap_or_default(),
             epoch: self.text_of(&state.epoch),
             again: self.flags[0],
+        }
+    }
+
+    fn adopt(&self, state: &mut State, time_us: u64, rules: Rules) {
+        let Ok(token) = Token::new(format!("{}{}", crate::TOKEN, self.number % 4)) else { return };
+        let own = || state.fingerprint.clone().filter(|_| self.flags[0]);
+        let (nonce, before, was_open) = (self.text_of(&state.nonce), state.fence, state.intent);
+        let repeated = state.nonce == nonce;
+        let request = AdoptRequest {
+            nonce,
+            over: own().unwrap_or_else(|| token.fingerprint()),
+            token,
+            layout: self.text_of(&state.layout),
+            found_at_ms: self.times.0[5],
+            epoch: self.text_of(&state.epoch),
+            remembered: self.number % NUMBER_MAX,
+            rules,
+        };
+        match state.adopt(time_us, &request) {
+            AdoptAnswer::Adopted { fence, .. } if !repeated => {
+                assert!(fence > before && fence >= time_us && !was_open, "{before} {fence}");
+                assert_eq!(state.token, Some(request.token));
+            }
+            _ => assert_eq!(state.fence, before),
         }
     }
 

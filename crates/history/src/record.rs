@@ -135,6 +135,19 @@ pub enum ClusterEvent {
         /// Doubt is left.
         provisional: bool,
     },
+    /// Somebody else's token was published, under a fence of its own.
+    Adopted {
+        /// The fence.
+        fence: u64,
+        /// Who found it.
+        worker: String,
+        /// The epoch, as in [`Self::Claimed`].
+        epoch: String,
+        /// The token's number.
+        generation: u64,
+        /// The token's fingerprint.
+        fingerprint: String,
+    },
     /// A claim is over, and brought the token that was there already.
     Unchanged {
         /// The claim.
@@ -299,6 +312,10 @@ impl fmt::Display for ClusterEvent {
                 let left = left(provisional);
                 write!(f, "published {fingerprint}, generation {generation}, fence {fence}{left}")
             }
+            Self::Adopted { fence, worker, generation, fingerprint, .. } => write!(
+                f,
+                "adopted {fingerprint} by {worker}, generation {generation}, fence {fence}"
+            ),
             Self::Unchanged { fence, provisional } => {
                 write!(f, "the same token again, fence {fence}{}", left(provisional))
             }

@@ -40,6 +40,10 @@ impl Standing {
                 self.published = Some(fingerprint.clone());
                 self.brought(*provisional);
             }
+            ClusterEvent::Adopted { fingerprint, .. } => {
+                self.published = Some(fingerprint.clone());
+                self.marked = true;
+            }
             ClusterEvent::Unchanged { provisional, .. } => self.brought(*provisional),
             ClusterEvent::Refused { .. } | ClusterEvent::Released { .. } => {
                 self.claim_is_open = false;

@@ -32,6 +32,7 @@ impl Told {
         Some(match event_type.as_str() {
             "claimed" => ClusterEvent::Claimed { fence, worker, epoch },
             "refreshed" => ClusterEvent::Committed { fence, generation, fingerprint, provisional },
+            "adopted" => ClusterEvent::Adopted { fence, worker, epoch, generation, fingerprint },
             "unchanged" => ClusterEvent::Unchanged { fence, provisional },
             "refused" => ClusterEvent::Refused { fence },
             "released" => ClusterEvent::Released { fence },

@@ -65,13 +65,19 @@ pub enum Action {
     Keep(usize),
     /// Somebody outside of the cluster fetches a token.
     Foreign,
+    /// They write it to the key of an SDK.
+    Write,
+    /// A worker finds it there, and tries it at the upstream.
+    Try,
+    /// A worker adopts it.
+    Adopt(usize),
     /// A reader reads the key.
     Read,
 }
 
 impl Action {
     /// What may happen to a worker, at most.
-    pub const OF_A_WORKER: [fn(usize) -> Self; 14] = [
+    pub const OF_A_WORKER: [fn(usize) -> Self; 15] = [
         Self::Claim,
         Self::ClaimUnheard,
         Self::Repeat,
@@ -86,10 +92,11 @@ impl Action {
         Self::Crash,
         Self::Replay,
         Self::Meet,
+        Self::Adopt,
     ];
 
     /// What may happen to all.
-    pub const OF_THE_WORLD: [Self; 15] = [
+    pub const OF_THE_WORLD: [Self; 17] = [
         Self::Tick,
         Self::Replicate,
         Self::Failover,
@@ -104,6 +111,8 @@ impl Action {
         Self::Force,
         Self::Evict,
         Self::Foreign,
+        Self::Write,
+        Self::Try,
         Self::Read,
     ];
 }

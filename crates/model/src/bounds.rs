@@ -91,6 +91,8 @@ pub struct Bounds {
     pub deaths: bool,
     /// The token is tried at the upstream now and then.
     pub probes: bool,
+    /// Who fetches outside of the cluster writes the token to the key of an SDK, where workers find it.
+    pub adopts: bool,
     /// A rule that is switched off.
     pub without: Option<Switch>,
 }
@@ -166,6 +168,7 @@ impl Bounds {
         split: false,
         deaths: true,
         probes: false,
+        adopts: false,
         without: None,
     };
 
@@ -181,6 +184,22 @@ impl Bounds {
     pub const fn without(mut self, switch: Switch) -> Self {
         self.without = Some(switch);
         self
+    }
+
+    /// A request that was sent so many ticks ago is as old as any.
+    pub fn request_counts(&self) -> u8 {
+        let issued = if self.adopts { self.issue_counts() } else { 0 };
+        self.life.unwrap_or(0).max(issued)
+    }
+
+    /// A token that was issued so many ticks ago is as old as any, as far as one that is adopted is concerned.
+    pub const fn issue_counts(&self) -> u8 {
+        self.overlap + 2 * self.lease
+    }
+
+    /// A token that was found so many ticks ago is no longer adopted, whatever its age.
+    pub const fn found_counts(&self) -> u8 {
+        self.lease + 2
     }
 
     /// How many ticks the store's clock may still step back.

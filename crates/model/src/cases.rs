@@ -84,6 +84,14 @@ const REFRESHES: u32 = Happened::CLAIMED
     | Happened::UNKNOWN
     | Happened::NOT_SENT;
 
+const ADOPTIONS: u32 =
+    Happened::ADOPTED | Happened::ADOPTED_SURE | Happened::NOT_ADOPTED | Happened::SUPERSEDED;
+
+/// A claim, and a service that fetches for itself.
+const fn service() -> Bounds {
+    Bounds { adopts: true, probes: true, ..claims(1).with(Fault::Foreign, 1) }
+}
+
 /// So many claims at most.
 const fn claims(times: u8) -> Bounds {
     Bounds::LEAST.with(Fault::Claim, times)

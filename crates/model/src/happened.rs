@@ -53,6 +53,14 @@ impl Happened {
     pub const ASTRAY: u32 = 1 << 21;
     /// The token's instants followed a worker's boot clock.
     pub const FOLLOWED: u32 = 1 << 22;
+    /// A token of somebody else's was adopted.
+    pub const ADOPTED: u32 = 1 << 23;
+    /// It is known to be the newest.
+    pub const ADOPTED_SURE: u32 = 1 << 24;
+    /// It was found while it could not be adopted.
+    pub const NOT_ADOPTED: u32 = 1 << 25;
+    /// It was found to be older than the cluster's.
+    pub const SUPERSEDED: u32 = 1 << 26;
 
     /// The name of one of them.
     pub const fn name(bit: u32) -> &'static str {
@@ -79,7 +87,11 @@ impl Happened {
             Self::BACK => "the first primary is primary again",
             Self::REPUBLISHED => "the reader's key is written again",
             Self::ASTRAY => "a worker of the old primary sends",
-            _ => "the token's life follows a worker's clock",
+            Self::FOLLOWED => "the token's life follows a worker's clock",
+            Self::ADOPTED => "a token of somebody else's is adopted",
+            Self::ADOPTED_SURE => "one is adopted that is known to be the newest",
+            Self::NOT_ADOPTED => "one is found while it cannot be adopted",
+            _ => "one is found to be older than the cluster's",
         }
     }
 

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use stateright::{Model, Property};
 use zhongkong_core::outlook::Outlook;
+use zhongkong_core::state::Mark;
 
 use crate::action::Action;
 use crate::bounds::{ANY, Bounds, Fault, Protocol};
@@ -111,6 +112,7 @@ impl World {
             workers: vec![Hand::default(); protocol.bounds.workers],
             upstream: Upstream::default(),
             left: protocol.bounds.faults,
+            stranger: None,
             copy: None,
             broken: Broken::default(),
             happened: Happened::default(),
@@ -147,6 +149,7 @@ impl World {
     fn is_newest_or_owed(&self, protocol: &Protocol) -> bool {
         let state = self.state();
         !self.is_quiet()
+            || self.stranger.is_some()
             || names::token_id(state.fingerprint.as_ref()) == self.upstream.newest
             || (0..self.workers.len()).any(|w| {
                 let outlook = state.outlook(NOW_MS, &self.viewer(w, protocol), &protocol.rules);
@@ -166,7 +169,8 @@ impl World {
         // While a reply is awaited the token may be dead already: open by nature, and over with the reply.
         !sure
             || state.claim_is_current(NOW_MS)
-            || state.rejected.is_some()
+            || state.rejected.is_some_and(|mark| mark != Mark::Adopted)
+            || self.stranger.is_some()
             || self.upstream.honours(names::token_id(state.fingerprint.as_ref()))
     }
 
@@ -245,6 +249,10 @@ impl Model for RefreshModel {
             Self::happens::<{ Happened::REPUBLISHED }>(),
             Self::happens::<{ Happened::ASTRAY }>(),
             Self::happens::<{ Happened::FOLLOWED }>(),
+            Self::happens::<{ Happened::ADOPTED }>(),
+            Self::happens::<{ Happened::ADOPTED_SURE }>(),
+            Self::happens::<{ Happened::NOT_ADOPTED }>(),
+            Self::happens::<{ Happened::SUPERSEDED }>(),
         ];
         let bits = (0..).map(|i| 1_u32 << i);
         let wanted =

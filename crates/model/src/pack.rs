@@ -120,7 +120,8 @@ impl World {
         for Node { state, .. } in &mut self.nodes {
             if !steps_back {
                 state.refusals.retain(|refusal| refusal.retry_at_ms > NOW_MS);
-                if state.issued_at_ms > 0 && protocol.witnessed_life().is_none() {
+                let counts = protocol.witnessed_life().is_some() || protocol.bounds.adopts;
+                if state.issued_at_ms > 0 && !counts {
                     state.issued_at_ms = floor_ms;
                 }
                 if state.claimed_at_ms > 0 && !state.intent {
@@ -194,9 +195,11 @@ impl World {
 
 /// An instant so many ticks ago is over for every rule, and stays so however the clock steps.
 fn floor(protocol: &Protocol, left: &Budget) -> u8 {
-    let Bounds { overlap, drain, lease, life, .. } = protocol.bounds;
+    let Bounds { overlap, drain, lease, life, adopts, .. } = protocol.bounds;
     let longest = overlap.max(drain).max(lease);
     let steps = Bounds::steps_back(left);
+    // What is adopted is compared with what may still be under way when it was found.
+    let longest = if adopts { longest.max(protocol.bounds.issue_counts()) } else { longest };
     let life = if protocol.witnessed_life().is_some() { life.unwrap_or(0) } else { 0 };
     longest.max(life) + steps
 }

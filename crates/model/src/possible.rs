@@ -3,6 +3,7 @@
 use crate::action::Action;
 use crate::bounds::{Fault, Protocol};
 use crate::names;
+use crate::stranger::Stage;
 use crate::switch::Switch;
 use crate::time::NOW_MS;
 use crate::world::{Phase, World};
@@ -67,7 +68,13 @@ impl World {
             Action::Force => left.allows(Fault::Force),
             Action::Evict => left.allows(Fault::Evict) && self.nodes[self.primary].published,
             Action::Keep(_) => !protocol.lacks(Switch::Keep) && !self.nodes[self.primary].published,
-            Action::Foreign => left.allows(Fault::Foreign),
+            // One after the other: what is not looked into yet is known to nobody.
+            Action::Foreign => left.allows(Fault::Foreign) && self.stranger.is_none(),
+            Action::Write => self.stranger.is_some_and(|s| s.stage == Stage::Fetched),
+            Action::Try => self.stranger.is_some_and(|s| matches!(s.stage, Stage::Written { .. })),
+            Action::Adopt(_) => {
+                self.stranger.is_some_and(|s| matches!(s.stage, Stage::Tried { .. }))
+            }
             Action::Read => protocol.bounds.reader && self.readable().is_some(),
         }
     }

@@ -48,7 +48,15 @@ impl World {
                 .chain(self.waits_in_vain(w).then_some(Action::Timeout(w)))
                 .chain([Action::Hear(w)])
         });
-        let of_all = [Action::Process(0), Action::Replicate, Action::Demote, Action::Probe];
+        let of_all = [
+            Action::Process(0),
+            Action::Replicate,
+            Action::Demote,
+            Action::Write,
+            Action::Try,
+            Action::Adopt(0),
+            Action::Probe,
+        ];
         let claims = turns.flat_map(|w| [Action::Claim(w), Action::Keep(w)]);
         let all = of_all.into_iter().chain(of_workers).chain(claims).chain([Action::Tick]);
         let mut next = all.into_iter().find_map(|action| self.after(protocol, action))?;
@@ -75,6 +83,7 @@ impl World {
         let state = self.state();
         let published = names::token_id(state.fingerprint.as_ref());
         self.is_quiet()
+            && self.stranger.is_none()
             && state.usable(NOW_MS)
             && published == self.upstream.newest
             && self.nodes[self.primary].published

@@ -123,11 +123,10 @@ impl World {
                 self.nodes[self.primary].published = false;
             }
             Action::Keep(w) => return self.keeps(w),
-            Action::Foreign => {
-                self.left.spend(Fault::Foreign);
-                let fresh = self.fresh_token();
-                self.upstream.issue(fresh);
-            }
+            Action::Foreign => self.fetches_outside(protocol),
+            Action::Write => self.writes_outside(),
+            Action::Try => self.tries_what_it_found(),
+            Action::Adopt(w) => self.adopts(protocol, w),
             Action::Read => return self.reads(),
         }
         true
@@ -138,7 +137,7 @@ impl World {
         self.move_clock(1);
         self.upstream.pass(bounds);
         let past_deadline = bounds.lease.saturating_add(1);
-        let life = bounds.life.unwrap_or(0);
+        let oldest = bounds.request_counts();
         for worker in &mut self.workers {
             match &mut worker.phase {
                 Phase::Idle => {}
@@ -146,12 +145,15 @@ impl World {
                     *age = past_deadline.min(*age + 1);
                 }
                 Phase::Sent { age, .. } | Phase::Answered { age, .. } => {
-                    *age = life.min(*age + 1);
+                    *age = oldest.min(*age + 1);
                 }
             }
             if let Some((_, left)) = &mut worker.witness {
                 *left = left.saturating_sub(1);
             }
+        }
+        if let Some(stranger) = &mut self.stranger {
+            stranger.pass(bounds);
         }
         self.copy = self.copy.map(|(token, age)| (token, age + 1));
         self.copy = self.copy.filter(|(_, age)| *age <= COPY_LASTS);
@@ -279,7 +281,7 @@ impl World {
         }
     }
 
-    fn sees(&mut self, w: usize, epoch: u8) {
+    pub(crate) fn sees(&mut self, w: usize, epoch: u8) {
         let node = self.node_of(w);
         let state = &self.nodes[node].state;
         self.workers[w].recollection.saw(state, Some(&names::text(epoch)));

@@ -220,7 +220,7 @@ impl World {
     }
 
     /// Takes away what rules left behind that are about the state and not about one transition.
-    fn settle_switches(&mut self, protocol: &Protocol, node: usize, before: &State) {
+    pub(crate) fn settle_switches(&mut self, protocol: &Protocol, node: usize, before: &State) {
         let state = &mut self.nodes[node].state;
         if protocol.lacks(Switch::Note) && before.drained && before.fence == state.fence {
             state.drained |= state.intent;

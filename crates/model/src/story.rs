@@ -92,7 +92,8 @@ impl Teller {
             | Action::Hear(w)
             | Action::Crash(w)
             | Action::Meet(w)
-            | Action::Keep(w) => {
+            | Action::Keep(w)
+            | Action::Adopt(w) => {
                 let text = format!("{action:?}");
                 let verb = text.split('(').next().unwrap_or_default();
                 format!("{verb}({})", name(w))

@@ -49,11 +49,15 @@ pub enum Switch {
     LostHistory,
     /// What was not sent closes whatever intent is open.
     OwnIntent,
+    /// A token of somebody else's that is adopted raises no doubt.
+    Stranger,
+    /// A token of somebody else's that is adopted is as sure as the one before it.
+    StrangersLife,
 }
 
 impl Switch {
     /// Every switch, in the order of the rules.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Fence,
         Self::Intent,
         Self::Late,
@@ -77,6 +81,8 @@ impl Switch {
         Self::Before,
         Self::LostHistory,
         Self::OwnIntent,
+        Self::Stranger,
+        Self::StrangersLife,
     ];
 
     /// The rule that is missing, and what happens in its place.
@@ -105,6 +111,8 @@ impl Switch {
             Self::Before => "without R14's older outcomes: a provisional commit forgets them",
             Self::LostHistory => "without R14's lost history: a failover hides no calls",
             Self::OwnIntent => "without R3's limit: what was not sent closes any intent",
+            Self::Stranger => "without doubt in a token that was adopted",
+            Self::StrangersLife => "without weighing how long a token that was adopted is sure",
         }
     }
 }

@@ -8,6 +8,7 @@ use zhongkong_core::state::{Memory, State};
 use crate::bounds::{Budget, Protocol};
 use crate::happened::Happened;
 use crate::names;
+use crate::stranger::Stranger;
 use crate::switch::Switch;
 use crate::time::{NOW_US, TICK_MS, TICK_US, pass, pass_fence};
 use crate::upstream::Upstream;
@@ -29,6 +30,8 @@ pub struct World {
     pub upstream: Upstream,
     /// What may still go wrong.
     pub left: Budget,
+    /// A token that somebody else fetched, until the cluster has looked into it.
+    pub stranger: Option<Stranger>,
     /// What a reader keeps for a tick: the token, and how long ago it was read.
     pub copy: Option<(u8, u8)>,
     /// Promises of the protocol that the last step broke.
@@ -239,7 +242,8 @@ impl World {
         });
         let honoured = [self.upstream.newest, self.upstream.previous.map_or(0, |p| p.token)];
         let copied = self.copy.map_or(0, |(token, _)| token);
-        names::fresh(published.chain(answered).chain(honoured).chain([copied]))
+        let found = self.stranger.map_or([0; 2], |stranger| [stranger.token, stranger.over()]);
+        names::fresh(published.chain(answered).chain(honoured).chain([copied]).chain(found))
     }
 
     /// A number that no nonce of the world has.

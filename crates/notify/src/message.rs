@@ -1,5 +1,6 @@
 //! A message: what a person reads, and what a program reads of the same.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -69,6 +70,9 @@ pub struct UnitData {
     /// The platform's words.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// The SDK at whose key somebody else's token was found, by the name of its layout.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub layout: String,
     /// When the token ends that readers still have; 0 = they have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<u64>,
@@ -204,6 +208,7 @@ impl UnitData {
             workers: trouble.map(|t| t.workers.iter().cloned().collect()).unwrap_or_default(),
             code: trouble.and_then(|trouble| trouble.code),
             message: trouble.map(|trouble| trouble.said.clone()).unwrap_or_default(),
+            layout: trouble.map(|trouble| trouble.layout.clone()).unwrap_or_default(),
             expires_at_ms: trouble.filter(|_| what != What::Over).map(|t| t.expires_at_ms),
         }
     }
@@ -274,6 +279,11 @@ fn lines(batch: &Batch, language: Language) -> Vec<(&'static str, String)> {
     lines.push((say("What happened", "情况"), format!("{}{code}", language.pick(meaning))));
     if let Some(trouble) = troubles.iter().find(|trouble| !trouble.said.is_empty()) {
         lines.push((say("The platform said", "平台返回"), trouble.said.clone()));
+    }
+    let layouts: BTreeSet<&str> = troubles.iter().map(|trouble| trouble.layout.as_str()).collect();
+    let layouts: Vec<&str> = layouts.into_iter().filter(|layout| !layout.is_empty()).collect();
+    if !layouts.is_empty() {
+        lines.push((say("Found at the keys of", "发现于其键"), few(&layouts, language)));
     }
     let mut workers: Vec<&str> =
         troubles.iter().flat_map(|t| t.workers.iter().map(String::as_str)).collect();
@@ -377,6 +387,16 @@ mod tests {
             others: 0,
             now_ms: NOW,
         }
+    }
+
+    #[test]
+    fn a_service_that_fetched_for_itself_is_named_by_its_sdk() {
+        let mut batch = batch(What::Begun, &["wx1".to_owned()]);
+        (batch.problem, batch.address) = (Problem::ForeignRefresh, None);
+        batch.items[0].trouble.as_mut().unwrap().layout = "wechatpy".to_owned();
+        let message = Message::new(&batch, Language::English);
+        assert!(message.text(Language::English).contains("\nFound at the keys of: wechatpy\n"));
+        assert_eq!(message.data.units[0].layout, "wechatpy");
     }
 
     #[test]

@@ -305,6 +305,7 @@ mod tests {
             met_ms: u64::MAX,
             code: None,
             said: String::new(),
+            layout: String::new(),
             expires_at_ms: 0,
             retry_at_ms: 0,
             paused: false,

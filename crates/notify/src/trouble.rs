@@ -37,6 +37,8 @@ pub struct Trouble {
     pub code: Option<i64>,
     /// The upstream's words.
     pub said: String,
+    /// The SDK at whose key somebody else's token was found; empty if it was not there.
+    pub layout: String,
     /// When the token ends that readers still have; 0 if they have none. In milliseconds since 1970, as all instants here.
     pub expires_at_ms: u64,
     /// When it is tried again; 0 if that is not known.
@@ -86,6 +88,7 @@ pub fn troubles(unit: &Unit, state: &State, now_ms: u64, living: &[String]) -> V
         met_ms: now_ms,
         code: None,
         said: String::new(),
+        layout: String::new(),
         expires_at_ms: if state.usable(now_ms) { state.expires_at_ms } else { 0 },
         retry_at_ms: 0,
         paused: state.is_paused(),
@@ -130,7 +133,8 @@ pub fn troubles(unit: &Unit, state: &State, now_ms: u64, living: &[String]) -> V
         found.push(trouble);
     }
     if state.doubt.contains(Doubt::Foreign) {
-        found.push(blank(Problem::ForeignRefresh, None));
+        let layout = state.layout.clone();
+        found.push(Trouble { layout, ..blank(Problem::ForeignRefresh, None) });
     }
     if state.lost && !state.usable(now_ms) {
         found.push(blank(Problem::TokenLost, None));

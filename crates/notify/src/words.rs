@@ -111,17 +111,18 @@ const ACCOUNT_FROZEN: Words = Words {
 const FOREIGN_REFRESH: Words = Words {
     name: Text { en: "somebody else refreshes", zh: "有其他程序在刷新 token" },
     meaning: Text {
-        en: "the platform rejects the newest token that this cluster knows: somebody else refreshes with the same AppSecret",
-        zh: "平台拒绝了本集群所知的最新 token：有其他程序在用同一 AppSecret 刷新",
+        en: "somebody else refreshes with the same AppSecret: the newest token of this cluster is rejected by the platform, or \
+             will be soon",
+        zh: "有其他程序在用同一 AppSecret 刷新：本集群最新的 token 已被平台拒绝，或即将失效",
     },
     workers_do: Text {
-        en: "fetch a new token each time they find the last one killed, at growing distances of up to ten minutes",
-        zh: "每次发现 token 失效都会重新获取，间隔逐渐加大，最长十分钟",
+        en: "fetch a new token each time they find such a refresh, at growing distances of up to ten minutes",
+        zh: "每次发现这样的刷新都会重新获取，间隔逐渐加大，最长十分钟",
     },
     advice: Text {
-        en: "look for another program or person that uses this AppSecret, and make it a reader or stop it; or reset the \
-             AppSecret",
-        zh: "请找出使用同一 AppSecret 的其他程序或人员，改为读取方或停用；或重置 AppSecret",
+        en: "look for another program or person that uses this AppSecret, and make it a reader or stop it; a service whose SDK \
+             is named needs a dummy secret; or reset the AppSecret",
+        zh: "请找出使用同一 AppSecret 的其他程序或人员，改为读取方或停用；若指明了 SDK，请给该服务配置假密钥；或重置 AppSecret",
     },
     over: Text {
         en: "for three hours, nobody else was seen to refresh",

@@ -69,6 +69,8 @@ pub struct HistoryEntry {
     pub times: u64,
     /// When it happened like this for the first of these times; 0 if it was once.
     pub since_ms: u64,
+    /// The SDK at whose key somebody else's token was found, by the name of its layout.
+    pub layout: String,
 }
 
 /// Which entries are asked for, newest first.
@@ -208,6 +210,7 @@ fn entry_of(value: Value) -> Option<HistoryEntry> {
         retry_at_ms: number("retry_at_ms"),
         times: number("times").max(1),
         since_ms: number("since_ms"),
+        layout: text("layout"),
     })
 }
 

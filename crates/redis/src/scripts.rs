@@ -47,6 +47,7 @@ pub(crate) static KEEP: LazyLock<Operation> = operation!("keep");
 pub(crate) static FORCE: LazyLock<Operation> = operation!("force");
 pub(crate) static INVALIDATE: LazyLock<Operation> = operation!("invalidate");
 pub(crate) static REPORT: LazyLock<Operation> = operation!("report");
+pub(crate) static ADOPT: LazyLock<Operation> = operation!("adopt");
 pub(crate) static PAUSE: LazyLock<Operation> = operation!("pause");
 pub(crate) static FORGET: LazyLock<Operation> = operation!("forget");
 /// It is about no unit, and stands alone.

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use redis::{Pipeline, RedisResult, Value};
 use tokio::sync::watch;
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
+use zhongkong_core::adopt::{AdoptAnswer, AdoptRequest};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::clock::millis;
 use zhongkong_core::commit::CommitRequest;
@@ -40,7 +41,7 @@ use crate::nodes::Nodes;
 use crate::refusal::{answers_nobody, explain, is_demoted};
 use crate::reply::{Reply, strange};
 use crate::scripts::{
-    ABANDON, CLAIM, COMMIT, Call, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
+    ABANDON, ADOPT, CLAIM, COMMIT, Call, FORCE, FORGET, INVALIDATE, KEEP, Operation, PAUSE, REPORT,
 };
 use crate::sentinel::SentinelFacts;
 use crate::settings::RedisSettings;
@@ -435,6 +436,27 @@ impl Store for RedisStore {
         Ok((answer, reply.observed()?))
     }
 
+    async fn adopt(
+        &self,
+        unit: &Unit,
+        request: &AdoptRequest,
+    ) -> Result<(AdoptAnswer, Observed), StoreError> {
+        let mut reply = self.run(&ADOPT, unit, &adopt_arguments(request)).await?;
+        let verdict = reply.verdict_unless_newer()?;
+        let answer = match verdict.as_str() {
+            "adopted" => AdoptAnswer::Adopted { fence: reply.parsed()?, from_ms: reply.parsed()? },
+            "doubted" => AdoptAnswer::Doubted,
+            "superseded" => AdoptAnswer::Superseded,
+            "paused" => AdoptAnswer::Paused,
+            _ => return Err(strange("an unknown verdict")),
+        };
+        if !matches!(answer, AdoptAnswer::Adopted { .. }) {
+            // The places of the fence and of the instant.
+            reply.skip(2);
+        }
+        Ok((answer, reply.observed()?))
+    }
+
     async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError> {
         self.read_all(units).await
     }
@@ -512,10 +534,7 @@ impl Store for RedisStore {
 /// The arguments on a connection that told this of the epoch.
 fn claim_arguments(request: &ClaimRequest, told: &str) -> Vec<String> {
     let ClaimRequest { worker, nonce, viewer, rules, alive } = request;
-    let honours = match rules.nature {
-        Nature::Rotating { honours } => honours,
-        Nature::Idempotent | Nature::Lasting => 0,
-    };
+    let honours = honours(rules);
     let none = OwnClaim { fence: 0, nonce: String::new(), epoch: String::new() };
     let own = viewer.memory.own.as_ref().unwrap_or(&none);
     let [alive_fence, alive_for, at_most] = known_life(*alive);
@@ -538,6 +557,36 @@ fn claim_arguments(request: &ClaimRequest, told: &str) -> Vec<String> {
         alive_for,
         if told.is_empty() { viewer.epoch.clone() } else { told.to_owned() },
         at_most,
+    ]
+}
+
+/// Tokens that live at once; 0 stands for an upstream whose every answer is the newest.
+const fn honours(rules: &Rules) -> u32 {
+    match rules.nature {
+        Nature::Rotating { honours } => honours,
+        Nature::Idempotent | Nature::Lasting => 0,
+    }
+}
+
+fn adopt_arguments(request: &AdoptRequest) -> Vec<String> {
+    let AdoptRequest { nonce, token, over, layout, found_at_ms, epoch, remembered, rules } =
+        request;
+    vec![
+        nonce.clone(),
+        token.expose().to_owned(),
+        token.fingerprint().to_string(),
+        over.to_string(),
+        layout.clone(),
+        found_at_ms.to_string(),
+        epoch.clone(),
+        remembered.to_string(),
+        rules.lease_ms.to_string(),
+        rules.spacing_ms.to_string(),
+        rules.overlap_ms.to_string(),
+        rules.request_timeout_ms.to_string(),
+        honours(rules).to_string(),
+        STRAINED_SPACING_MAX_MS.to_string(),
+        STRAIN_MAX.to_string(),
     ]
 }
 

@@ -79,6 +79,7 @@ export const chinese = {
   note: {
     doubt: "存疑",
     reported: "被报告失效",
+    adopted: "由服务自行获取",
     forced: "已要求刷新",
     invalidated: "已要求作废",
     reports: (count) => `今日报告 ${count} 次`,
@@ -89,7 +90,7 @@ export const chinese = {
   facts: "详情",
   fact: {
     provider: "Provider", generation: "代次", fingerprint: "指纹", fence: "Fence", worker: "最近刷新者", issued: "上次刷新",
-    next: "下次刷新", expires: "过期时间", reports: "今日因报告而刷新", mark: "标记", key: "读取方使用的键",
+    next: "下次刷新", expires: "过期时间", reports: "今日因报告而刷新", mark: "标记", layout: "发现于其键", key: "读取方使用的键",
   },
   life: "剩余有效期",
   todo: "处理办法",
@@ -185,6 +186,7 @@ export const chinese = {
   event: {
     claimed: "开始刷新",
     refreshed: "新 token",
+    adopted: "某个服务自行获取了 token，在下一个到来前供所有读取方使用",
     refused: "上游拒绝",
     doubted: "token 可能不是最新",
     reported: "token 被报告失效",
@@ -203,6 +205,7 @@ export const chinese = {
   olderRead: (count) => `又显示 ${count} 条更早的记录`,
   line: {
     refreshed: "新 token",
+    adopted: "某个服务自行获取了 token，在下一个到来前供所有读取方使用",
     unchanged: "上游没有更新的 token",
     refused: "上游拒绝",
     unknown: "上游没有明确应答",
@@ -233,6 +236,7 @@ export const chinese = {
     alive: "读取方多次报告",
     cannot_tell: "读取方报告",
   },
+  foundAt: (layout) => `发现于 ${layout} 的键`,
   validFor: (span) => `有效期 ${span}`,
   took: (ms) => `耗时 ${ms}`,
   servedFrom: (time) => `${time} 起执行`,

@@ -103,6 +103,7 @@ function facts(credential, kind) {
     ["fingerprint", kind.fingerprint ?? "–"],
     ["fence", kind.fence],
   ];
+  if (kind.layout) facts.push(["layout", kind.layout]);
   if (kind.rejected) facts.push(["mark", w.note[kind.rejected]]);
   return facts;
 }

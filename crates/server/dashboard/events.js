@@ -45,6 +45,8 @@ function more(event) {
       return [event.worker, event.reason && (w.why[event.reason] ?? event.reason)].filter(Boolean).join(" · ");
     case "refreshed":
       return `${w.generation(event.generation)} · ${event.worker} · ${span((event.expires_at_ms - event.time_ms) / 1000)}`;
+    case "adopted":
+      return `${w.generation(event.generation)} · ${w.foundAt(event.layout)}`;
     case "refused":
       return [event.worker, event.error_code, event.error_message].filter((part) => part !== undefined).join(" · ");
     case "doubted":

@@ -10,7 +10,7 @@ import { count, instant, span, w, when } from "./words.js";
 const TONES = {
   refreshed: "good", unchanged: "good",
   refused: "bad", unknown: "bad", not_sent: "bad", fenced: "bad", unfinished: "bad", lost: "bad",
-  reported: "warning", forced: "warning", invalidated: "warning",
+  adopted: "warning", reported: "warning", forced: "warning", invalidated: "warning",
 };
 const SIGNS = { good: "✓", bad: "✕", warning: "▲", other: "·" };
 const toneOf = (line) => TONES[line.type] ?? "other";
@@ -55,6 +55,7 @@ export function LineList({ lines, named, choose }) {
 function More({ line }) {
   const parts = [];
   if (line.type === "refreshed") parts.push(w.generation(line.generation));
+  if (line.layout !== undefined) parts.push(w.foundAt(line.layout));
   if (line.life_ms !== undefined) parts.push(w.validFor(span(line.life_ms / 1000)));
   if (line.took_ms !== undefined) parts.push(w.took(`${count(line.took_ms)}\u202fms`));
   const doubts = (line.doubt ?? []).map((reason) => w.doubt[reason] ?? reason);

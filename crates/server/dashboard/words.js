@@ -85,6 +85,7 @@ const english = {
   note: {
     doubt: "In doubt",
     reported: "Reported",
+    adopted: "Fetched by a service",
     forced: "Refresh asked for",
     invalidated: "Invalidation asked for",
     reports: (count) => (count === 1 ? "1 report today" : `${count} reports today`),
@@ -95,7 +96,7 @@ const english = {
   facts: "Facts",
   fact: {
     provider: "Provider", generation: "Generation", fingerprint: "Fingerprint", fence: "Fence", worker: "Last refresher", issued: "Last refresh",
-    next: "Next refresh", expires: "Expires", reports: "Refreshes by reports today", mark: "Mark", key: "Readers' key",
+    next: "Next refresh", expires: "Expires", reports: "Refreshes by reports today", mark: "Mark", layout: "Found at the key of", key: "Readers' key",
   },
   life: "Life left",
   todo: "What to do",
@@ -191,6 +192,7 @@ const english = {
   event: {
     claimed: "refresh begins",
     refreshed: "new token",
+    adopted: "a service fetched a token for itself; all use it until another comes",
     refused: "the upstream refused",
     doubted: "the token may not be the newest",
     reported: "the token was reported as rejected",
@@ -209,6 +211,7 @@ const english = {
   olderRead: (count) => (count === 1 ? "1 older line" : `${count} older lines`),
   line: {
     refreshed: "new token",
+    adopted: "a service fetched a token for itself; all use it until another comes",
     unchanged: "the upstream has no newer token",
     refused: "the upstream refused",
     unknown: "no clear answer from the upstream",
@@ -239,6 +242,7 @@ const english = {
     alive: "readers insist",
     cannot_tell: "a reader's word",
   },
+  foundAt: (layout) => `found at the key of ${layout}`,
   validFor: (span) => `valid for ${span}`,
   took: (ms) => `took ${ms}`,
   servedFrom: (time) => `served from ${time}`,

@@ -7,7 +7,7 @@ const COUNTERS: [(&str, &str); 11] = [
     ("zhongkong_claims_total", "What this worker's claims came to."),
     ("zhongkong_reports_total", "Reports of rejected tokens that this worker answered."),
     ("zhongkong_published_total", "What became of keys that SDKs read, by layout and outcome."),
-    ("zhongkong_foreign_refreshes_total", "Tokens that somebody else's refresh killed."),
+    ("zhongkong_foreign_refreshes_total", "Refreshes that somebody else made."),
     ("zhongkong_fenced_commits_total", "Tokens that came after another claim."),
     ("zhongkong_unprotected_total", "Refreshes that too few replicas acknowledged."),
     ("zhongkong_doubts_total", "Doubts that this worker raised."),

@@ -53,12 +53,20 @@ pub(crate) struct Event {
     error_message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_at_ms: Option<u64>,
+    /// The SDK at whose key the token was found, if a service fetched it for itself.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    layout: String,
 }
 
 /// What people are told of, and how it is said. What else workers tell each other is for them alone.
-const TOLD: [(&str, &str, &str); 11] = [
+const TOLD: [(&str, &str, &str); 12] = [
     ("claimed", "refresh begins", "开始刷新"),
     ("refreshed", "new token", "新 token"),
+    (
+        "adopted",
+        "a service fetched a token for itself, which all use until another comes",
+        "某个服务自行获取了 token，在下一个到来前供所有读取方使用",
+    ),
     ("refused", "the upstream refused", "上游拒绝"),
     ("doubted", "the token may not be the newest", "token 可能不是最新"),
     ("reported", "the token was reported as rejected", "token 被报告失效"),
@@ -97,6 +105,7 @@ impl Event {
             error_code: state.error_code.filter(|_| refused),
             error_message: if refused { state.error_message.clone() } else { String::new() },
             retry_at_ms: Some(state.retry_at_ms).filter(|_| refused),
+            layout: state.layout.clone(),
         })
     }
 
@@ -124,6 +133,12 @@ impl Event {
             }
             ("refreshed", Language::Chinese) => {
                 format!("第 {} 代，worker {worker}，有效期 {left}", self.generation)
+            }
+            ("adopted", Language::English) => {
+                format!("{} from the key of {}", self.generation, self.layout)
+            }
+            ("adopted", Language::Chinese) => {
+                format!("第 {} 代，发现于 {} 的键", self.generation, self.layout)
             }
             ("refused", _) => {
                 let code = self.error_code.map_or_else(String::new, |code| format!(" {code}"));
@@ -164,6 +179,16 @@ mod tests {
         let json = serde_json::to_string(&event).unwrap();
         assert!(!json.contains("s3cret") && json.contains("\"type\":\"refreshed\""), "{json}");
         assert!(!event.in_words(Language::English).contains("s3cret"));
+    }
+
+    #[test]
+    fn a_token_of_a_service_is_told_with_its_sdk() {
+        let state =
+            State { v: 1, generation: 4, layout: "wechatpy".to_owned(), ..State::default() };
+        let unit = Unit::access_token("wx1".parse().unwrap());
+        let event = Event::new("adopted", &unit, &state, 0).unwrap();
+        let said = event.in_words(Language::English);
+        assert!(said.ends_with("until another comes: 4 from the key of wechatpy"), "{said}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
+use zhongkong_core::adopt::{AdoptAnswer, AdoptRequest};
 use zhongkong_core::claim::ClaimRequest;
 use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::{Unit, Worker};
@@ -103,6 +104,14 @@ impl Store for Fenced {
         request: &ReportRequest,
     ) -> Result<(ReportAnswer, Observed), StoreError> {
         self.0.report(unit, request).await
+    }
+
+    async fn adopt(
+        &self,
+        unit: &Unit,
+        request: &AdoptRequest,
+    ) -> Result<(AdoptAnswer, Observed), StoreError> {
+        self.0.adopt(unit, request).await
     }
 
     async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError> {

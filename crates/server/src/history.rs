@@ -71,6 +71,9 @@ pub(crate) struct Line {
     /// The first of these times; none if it was once.
     #[serde(skip_serializing_if = "is_none")]
     since_ms: u64,
+    /// The SDK at whose key somebody else's token was found.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    layout: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -120,6 +123,7 @@ impl Line {
             retry_at_ms: entry.retry_at_ms,
             times: entry.times,
             since_ms: entry.since_ms,
+            layout: entry.layout,
         }
     }
 
@@ -149,6 +153,13 @@ impl Line {
                 Language::English => format!("generation {}", self.generation),
                 Language::Chinese => format!("第 {} 代", self.generation),
             }),
+            "adopted" => {
+                let said = say(
+                    "a service with this SDK fetched for itself; published for all, and another is fetched",
+                    "使用该 SDK 的服务自行获取；已对所有读取方发布，并将再获取一次",
+                );
+                parts.push(format!("{}{colon}{said}", self.layout));
+            }
             "unchanged" => {
                 parts.push(say("the upstream has no newer token", "上游没有更新的 token"));
             }
@@ -177,6 +188,10 @@ impl Line {
             "doubted" => {
                 let said = say("the token may not be the newest", "token 可能不是最新");
                 parts.push(format!("{said}{colon}{}", self.doubt.join(",")));
+                if !self.layout.is_empty() {
+                    let found = say("found at the key of", "发现于其键");
+                    parts.push(format!("{found}{colon}{}", self.layout));
+                }
             }
             "reported" => {
                 parts.push(say("the token was reported as rejected", "token 被报告失效"));
@@ -262,6 +277,7 @@ mod tests {
             retry_at_ms: 0,
             times: 1,
             since_ms: 0,
+            layout: String::new(),
         }
     }
 
@@ -296,6 +312,23 @@ mod tests {
         let said = &cells(refused, Language::English)[6];
         assert!(said.starts_with("40164 ") && said.contains("invalid ip 10.0.0.7"), "{said}");
         assert!(said.ends_with("next try from 20:53:58, 12 times since 11-22 20:40:00"), "{said}");
+    }
+
+    #[test]
+    fn a_service_that_fetched_for_itself_is_named_by_its_sdk() {
+        let found = |what: &str, life_ms| HistoryEntry {
+            life_ms,
+            took_ms: 0,
+            doubt: "foreign".to_owned(),
+            layout: "wechatpy".to_owned(),
+            ..entry(what)
+        };
+        let adopted = HistoryEntry { retry_at_ms: 1_795_380_808_000, ..found("adopted", 60_000) };
+        let said = &cells(adopted, Language::English)[6];
+        assert!(said.starts_with("wechatpy: a service with this SDK fetched for itself"), "{said}");
+        assert!(said.ends_with("valid for 1m, in doubt: foreign, served from 20:53:28"), "{said}");
+        let said = &cells(found("doubted", 0), Language::Chinese)[6];
+        assert_eq!(said, "token 可能不是最新：foreign，发现于其键：wechatpy");
     }
 
     #[test]

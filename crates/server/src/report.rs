@@ -47,7 +47,10 @@ pub(crate) struct UnitReport {
     pub(crate) fingerprint: Option<String>,
     /// Whether somebody refreshes now.
     pub(crate) refreshing: bool,
-    /// Who asked for another token, if that is still to be served: `reported`, `forced` or `invalidated`.
+    /// The SDK at whose key this token was found, if a service fetched it for itself.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) layout: String,
+    /// Why another token is owed, if that is still to be served: `reported`, `adopted`, `forced` or `invalidated`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schemas::Mark>")]
     pub(crate) rejected: Option<&'static str>,
@@ -129,6 +132,7 @@ impl UnitReport {
             worker: state.worker.clone(),
             fingerprint: state.fingerprint.as_ref().map(ToString::to_string),
             refreshing: state.claim_is_current(now_ms),
+            layout: state.layout.clone(),
             rejected: state.rejected.map(Mark::as_str),
             reports_today: state.reports_today(now_ms),
             doubt: state.doubt.iter().map(Doubt::as_str).collect(),

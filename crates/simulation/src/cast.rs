@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use zhongkong_core::credential::{CredentialId, Unit};
 use zhongkong_core::nature::Nature;
+use zhongkong_core::publication::Entry;
 use zhongkong_core::timing::{Times, Timing, TimingError};
+use zhongkong_core::token::Token;
 use zhongkong_layouts::{Family, Layout, Options};
 use zhongkong_simulator::{Platform, Pool, Settings};
 
@@ -39,6 +41,15 @@ impl Account {
     /// What worker `number` believes the secret to be.
     pub(crate) fn file(&self, number: usize) -> Secret {
         self.files.get(&number).copied().unwrap_or(self.secret)
+    }
+
+    /// What a service with an SDK would write of the newest token: its keys, and what stands there then.
+    pub(crate) fn written_by_a_service(&self) -> Vec<Entry> {
+        let newest = self.platform.newest(self.app_id()).map(|token| {
+            Token::new(token.value.clone())
+                .map(|own| self.layout.entries(&own, token.expires_at_ms))
+        });
+        newest.and_then(Result::ok).unwrap_or_default()
     }
 
     /// The account's name at the upstream: the same as its id.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::machine::{Mishap, Trap};
 
 /// Points of a refresh at which a worker may be paused or killed.
-pub(crate) const POINTS: [&str; 12] = [
+pub(crate) const POINTS: [&str; 13] = [
     "before_claim",
     "after_claim",
     "before_send",
@@ -19,6 +19,7 @@ pub(crate) const POINTS: [&str; 12] = [
     "before_abandon",
     "after_abandon",
     "before_keep",
+    "before_adopt",
 ];
 
 /// One thing that goes wrong, or that people do.
@@ -52,8 +53,8 @@ pub(crate) enum Fault {
     NewSecret { unit: usize, within: Duration },
     /// A worker is stopped in order and started again, with the other times.
     Changed { machine: usize },
-    /// Somebody outside of the cluster fetches a token.
-    Foreign { unit: usize },
+    /// Somebody outside of the cluster fetches a token; and perhaps writes it to the key of an SDK so much later.
+    Foreign { unit: usize, written: Option<Duration> },
     /// Somebody empties Redis.
     Flushed,
     /// The clock of Redis is stepped.
@@ -121,7 +122,13 @@ impl fmt::Display for Fault {
                 write!(f, "unit {unit} has a new secret, everywhere within {} ms", ms(within))
             }
             Self::Changed { machine } => write!(f, "worker-{machine} is changed"),
-            Self::Foreign { unit } => write!(f, "somebody else fetches unit {unit}'s token"),
+            Self::Foreign { unit, written: None } => {
+                write!(f, "somebody else fetches unit {unit}'s token")
+            }
+            Self::Foreign { unit, written: Some(time) } => {
+                let after = ms(time);
+                write!(f, "somebody else fetches unit {unit}'s token, written after {after} ms")
+            }
             Self::Flushed => f.write_str("Redis is emptied"),
             Self::Stepped { by_ms } => write!(f, "the clock of Redis is stepped by {by_ms} ms"),
         }

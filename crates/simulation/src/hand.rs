@@ -95,7 +95,7 @@ impl Stage {
                 seat.changed.fetch_not(Ordering::Relaxed);
                 seat.stop.notify_one();
             }
-            Fault::Foreign { unit } => self.foreign(unit),
+            Fault::Foreign { unit, written } => self.foreign(unit, written).await,
             Fault::Flushed => {
                 world.in_redis(Memory::flush);
                 self.enter(ClusterEvent::EpochChanged);
@@ -184,8 +184,21 @@ impl Stage {
         }
     }
 
-    /// Somebody else's request is received, processed and answered in one.
-    fn foreign(&self, unit: usize) {
+    /// Somebody else's request is received, processed and answered in one. If it is a service, it writes what it got.
+    async fn foreign(&self, unit: usize, written: Option<Duration>) {
+        self.fetch_outside(unit);
+        let Some(after) = written else { return };
+        let entries = self.world.state().accounts[unit].written_by_a_service();
+        pass(after).await;
+        // Nobody writes to a Redis that is away.
+        if self.world.state().redis_up {
+            for entry in entries {
+                self.world.in_redis(|memory| memory.spoil_sdk(&entry.key, Some(entry.value)));
+            }
+        }
+    }
+
+    fn fetch_outside(&self, unit: usize) {
         let (at_ms, unix_ms) = (self.world.time.ms(), self.world.time.unix_ms());
         let mut state = self.world.state();
         let account = &mut state.accounts[unit];

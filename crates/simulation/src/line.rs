@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest};
+use zhongkong_core::adopt::{AdoptAnswer, AdoptRequest};
 use zhongkong_core::claim::ClaimRequest;
 use zhongkong_core::commit::CommitRequest;
 use zhongkong_core::credential::{Unit, Worker};
@@ -138,6 +139,15 @@ impl Store for Line {
     ) -> Result<(ReportAnswer, Observed), StoreError> {
         let request = request.clone();
         self.ask_of(unit, move |memory, unit| memory.report(unit, &request)).await
+    }
+
+    async fn adopt(
+        &self,
+        unit: &Unit,
+        request: &AdoptRequest,
+    ) -> Result<(AdoptAnswer, Observed), StoreError> {
+        let request = request.clone();
+        self.ask_of(unit, move |memory, unit| memory.adopt(unit, &request)).await
     }
 
     async fn read(&self, units: &[Unit]) -> Result<Vec<Result<Reading, StoreError>>, StoreError> {

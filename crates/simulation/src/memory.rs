@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
+use zhongkong_core::adopt::{AdoptAnswer, AdoptRequest};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::commit::{CommitAnswer, CommitRequest};
 use zhongkong_core::credential::Unit;
@@ -311,6 +312,26 @@ impl Memory {
             ReportAnswer::Marked { .. } if news => self.tell(unit, "reported", false),
             ReportAnswer::Noted => self.tell(unit, "noted", false),
             _ => self.touch(unit, TouchedKey::State),
+        }
+        (answer, self.observed(unit))
+    }
+
+    pub(crate) fn adopt(&mut self, unit: &Unit, request: &AdoptRequest) -> (AdoptAnswer, Observed) {
+        let time_us = self.time_us();
+        let state = &mut self.cell(unit).state;
+        let (fence, doubts) = (state.fence, state.doubt.clone());
+        let answer = state.adopt(time_us, request);
+        let (adopted, doubted) = (state.fence != fence, state.doubt != doubts);
+        let expires_at_ms = state.expires_at_ms;
+        if adopted {
+            let value = request.token.expose().to_owned();
+            self.cell(unit).reader = Some(Reader { value, expires_at_ms });
+        }
+        if doubted {
+            self.tell(unit, "doubted", false);
+        }
+        if adopted {
+            self.tell(unit, "adopted", true);
         }
         (answer, self.observed(unit))
     }

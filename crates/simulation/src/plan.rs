@@ -154,6 +154,13 @@ impl Draft {
         }
     }
 
+    /// Whether a service writes a token of its own to the key of its SDK, and how late.
+    fn written(&self) -> Option<Duration> {
+        self.dice
+            .happens(600)
+            .then(|| if self.dice.happens(500) { Duration::ZERO } else { self.time() })
+    }
+
     fn fault(&self) -> Fault {
         let (unit, machine) = (self.unit(), self.machine());
         let kinds = match self.temper {
@@ -178,7 +185,7 @@ impl Draft {
             20 => Fault::OffList { machine, time: self.time() },
             21 => Fault::NewSecret { unit, within: self.time() },
             22 => Fault::Changed { machine },
-            23..=24 => Fault::Foreign { unit },
+            23..=24 => Fault::Foreign { unit, written: self.written() },
             25 => Fault::Flushed,
             _ => {
                 let by_ms = i64::try_from(self.dice.of(0..=7_200_000)).unwrap_or(0) - 3_600_000;
@@ -199,7 +206,8 @@ impl Fault {
             | Self::RedisStorm { time }
             | Self::UpstreamStorm { time }
             | Self::OffList { time, .. }
-            | Self::NewSecret { within: time, .. } => *time,
+            | Self::NewSecret { within: time, .. }
+            | Self::Foreign { written: Some(time), .. } => *time,
             Self::RedisDown { time, loses } => *time + loses.begins_before(),
             Self::Failover { loses, .. } => loses.begins_before(),
             _ => Duration::ZERO,

@@ -1,20 +1,17 @@
 //! A token that somebody else fetched: found at the key of an SDK, over ours.
 //!
-//! Which of the two is newer cannot be known. Ours stays published: it lives for the overlap at least after the other was
-//! issued, while the other may be the older one, written late, and end at any moment. Where a fetch kills the token before,
-//! one more follows within that time.
+//! If the platform accepts it, it is the cluster's from then on (`adopt` in the core), and one more fetch follows.
 
 use std::sync::Arc;
 
+use zhongkong_core::adopt::{AdoptAnswer, AdoptRequest};
 use zhongkong_core::clock::Clock;
 use zhongkong_core::credential::Unit;
-use zhongkong_core::nature::Nature;
 use zhongkong_core::ports::{Observed, Store};
 use zhongkong_core::publication::{Outcome, Was};
-use zhongkong_core::report::{Probed, ReportAnswer};
+use zhongkong_core::report::Probed;
 use zhongkong_core::token::{Fingerprint, Token};
 
-use super::probing::finding;
 use super::{Asked, Coordinator, Done, Sighting};
 use crate::publish::Shown;
 use crate::settings::{CoordinatorSettings, CredentialSettings};
@@ -22,85 +19,114 @@ use crate::settings::{CoordinatorSettings, CredentialSettings};
 /// A token of somebody else's, to be looked into.
 struct Stranger {
     unit: Unit,
-    /// The SDK at whose key it stood.
+    /// What becomes of it if the platform accepts it; when it was found is still to be asked.
+    request: AdoptRequest,
     layout: &'static str,
-    token: Token,
-    /// The unit's own token, over which it was written.
-    own: Fingerprint,
     credential: Arc<CredentialSettings>,
     settings: Arc<CoordinatorSettings>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    epoch: String,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct LookedInto {
+    unit: Unit,
+    /// The SDK at whose key it stood.
+    layout: &'static str,
+    /// The unit's own token, over which it was written.
+    over: Fingerprint,
+    /// None if the platform does not know the token, or the store could not be asked.
+    adopted: Option<Asked<(AdoptAnswer, Observed)>>,
 }
 
 impl Stranger {
-    /// Tries the token. If the platform accepts it, it was issued, and ours may be dying.
     async fn run(self) -> Done {
-        let Self { unit, layout, token, own, credential, settings, store, clock, epoch } = self;
+        let Self { unit, mut request, layout, credential, settings, store, clock } = self;
+        let (over, token) = (request.over.clone(), request.token.clone());
+        let ended = |unit, adopted| Done::LookedInto(LookedInto { unit, layout, over, adopted });
+        // The store's time between the sighting and the question to the platform.
+        let read = store.read(std::slice::from_ref(&unit)).await;
+        let Some(Ok(reading)) = read.ok().and_then(|mut readings| readings.pop()) else {
+            return ended(unit, None);
+        };
         let timeout = credential.timing.times().request_timeout;
         if credential.upstream.probe(&token, timeout).await != Probed::Alive {
-            return Done::Foreign(unit, layout, None);
+            return ended(unit, None);
         }
-        let request = finding(&credential, &settings, own, epoch);
-        let asked = Asked::the(clock, store.report(&unit, &request)).await;
-        Done::Foreign(unit, layout, Some(asked))
+        request.found_at_ms = reading.now_ms;
+        settings.reach("before_adopt").await;
+        let asked = Asked::the(clock, store.adopt(&unit, &request)).await;
+        ended(unit, Some(asked))
     }
 }
 
 impl Coordinator {
-    /// Looks into a token that stood over ours at the key of an SDK, once for each.
-    pub(super) fn look_into_strangers(&mut self, unit: &Unit, shown: &Shown) {
-        let Some(slot) = self.units.get_mut(unit) else { return };
-        let rotates = matches!(slot.credential.nature, Nature::Rotating { .. });
-        if !rotates || !slot.credential.has_probe_of(unit.kind) {
-            // Everybody gets the same ticket, or the same of stable tokens, and those of another endpoint live apart.
-            return;
+    /// Looks into a token that stood over ours at the key of an SDK, once for each. Returns whether there was one.
+    pub(super) fn look_into_strangers(&mut self, unit: &Unit, shown: &Shown) -> bool {
+        let Some((layout, token)) = stranger(unit, shown) else { return false };
+        let Some(slot) = self.units.get_mut(unit) else { return false };
+        let fingerprint = token.fingerprint();
+        // Without a probe nobody knows whether it is a token at all.
+        if !slot.credential.has_probe_of(unit.kind) || slot.stranger.as_ref() == Some(&fingerprint)
+        {
+            return false;
         }
-        for (layout, result) in shown.credential.layouts(unit.kind).zip(&shown.results) {
-            let first = result.as_ref().ok().and_then(|outcomes| outcomes.first());
-            let Some(Outcome::Repaired(Was::Other(found))) = first else { continue };
-            let Some(token) = layout.token(found) else { continue };
-            let fingerprint = token.fingerprint();
-            if fingerprint == shown.fingerprint || slot.stranger.as_ref() == Some(&fingerprint) {
-                continue;
-            }
-            slot.stranger = Some(fingerprint);
-            let stranger = Stranger {
-                unit: unit.clone(),
-                layout: layout.family.name,
-                token,
-                own: shown.fingerprint.clone(),
-                credential: Arc::clone(&slot.credential),
-                settings: Arc::clone(&self.settings),
-                store: Arc::clone(&self.store),
-                clock: Arc::clone(&self.clock),
-                epoch: slot.epoch.to_string(),
-            };
-            self.tasks.spawn(stranger.run());
-            // One fetch settles them all.
-            return;
-        }
+        slot.stranger = Some(fingerprint);
+        let memory = slot.keeper.viewer(&slot.around(&self.world)).memory;
+        let request = AdoptRequest {
+            nonce: self.settings.chance.nonce(),
+            token,
+            over: shown.fingerprint.clone(),
+            layout: layout.to_owned(),
+            found_at_ms: 0,
+            epoch: slot.epoch.to_string(),
+            remembered: memory.remembered,
+            rules: slot.rules,
+        };
+        let stranger = Stranger {
+            unit: unit.clone(),
+            request,
+            layout,
+            credential: Arc::clone(&slot.credential),
+            settings: Arc::clone(&self.settings),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+        };
+        self.tasks.spawn(stranger.run());
+        true
     }
 
-    /// What came of it: none if the platform does not know that token.
-    pub(super) fn looked_into(
-        &mut self,
-        unit: &Unit,
-        layout: &'static str,
-        found: Option<Asked<(ReportAnswer, Observed)>>,
-    ) {
-        match found {
+    /// What came of looking into one.
+    pub(super) fn looked_into(&mut self, looked: LookedInto) {
+        let LookedInto { unit, layout, over, adopted } = looked;
+        match adopted {
             Some(Asked { at, answer: Ok((answer, observed)) }) => {
-                self.telemetry.found_stranger(unit, layout, answer);
-                self.observe(unit, observed, Sighting::read(at));
+                self.telemetry.found_stranger(&unit, layout, answer);
+                self.observe(&unit, observed, Sighting::read(at));
+                if matches!(answer, AdoptAnswer::Adopted { .. }) {
+                    self.show_at_once(&unit);
+                }
             }
             Some(Asked { answer: Err(error), .. }) => tracing::debug!(
                 credential.id = %unit.id, kind = %unit.kind, %error,
                 "somebody else's token was found, and redis did not hear of it; the probe finds what comes of it"
             ),
-            None => {}
+            // Whatever stood there, ours was gone, which some SDKs do when the platform refused it.
+            None => self.was_removed(&unit, &over),
         }
-        self.decide(unit);
+        self.decide(&unit);
     }
+}
+
+/// The first token of somebody else's that stood at a key where ours had been published: one fetch settles them all.
+fn stranger(unit: &Unit, shown: &Shown) -> Option<(&'static str, Token)> {
+    let mut results = shown.credential.layouts(unit.kind).zip(&shown.results);
+    results.find_map(|(layout, result)| {
+        let Outcome::Repaired(Was::Other(found)) = result.as_ref().ok()?.first()? else {
+            return None;
+        };
+        let token = layout.token(found)?;
+        (token.fingerprint() != shown.fingerprint).then_some((layout.family.name, token))
+    })
 }

@@ -47,7 +47,7 @@ impl Coordinator {
             Ok(Done::Adopted(adopted)) => self.adopted(adopted),
             Ok(Done::Finished(entry)) => self.finished(&entry),
             Ok(Done::Looked(unit, looked)) => self.looked(&unit, looked),
-            Ok(Done::Foreign(unit, layout, found)) => self.looked_into(&unit, layout, found),
+            Ok(Done::LookedInto(looked)) => self.looked_into(looked),
             Err(error) => {
                 // A task that panicked would leave its unit busy for ever: better a new process than a dead keeper.
                 if error.is_panic() {

@@ -8,7 +8,6 @@ use zhongkong_core::clock::{Clock, millis};
 use zhongkong_core::credential::Unit;
 use zhongkong_core::ports::{Observed, Store};
 use zhongkong_core::report::{Evidence, Probed, ReportAnswer, ReportRequest};
-use zhongkong_core::token::Fingerprint;
 
 use super::{Asked, Coordinator, Done, Sighting};
 use crate::settings::{CoordinatorSettings, CredentialSettings};
@@ -35,26 +34,16 @@ impl Probing {
         if credential.upstream.probe(token, timeout).await != Probed::Dead {
             return Done::Probed(unit, None);
         }
-        let request = finding(&credential, &settings, fingerprint, epoch);
+        let request = ReportRequest {
+            fingerprint,
+            evidence: Evidence::Found,
+            spacing_ms: millis(credential.timing.times().spacing),
+            budget: settings.report_budget,
+            epoch,
+            again: false,
+        };
         let asked = Asked::the(clock, store.report(&unit, &request)).await;
         Done::Probed(unit, Some(asked))
-    }
-}
-
-/// What a worker found out by itself: the token of this fingerprint is dead, or dying.
-pub(super) fn finding(
-    credential: &CredentialSettings,
-    settings: &CoordinatorSettings,
-    fingerprint: Fingerprint,
-    epoch: String,
-) -> ReportRequest {
-    ReportRequest {
-        fingerprint,
-        evidence: Evidence::Found,
-        spacing_ms: millis(credential.timing.times().spacing),
-        budget: settings.report_budget,
-        epoch,
-        again: false,
     }
 }
 

@@ -7,6 +7,7 @@ use zhongkong_core::clock::Boot;
 use zhongkong_core::credential::Unit;
 use zhongkong_core::ports::StoreError;
 use zhongkong_core::publication::{Outcome, Tracked, Was};
+use zhongkong_core::token::Fingerprint;
 
 use super::reports::Reporter;
 use super::{Coordinator, Done, presence};
@@ -58,6 +59,14 @@ impl Coordinator {
         if let Some(slot) = self.units.get_mut(unit) {
             let rank = slot.rank;
             slot.publisher.touched(now, rank);
+        }
+        self.plan_look(unit);
+    }
+
+    /// This worker changed the unit's token: it looks at once, whichever its place.
+    pub(super) fn show_at_once(&mut self, unit: &Unit) {
+        if let Some(slot) = self.units.get_mut(unit) {
+            slot.publisher.missed(self.world.now, 0);
         }
         self.plan_look(unit);
     }
@@ -119,9 +128,8 @@ impl Coordinator {
         match looked {
             Ok(Some(shown)) => {
                 let removed = self.shown(unit, &shown);
-                if removed {
-                    self.was_removed(unit, &shown);
-                    self.look_into_strangers(unit, &shown);
+                if removed && !self.look_into_strangers(unit, &shown) {
+                    self.was_removed(unit, &shown.fingerprint);
                 }
             }
             Ok(None) => {
@@ -186,13 +194,13 @@ impl Coordinator {
 
     /// Somebody removed or overwrote what an SDK reads, as some SDKs do when the platform refused the token: as good as a
     /// report, once for each token. What the workers write themselves cannot come here, nor a key that ended with its token.
-    fn was_removed(&mut self, unit: &Unit, shown: &Shown) {
+    pub(super) fn was_removed(&mut self, unit: &Unit, fingerprint: &Fingerprint) {
         let Some(slot) = self.units.get_mut(unit) else { return };
-        let told = slot.removal_reported.replace(shown.fingerprint.clone());
+        let told = slot.removal_reported.replace(fingerprint.clone());
         // Nobody learns from the platform that a ticket was refused, and without a probe the mere word would cost a fetch.
         let counts = slot.credential.has_probe_of(unit.kind);
-        if counts && told.as_ref() != Some(&shown.fingerprint) {
-            self.report(unit.clone(), shown.fingerprint.clone(), Reporter::Nobody);
+        if counts && told.as_ref() != Some(fingerprint) {
+            self.report(unit.clone(), fingerprint.clone(), Reporter::Nobody);
         }
     }
 }

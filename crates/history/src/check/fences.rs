@@ -18,10 +18,18 @@ pub(super) fn check(case: &Case<'_>, found: &mut Vec<Violation>) {
                 changes += 1;
                 None
             }
-            What::Cluster(ClusterEvent::Claimed { fence, worker, epoch }) => {
+            // What is adopted is published in the step that gives the fence.
+            What::Cluster(
+                ClusterEvent::Claimed { fence, worker, epoch }
+                | ClusterEvent::Adopted { fence, worker, epoch, .. },
+            ) => {
                 let nameless = if epoch.is_empty() { changes } else { 0 };
                 let epoch = (epoch.clone(), nameless);
                 epoch_of.insert(*fence, epoch.clone());
+                if matches!(record.what, What::Cluster(ClusterEvent::Adopted { .. })) {
+                    let last = highest_published.entry((epoch.clone(), changes)).or_default();
+                    *last = (*last).max(*fence);
+                }
                 let last = highest.entry(epoch).or_default();
                 let what = (*fence <= *last).then(|| {
                     let again = if fence == last { "given again" } else { "given" };
@@ -85,6 +93,20 @@ mod tests {
         tale.clone().committed(5, 1, "aa").committed(6, 2, "bb").check(&[]);
         let back = tale.committed(5, 2, "bb").committed(6, 1, "aa").settled(7, "bb");
         back.check(&[Kind::Fence]);
+    }
+
+    #[test]
+    fn a_token_that_is_adopted_takes_a_fence_and_is_published_under_it() {
+        let adopted = |tale: Tale, at_ms, fence| {
+            let (worker, epoch) = ("w".to_owned(), String::new());
+            let (generation, fingerprint) = (fence, "bb".to_owned());
+            let adopted = ClusterEvent::Adopted { fence, worker, epoch, generation, fingerprint };
+            tale.foreign(2, "bb").cluster(at_ms, adopted)
+        };
+        let tale = Tale::new().claimed(1, 1).issued(1, 1, "aa", 9_000);
+        adopted(tale.clone(), 3, 2).settled(4, "bb").check(&[]);
+        adopted(tale.clone(), 3, 1).settled(4, "bb").check(&[Kind::Fence]);
+        adopted(tale, 3, 2).committed(4, 1, "aa").settled(5, "bb").check(&[Kind::Fence]);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(super) fn check(case: &Case<'_>, found: &mut Vec<Violation>) {
         match &record.what {
             What::Cluster(
                 ClusterEvent::Committed { fingerprint, .. }
+                | ClusterEvent::Adopted { fingerprint, .. }
                 | ClusterEvent::Seen { published: Some(fingerprint), .. },
             ) => published.push((record.at_ms, fingerprint)),
             What::Reader(read) => {

@@ -1,6 +1,6 @@
 //! What breaks: without one rule, and by nature.
 
-use super::{Case, claims, newest};
+use super::{Case, claims, newest, service};
 use crate::bounds::{Bounds, Fault};
 use crate::model::Promise;
 use crate::switch::Switch;
@@ -72,6 +72,8 @@ pub(super) fn breaking() -> Vec<Case> {
         case("R13", on_demand.with(Fault::Evict, 1), Switch::Keep, &[Promise::Settles]),
         case("R14", claims(3), Switch::SureLife, sure),
         case("R14 before", claims(3), Switch::Before, sure),
+        case("adopted", service(), Switch::Stranger, newest_or_owed),
+        case("adopted life", service(), Switch::StrangersLife, sure),
         case("R14 history", claims(2).with(Fault::Failover, 1), Switch::LostHistory, sure),
     ]
 }

@@ -2,7 +2,7 @@
 
 use zhongkong_core::nature::Nature;
 
-use super::{Case, IDEMPOTENT, ONE, REFRESHES, SAFE, SURE, claims, newest};
+use super::{ADOPTIONS, Case, IDEMPOTENT, ONE, REFRESHES, SAFE, SURE, claims, newest, service};
 use crate::bounds::{ANY, Bounds, Fault};
 use crate::happened::Happened;
 use crate::model::Promise;
@@ -80,6 +80,7 @@ fn readers() -> Vec<Case> {
     let spaced = Bounds { reader: true, prompt: true, spacing: 2, ..Bounds::LEAST };
     let on_demand = Bounds { due: None, ..claims(2) };
     let foreign = Bounds { probes: true, ..claims(2).with(Fault::Foreign, 1) };
+    let service = service();
     vec![
         Case::holds(
             "reports",
@@ -108,6 +109,13 @@ fn readers() -> Vec<Case> {
             foreign,
             &[Promise::FenceIsNew, Promise::FenceGrows, Promise::Settles],
             Happened::MARKED,
+        ),
+        Case::holds(
+            "a service",
+            "a service fetches for itself, and writes it to its key at any time; a claim",
+            service,
+            ONE,
+            ADOPTIONS,
         ),
     ]
 }
@@ -156,6 +164,7 @@ fn redis() -> Vec<Case> {
 
 /// What takes minutes.
 fn large() -> Vec<Case> {
+    let service = service();
     let idempotent = Bounds {
         nature: Nature::Idempotent,
         life: Some(8),
@@ -185,6 +194,30 @@ fn large() -> Vec<Case> {
             claims(3).with(Fault::Report, 1).with(Fault::Force, 1),
             ONE,
             REFRESHES | Happened::MARKED,
+        )
+        .large(),
+        Case::holds(
+            "a service, two claims",
+            "a service fetches for itself, and writes it to its key at any time; two claims",
+            service.with(Fault::Claim, 2),
+            ONE,
+            ADOPTIONS,
+        )
+        .large(),
+        Case::holds(
+            "two services",
+            "the same twice, one after the other; a claim",
+            service.with(Fault::Foreign, 2),
+            ONE,
+            ADOPTIONS,
+        )
+        .large(),
+        Case::holds(
+            "a service, failover",
+            "the same, and a replica that lags becomes the primary; a claim",
+            service.with(Fault::Failover, 1),
+            SURE,
+            ADOPTIONS | Happened::EPOCH,
         )
         .large(),
         Case::holds(

@@ -9,6 +9,7 @@ use super::fences::Fences;
 use super::{DOUBTS, Packed};
 use crate::bounds::{Budget, Protocol};
 use crate::names;
+use crate::stranger::{Stage, Stranger};
 use crate::time::{NOW_MS, TICK_MS};
 use crate::upstream::{Previous, Request, Upstream};
 use crate::world::{Broken, Claim, Hand, Node, Phase, World};
@@ -64,6 +65,7 @@ impl Reader<'_> {
         }
         let nodes = if second { [other, first] } else { [first, other] };
         let copy = (self.take(), self.take());
+        let stranger = self.stranger();
         let requests = (0..self.take()).map(|i| {
             let (age, waiter) = (self.take(), self.take());
             let sender = packed.senders[usize::from(i.min(3))];
@@ -80,11 +82,26 @@ impl Reader<'_> {
             workers,
             upstream: Upstream { newest, newest_age, previous, requests },
             left,
+            stranger,
             copy: (copy.0 > 0).then_some(copy),
             broken: Broken { reused, went_back, needless },
             happened: packed.happened,
             called: packed.called,
         }
+    }
+
+    fn stranger(&mut self) -> Option<Stranger> {
+        let stage = self.take();
+        if stage == 0 {
+            return None;
+        }
+        let (token, over) = (self.take(), self.take());
+        let stage = match stage {
+            1 => Stage::Fetched,
+            2 => Stage::Written { over },
+            tried => Stage::Tried { over, age: tried - 3 },
+        };
+        Some(Stranger { token, stage })
     }
 
     fn node(&mut self, with_state: bool) -> Node {
@@ -117,7 +134,8 @@ impl Reader<'_> {
         let rejected = match self.take() {
             0 => None,
             1 => Some(Mark::Reported),
-            _ => Some(Mark::Forced),
+            2 => Some(Mark::Forced),
+            _ => Some(Mark::Adopted),
         };
         let reported = self.take();
         let (rejected_from_ms, reported_at_ms) = (self.instant(), self.instant());

@@ -8,6 +8,7 @@ use super::fences::Fences;
 use super::{DOUBTS, Packed};
 use crate::bounds::Protocol;
 use crate::names;
+use crate::stranger::{Stage, Stranger};
 use crate::switch::Switch;
 use crate::time::{FAR, is_far, ticks_ahead};
 use crate::upstream::{Previous, Request, Upstream};
@@ -114,6 +115,7 @@ impl<'a> Writer<'a> {
             workers,
             upstream,
             left,
+            stranger,
             copy,
             broken,
             happened: _,
@@ -137,6 +139,7 @@ impl<'a> Writer<'a> {
         let (token, age) = copy.unwrap_or((0, 0));
         self.token(token);
         self.put(age);
+        self.stranger(*stranger);
         let mut requests: Vec<(u8, u8, u8)> = requests
             .iter()
             .map(|request| {
@@ -157,6 +160,17 @@ impl<'a> Writer<'a> {
             self.hand(&workers[*w]);
         }
         senders
+    }
+
+    fn stranger(&mut self, stranger: Option<Stranger>) {
+        let Some(Stranger { token, stage }) = stranger else { return self.put(0) };
+        self.put(match stage {
+            Stage::Fetched => 1,
+            Stage::Written { .. } => 2,
+            Stage::Tried { age, .. } => 3 + age,
+        });
+        self.token(token);
+        self.token(stranger.map_or(0, |stranger| stranger.over()));
     }
 
     fn node(&mut self, node: &Node, with_state: bool) {
@@ -198,6 +212,7 @@ impl<'a> Writer<'a> {
             expires_at_ms,
             refresh_at_ms,
             assumed: _,
+            layout: _,
             rejected,
             rejected_from_ms,
             lost: _,
@@ -247,6 +262,7 @@ impl<'a> Writer<'a> {
             None => 0,
             Some(Mark::Reported) => 1,
             Some(Mark::Forced | Mark::Invalidated) => 2,
+            Some(Mark::Adopted) => 3,
         });
         self.token(names::token_id(reported.as_ref()));
         for at_ms in [rejected_from_ms, reported_at_ms, alive_at_ms, marked_at_ms] {

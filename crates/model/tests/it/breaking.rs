@@ -61,6 +61,8 @@ tests! {
     without_looking_after_it_the_readers_key_stays_away: needs "R13",
     without_counting_unknown_outcomes_a_dead_token_is_called_sure: needs "R14",
     without_the_older_outcomes_a_dead_token_is_called_sure: needs "R14 before",
+    without_doubt_an_older_token_is_adopted_for_good: needs "adopted",
+    without_weighing_it_an_adopted_token_that_is_dead_is_called_sure: needs "adopted life",
     without_counting_what_a_failover_hid_a_dead_token_is_called_sure: needs "R14 history",
     somebody_elses_fetch_is_seen_by_nobody_at_first: breaks "open: somebody else",
     a_clock_that_steps_forward_ends_a_drain: breaks "open: clock forward",

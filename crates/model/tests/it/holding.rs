@@ -39,6 +39,7 @@ tests! {
     readers_keep_what_they_read: "spacing",
     the_readers_key_vanishes: "keys",
     somebody_else_fetches_a_token: "somebody else",
+    a_service_fetches_a_token_and_writes_it_late: "a service",
     answers_of_redis_get_lost_and_commands_are_replayed: "commands",
     redis_is_emptied: "wipe",
     the_clock_of_redis_steps_back: "clock back",

@@ -42,20 +42,9 @@ local function own_claim_is_lost()
   return own_nonce ~= '' and epoch ~= '' and own_epoch ~= epoch and not shown
 end
 
-local function sure_until()
-  if not usable() or is_of_another() then return nil end
-  if idempotent then return num('expires_at_ms') end
-  local dead = holder_is_dead()
-  if num('unknowns_before') + num('unknowns') + (dead and 1 or 0) >= honours then return nil end
-  local first = num('unsure_from_ms') > 0 and num('unsure_from_ms') or math.huge
-  if dead then first = math.min(first, num('claimed_at_ms')) end
-  local ends = math.min(num('expires_at_ms'), first + overlap)
-  return ends > now and ends or nil
-end
-
 local function may_run_at()
   if not usable() then return 0 end
-  local sure = sure_until()
+  local sure = not is_of_another() and sure_until(honours, overlap)
   local spaced = 0
   if sure and num('spaced_from_ms') > 0 then spaced = num('spaced_from_ms') + spacing end
   local drains_at = num('drains_at_ms')
@@ -99,7 +88,7 @@ local function owed()
   if s.rejected and not (reason and at <= num('rejected_from_ms')) then
     reason, at = s.rejected, num('rejected_from_ms')
     if reason == 'invalidated' then reason = 'forced' end
-    if reason == 'reported' and foreign then reason = 'doubt' end
+    if reason == 'adopted' or (reason == 'reported' and foreign) then reason = 'doubt' end
   end
   if reason then at = math.max(at, barred_until()) end
   return reason, at

@@ -26,9 +26,7 @@ local changed = s.fingerprint ~= fingerprint
 if changed then
   set('generation', num('generation') + 1)
   set('issued_at_ms', math.max(0, now - age))
-  for _, field in ipairs({'reported', 'reported_at_ms', 'alive_at_ms', 'probing_until_ms'}) do
-    set(field, nil)
-  end
+  forget_reports()
 end
 if s.rejected == 'invalidated' then
   -- Made after this claim, which did not take it on: it is still to be served.
@@ -48,6 +46,7 @@ set('token_fence', fence)
 set('expires_at_ms', math.max(0, now + life - age))
 set('refresh_at_ms', math.max(0, num('expires_at_ms') - ahead))
 set('assumed', ARGV[11] == '1')
+set('layout', nil)
 set('lost', nil)
 set('spaced_from_ms', num('claimed_at_ms'))
 -- A request to kill the token may still be under way, from another claim.

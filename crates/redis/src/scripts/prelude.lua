@@ -56,7 +56,7 @@ local function readable(name, value)
   elseif name == 'token' then
     return #value <= TOKEN_MAX and not string.find(value, '[^\33-\126]')
   elseif name == 'rejected' then
-    return value == 'reported' or value == 'forced' or value == 'invalidated'
+    return value == 'reported' or value == 'adopted' or value == 'forced' or value == 'invalidated'
   elseif name == 'reason' then
     return REASONS[value] == true
   elseif name == 'doubt' then
@@ -141,7 +141,7 @@ local HISTORY_MAX, LOOKED_BACK = 200, 8
 -- The same in every entry and in this order, so that the stream keeps the names once for many.
 local HISTORY_FIELDS = {
   'type', 'kind', 'by', 'reason', 'fence', 'generation', 'fingerprint', 'life_ms', 'took_ms', 'doubt', 'scope',
-  'status', 'code', 'message', 'retry_at_ms', 'times', 'since_ms',
+  'status', 'code', 'message', 'retry_at_ms', 'times', 'since_ms', 'layout',
 }
 -- What comes again and again until it is mended: hours of it would push out all else, so it is counted instead.
 local COUNTED = {
@@ -241,6 +241,31 @@ local function served_from(spacing)
   return math.max(now, math.min(num('spaced_from_ms'), now) + spacing)
 end
 
+-- A mark that no operator made; whether it came soon after another.
+local function marks_again(spacing, longest)
+  local again = num('marked_at_ms') > 0
+    and now < math.min(num('marked_at_ms'), now) + 2 * math.max(longest, spacing)
+  if not again then set('strain', nil) end
+  set('marked_at_ms', now)
+  return again
+end
+
+local function strain_by(again, doublings_max)
+  if again then set('strain', math.min(doublings_max, num('strain') + 1)) end
+end
+
+local function strained_spacing(spacing, longest, doublings_max)
+  local doubled = spacing * 2 ^ math.min(num('strain'), doublings_max)
+  return math.min(doubled, math.max(spacing, longest))
+end
+
+-- There is another token: what was said of the one before is over.
+local function forget_reports()
+  for _, field in ipairs({'reported', 'reported_at_ms', 'alive_at_ms', 'probing_until_ms'}) do
+    set(field, nil)
+  end
+end
+
 local function lift_refusals()
   for _, field in ipairs({'refusals', 'retry_at_ms', 'failures'}) do set(field, nil) end
 end
@@ -327,12 +352,26 @@ local function raise(doubt, drains_at, drain)
   set('drained', nil)
 end
 
+-- Rule R14: until when the token is sure, within one epoch; an upstream that honours 0 is idempotent.
+local function sure_until(honours, overlap)
+  if not usable() then return nil end
+  if honours == 0 then return num('expires_at_ms') end
+  local dead = holder_is_dead()
+  if num('unknowns_before') + num('unknowns') + (dead and 1 or 0) >= honours then return nil end
+  local first = num('unsure_from_ms') > 0 and num('unsure_from_ms') or math.huge
+  if dead then first = math.min(first, num('claimed_at_ms')) end
+  local ends = math.min(num('expires_at_ms'), first + overlap)
+  return ends > now and ends or nil
+end
+
+-- Rule R14: the token may have begun to die then.
+local function begin_unsure(at)
+  if num('unsure_from_ms') == 0 or at < num('unsure_from_ms') then set('unsure_from_ms', at) end
+end
+
 -- Rule R14: the token may have begun to die when this claim was made.
 local function count_unknown()
-  local claimed = num('claimed_at_ms')
   set('unknowns', one_more('unknowns'))
-  if num('unsure_from_ms') == 0 or claimed < num('unsure_from_ms') then
-    set('unsure_from_ms', claimed)
-  end
-  set('spaced_from_ms', claimed)
+  begin_unsure(num('claimed_at_ms'))
+  set('spaced_from_ms', num('claimed_at_ms'))
 end

@@ -13,7 +13,8 @@
 -- | {'marked', from when it is served, '1' if it is a stranger's doing, view} | {'newer', v, '', view}.
 
 local fingerprint, evidence, probe_for = ARGV[4], ARGV[5], tonumber(ARGV[6])
-local spacing, budget, longest = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local spacing, budget = tonumber(ARGV[7]), tonumber(ARGV[8])
+local longest, doublings_max = tonumber(ARGV[9]), tonumber(ARGV[11])
 local found_dead = evidence == 'found'
 local is_death = found_dead or evidence == 'dead'
 
@@ -29,11 +30,6 @@ local function answer(verdict, detail, news, foreign)
   if foreign then publish('doubted') end
   local event = news and publish(news) or view('reported')
   return {verdict, detail or '', foreign and '1' or '', event}
-end
-
-local function strained_spacing()
-  local doubled = spacing * 2 ^ math.min(num('strain'), tonumber(ARGV[11]))
-  return math.min(doubled, math.max(spacing, longest))
 end
 
 -- A reader that reports a good token must not cost a refresh; and a herd of readers costs one probe.
@@ -74,9 +70,7 @@ local function mark()
     set('report_day', day)
     set('report_count', 0)
   end
-  local again = num('marked_at_ms') > 0
-    and now < math.min(num('marked_at_ms'), now) + 2 * math.max(longest, spacing)
-  if not again then set('strain', nil) end
+  local again = marks_again(spacing, longest)
   local counts = not found_dead and usable()
   local from
   if counts and is_spent(day) and not is_death then
@@ -87,19 +81,19 @@ local function mark()
     from = (day + 1) * DAY - DAY_OFFSET + tonumber(ARGV[13])
   else
     if counts and num('report_day') == day then set('report_count', one_more('report_count')) end
-    if again then set('strain', math.min(tonumber(ARGV[11]), num('strain') + 1)) end
-    from = served_from(strained_spacing())
+    strain_by(again, doublings_max)
+    from = served_from(strained_spacing(spacing, longest, doublings_max))
   end
-  set('marked_at_ms', now)
   set('rejected', 'reported')
   set('rejected_from_ms', from)
 end
 
 -- One more report of a token whose mark has its time already.
 local function report_of_a_marked()
-  local dead_from = served_from(strained_spacing())
+  local dead_from = served_from(strained_spacing(spacing, longest, doublings_max))
   -- What only readers say may have to wait longer than a death: whether it is one is looked at meanwhile.
-  local waits = s.rejected == 'reported' and num('rejected_from_ms') > dead_from
+  local of_no_operator = s.rejected == 'reported' or s.rejected == 'adopted'
+  local waits = of_no_operator and num('rejected_from_ms') > dead_from
   if evidence == 'word' and waits and probe_for > 0 then return check_first(spacing) end
   if evidence == 'hearsay' and waits then return answer('noted', '', 'noted') end
   if evidence == 'alive' and waits then

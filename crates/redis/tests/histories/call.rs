@@ -1,6 +1,7 @@
 //! What workers ask of the store: how a step becomes a call, and what the core says to it.
 
 use zhongkong_core::abandon::{AbandonAnswer, AbandonRequest, Outcome};
+use zhongkong_core::adopt::{AdoptAnswer, AdoptRequest};
 use zhongkong_core::claim::{ClaimAnswer, ClaimRequest};
 use zhongkong_core::commit::{CommitAnswer, CommitRequest};
 use zhongkong_core::force::InvalidateAnswer;
@@ -14,7 +15,7 @@ use zhongkong_core::token::{Fingerprint, Token};
 use crate::events;
 use crate::lines;
 use crate::reference::{Epochs, History, Key};
-use crate::step::Step;
+use crate::step::{AdoptStep, Step};
 
 /// A call with all of its arguments: it may be sent again.
 #[derive(Clone, Debug)]
@@ -28,6 +29,7 @@ pub(crate) enum Call {
     Pause,
     Resume,
     Report(ReportRequest),
+    Adopt(AdoptRequest),
     Forget,
 }
 
@@ -44,6 +46,7 @@ pub(crate) enum Answer {
     Invalidate(InvalidateAnswer),
     Pause,
     Report(ReportAnswer),
+    Adopt(AdoptAnswer),
     /// So many keys are gone.
     Forget(u32),
     /// The state is a newer version's, and left alone.
@@ -102,6 +105,7 @@ impl History {
             Step::Report { token, evidence, budget } => {
                 Call::Report(self.report_of(token, evidence, budget))
             }
+            Step::Adopt(ref step) => Call::Adopt(self.adoption(step)),
             Step::Forget => Call::Forget,
             Step::Again { back } => self.calls.iter().rev().nth(usize::from(back))?.clone(),
             _ => return None,
@@ -127,6 +131,22 @@ impl History {
         let epoch = if token == 3 { String::new() } else { self.epoch() };
         let (spacing_ms, again) = (self.rules().spacing_ms, token == 2);
         ReportRequest { fingerprint, evidence, spacing_ms, budget, epoch, again }
+    }
+
+    fn adoption(&mut self, step: &AdoptStep) -> AdoptRequest {
+        let AdoptStep { token, of_another, ago_ms, stale, ahead } = *step;
+        let own = self.model.fingerprint.clone().filter(|_| !of_another);
+        let off = self.epochs == Epochs::Off;
+        AdoptRequest {
+            nonce: self.nonce(false),
+            token: Token::new(token_text(token)).unwrap(),
+            over: own.unwrap_or_else(|| Fingerprint::of("another")),
+            layout: format!("sdk-{token}"),
+            found_at_ms: self.now_ms().saturating_add_signed(-ago_ms),
+            epoch: if stale && !off { "stale".to_owned() } else { self.epoch() },
+            remembered: if ahead { self.model.fence + 5 } else { self.model.fence },
+            rules: self.rules(),
+        }
     }
 
     /// Applies `call` as the core and the documents say.
@@ -190,6 +210,15 @@ impl History {
                 Answer::Pause
             }
             Call::Report(request) => Answer::Report(self.model.report(now_ms, request)),
+            Call::Adopt(request) => {
+                let before = self.model.fence;
+                let answer = self.model.adopt(self.now_us, request);
+                if self.model.fence != before {
+                    let token = request.token.expose();
+                    self.reader = Some(Key::text(token, self.model.expires_at_ms));
+                }
+                Answer::Adopt(answer)
+            }
             Call::Forget => {
                 let there = [
                     !self.model.to_fields().is_empty(),

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use zhongkong_core::abandon::{AbandonAnswer, Outcome};
+use zhongkong_core::adopt::AdoptAnswer;
 use zhongkong_core::claim::ClaimAnswer;
 use zhongkong_core::commit::CommitAnswer;
 use zhongkong_core::credential::Unit;
+use zhongkong_core::doubt::Doubt;
 use zhongkong_core::force::InvalidateAnswer;
 use zhongkong_core::keep::KeepAnswer;
 use zhongkong_core::report::{Evidence, Probed, ReportAnswer};
@@ -61,6 +63,17 @@ pub(crate) fn expected(call: &Call, answer: &Answer, before: &State) -> Vec<&'st
                 (true, _) => vec!["doubted", "reported"],
                 (false, true) => vec!["reported"],
                 (false, false) => vec![],
+            }
+        }
+        (Call::Adopt(request), Answer::Adopt(answer)) => {
+            let repeated = before.exists() && before.nonce == request.nonce;
+            match (answer, before.doubt.contains(Doubt::Foreign)) {
+                (AdoptAnswer::Adopted { .. }, _) if repeated => vec![],
+                (AdoptAnswer::Adopted { .. }, true) => vec!["adopted"],
+                (AdoptAnswer::Adopted { .. }, false) => vec!["doubted", "adopted"],
+                (AdoptAnswer::Doubted, false) => vec!["doubted"],
+                (AdoptAnswer::Doubted, true)
+                | (AdoptAnswer::Superseded | AdoptAnswer::Paused, _) => vec![],
             }
         }
         (_, Answer::Forget(_)) => vec!["forgotten"],

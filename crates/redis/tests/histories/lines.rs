@@ -1,6 +1,7 @@
 //! What the credential's history keeps of a call, as code: the table of its entries in ARCHITECTURE.md.
 
 use zhongkong_core::abandon::{AbandonAnswer, Outcome};
+use zhongkong_core::adopt::{AdoptAnswer, AdoptRequest};
 use zhongkong_core::claim::ClaimAnswer;
 use zhongkong_core::commit::CommitAnswer;
 use zhongkong_core::credential::Kind;
@@ -56,6 +57,7 @@ fn line(what: &str, by: &str, now_ms: u64) -> HistoryEntry {
         retry_at_ms: 0,
         times: 1,
         since_ms: 0,
+        layout: String::new(),
     }
 }
 
@@ -170,8 +172,39 @@ pub(crate) fn expected(
         (Call::Resume, Answer::Pause) if before.is_paused() => {
             vec![about_the_token("resumed", OPERATOR)]
         }
+        (Call::Adopt(request), Answer::Adopt(answer)) => {
+            adopted(request, *answer, (before, after), now_ms)
+        }
         (Call::Report(request), Answer::Report(ReportAnswer::Marked { foreign, .. })) => {
             reported(request, *foreign, (before, after), now_ms)
+        }
+        _ => vec![],
+    }
+}
+
+/// The entry that a token of somebody else's adds.
+fn adopted(
+    request: &AdoptRequest,
+    answer: AdoptAnswer,
+    (before, after): (&State, &State),
+    now_ms: u64,
+) -> Vec<HistoryEntry> {
+    let found = |what| HistoryEntry {
+        fingerprint: request.token.fingerprint().to_string(),
+        layout: request.layout.clone(),
+        ..line(what, RECORDER, now_ms)
+    };
+    match answer {
+        AdoptAnswer::Adopted { fence, from_ms } if before.fence != fence => vec![HistoryEntry {
+            fence,
+            generation: after.generation,
+            life_ms: after.expires_at_ms - now_ms,
+            doubt: after.doubt.to_string(),
+            retry_at_ms: from_ms,
+            ..found("adopted")
+        }],
+        AdoptAnswer::Doubted if !before.doubt.contains(Doubt::Foreign) => {
+            vec![HistoryEntry { doubt: "foreign".to_owned(), ..found("doubted") }]
         }
         _ => vec![],
     }

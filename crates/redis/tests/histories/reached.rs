@@ -1,6 +1,7 @@
 //! What a step reached, in words.
 
 use zhongkong_core::abandon::AbandonAnswer;
+use zhongkong_core::adopt::{AdoptAnswer, AdoptRequest};
 use zhongkong_core::claim::ClaimAnswer;
 use zhongkong_core::commit::CommitAnswer;
 use zhongkong_core::doubt::Doubt;
@@ -23,6 +24,7 @@ fn call_name(call: &Call) -> &'static str {
         Call::Keep(_) => "keep",
         Call::Force => "force",
         Call::Report(_) => "report",
+        Call::Adopt(_) => "adopt",
         Call::Invalidate | Call::Pause | Call::Resume | Call::Forget => "other",
     }
 }
@@ -136,6 +138,9 @@ fn answered(
         (Call::Report(request), Answer::Report(answer)) => {
             reported(before, request.budget, *answer, new, see);
         }
+        (Call::Adopt(request), Answer::Adopt(answer)) => {
+            adopted(before, request, *answer, after, see);
+        }
         (_, Answer::Newer) => see(true, "a call leaves a newer state alone"),
         _ => {}
     }
@@ -189,6 +194,53 @@ fn reported(
             );
             see(new.strain > 0, "a mark is strained");
         }
+    }
+}
+
+fn adopted(
+    before: &History,
+    request: &AdoptRequest,
+    answer: AdoptAnswer,
+    after: &History,
+    see: &mut impl FnMut(bool, &str),
+) {
+    let (old, new) = (&before.model, &after.model);
+    match answer {
+        AdoptAnswer::Adopted { .. } if old.nonce == request.nonce => {
+            see(true, "a repeated adoption has its fence again");
+        }
+        AdoptAnswer::Adopted { from_ms, .. } => {
+            see(new.unsure_from_ms == 0, "a stranger's token is newer than all that is known");
+            see(new.unsure_from_ms > 0, "a stranger's token may be the older");
+            let spaced = from_ms >= after.now_ms() + request.rules.spacing_ms;
+            see(spaced, "a stranger's token is replaced after spacing");
+            see(
+                !spaced && from_ms > after.now_ms(),
+                "a stranger's token is replaced before its end",
+            );
+            see(
+                from_ms == after.now_ms(),
+                "a stranger's token that is not sure is replaced at once",
+            );
+            see(
+                new.rejected == Some(Mark::Forced),
+                "a stranger's token is replaced for an operator",
+            );
+        }
+        AdoptAnswer::Doubted => {
+            see(old.claim_is_current(after.now_ms()), "a stranger's token is found during a claim");
+            see(old.holder_is_dead(after.now_ms()), "a stranger's token is found after a death");
+            see(request.epoch == "stale", "a stranger's token is found in another epoch");
+            see(
+                request.remembered > old.fence,
+                "a stranger's token is found by who remembers more",
+            );
+            let same = old.fingerprint.as_ref() == Some(&request.over);
+            see(!same, "a stranger's token stood over an older one");
+            see(same && !old.usable(after.now_ms()), "a stranger's token stood over a dead one");
+        }
+        AdoptAnswer::Superseded => see(true, "a stranger's token is superseded"),
+        AdoptAnswer::Paused => see(true, "a stranger's token is found while the unit is paused"),
     }
 }
 

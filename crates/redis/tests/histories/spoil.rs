@@ -26,7 +26,7 @@ pub(crate) enum Foreign {
 }
 
 /// Every field of the hash; a test compares it with the state.
-pub(crate) const FIELDS: [&str; 47] = [
+pub(crate) const FIELDS: [&str; 48] = [
     "v",
     "epoch",
     "fence",
@@ -54,6 +54,7 @@ pub(crate) const FIELDS: [&str; 47] = [
     "expires_at_ms",
     "refresh_at_ms",
     "assumed",
+    "layout",
     "rejected",
     "rejected_from_ms",
     "lost",

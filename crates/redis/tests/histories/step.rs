@@ -35,6 +35,7 @@ pub(crate) enum Step {
         evidence: u8,
         budget: u32,
     },
+    Adopt(AdoptStep),
     Forget,
     /// The call so many before the last one arrives once more, with the same arguments.
     Again {
@@ -85,6 +86,20 @@ pub(crate) struct ClaimStep {
     /// What it believes the store's epoch to be is out of date.
     pub(crate) stale: bool,
     pub(crate) life: Option<(u64, Known)>,
+}
+
+/// A token that somebody else fetched, and what the worker knows that found it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdoptStep {
+    pub(crate) token: u8,
+    /// It stood over another token than the current one.
+    pub(crate) of_another: bool,
+    /// When it was found; after the store's time if negative.
+    pub(crate) ago_ms: i64,
+    /// What the worker believes the store's epoch to be is out of date.
+    pub(crate) stale: bool,
+    /// The worker remembers a fence above the state's.
+    pub(crate) ahead: bool,
 }
 
 /// Which claim an outcome belongs to.
@@ -144,6 +159,16 @@ fn report(evidence: impl Strategy<Value = u8>) -> impl Strategy<Value = Step> {
     })
 }
 
+fn adopt() -> impl Strategy<Value = Step> {
+    let rarely = || prop::bool::weighted(0.1);
+    let ago_ms = prop_oneof![8 => 0..2_000_i64, 1 => Just(2_000), 1 => Just(2_001), 1 => Just(-1)];
+    (0..4_u8, rarely(), ago_ms, rarely(), rarely()).prop_map(
+        |(token, of_another, ago_ms, stale, ahead)| {
+            Step::Adopt(AdoptStep { token, of_another, ago_ms, stale, ahead })
+        },
+    )
+}
+
 fn again() -> impl Strategy<Value = Step> {
     prop_oneof![2 => Just(0_u8), 1 => 1..12_u8].prop_map(|back| Step::Again { back })
 }
@@ -200,11 +225,12 @@ fn mixed(history: &History) -> BoxedStrategy<Step> {
         16 => claim(4),
         12 => commit(prop_oneof![Just(1_000_u64), 20_000..60_000_u64, Just(7_200_000)]),
         8 => abandon(how, 0..2_000_u64),
-        4 => life().prop_map(|life| Step::Keep { life }),
+        6 => life().prop_map(|life| Step::Keep { life }),
         2 => Just(Step::Force),
         2 => Just(Step::Invalidate),
         2 => prop::bool::weighted(0.7).prop_map(|resume| Step::Pause { resume }),
         10 => report(0..7_u8),
+        6 => adopt(),
         1 => Just(Step::Forget),
         8 => again(),
         16 => pass(),
@@ -235,6 +261,7 @@ fn crowd(history: &History) -> BoxedStrategy<Step> {
 fn reports() -> BoxedStrategy<Step> {
     prop_oneof![
         10 => report(prop_oneof![2 => 0..7_u8, 3 => Just(1), 3 => Just(4)]),
+        4 => adopt(),
         10 => claim(2),
         10 => commit(Just(7_200_000_u64)),
         10 => prop_oneof![Just(4_000_i64), 4_000..40_000_i64].prop_map(|ms| Step::Pass { ms }),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use proptest_state_machine::StateMachineTest;
+use zhongkong_core::adopt::AdoptRequest;
 use zhongkong_core::claim::ClaimRequest;
 use zhongkong_core::commit::CommitAnswer;
 use zhongkong_core::credential::Unit;
@@ -125,6 +126,12 @@ impl System {
                     let request = ReportRequest { epoch, ..request.clone() };
                     let (answer, observed) = store.report(unit, &request).await?;
                     (Answer::Report(answer), Some(observed))
+                }
+                Call::Adopt(request) => {
+                    let epoch = self.true_epoch(&request.epoch);
+                    let request = AdoptRequest { epoch, ..request.clone() };
+                    let (answer, observed) = store.adopt(unit, &request).await?;
+                    (Answer::Adopt(answer), Some(observed))
                 }
                 Call::Forget => (Answer::Forget(store.forget(unit).await?), None),
             })

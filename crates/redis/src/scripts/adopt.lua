@@ -1,0 +1,103 @@
+-- Adopt: a token that somebody else fetched, found at the key of an SDK, becomes the cluster's; one more fetch follows.
+-- Rules R1, R8, R14; the twin of core's adopt.rs.
+--
+-- ARGV[4] nonce    [5] token    [6] its fingerprint    [7] fingerprint of the token that it stood over
+-- ARGV[8] layout   [9] when it was found, ms    [10] epoch as the worker knows it    [11] remembered fence
+-- ARGV[12] lease ms    [13] spacing ms    [14] overlap ms    [15] request timeout ms
+-- ARGV[16] tokens that live at once; 0 = idempotent upstream
+-- ARGV[17] ms that spacing grows to    [18] doublings at most
+-- Returns {'adopted', fence, from when another is fetched, view} | {'doubted' | 'superseded' | 'paused', '', '', view}
+-- | {'newer', v, '', view}.
+
+local nonce, token, fingerprint, over = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local layout, found_at, epoch, remembered = ARGV[8], tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11])
+local lease, spacing, overlap = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
+local request_timeout, honours = tonumber(ARGV[15]), tonumber(ARGV[16])
+local longest, doublings_max = tonumber(ARGV[17]), tonumber(ARGV[18])
+
+-- No claim is open, and nothing of the state is in question. What the upstream said longer ago than a claim would hold says
+-- nothing of now.
+local function may_adopt()
+  local is_of_another = epoch ~= '' and (s.epoch or '') ~= epoch
+  return now >= found_at and now <= found_at + lease and not s.intent and usable()
+    and not is_of_another and remembered <= num('fence') and not clock_went_back()
+end
+
+-- Until when the token is sure to be honoured. The instants of the life stay: a newer token lives longer than the one that
+-- it replaces, and an older one is doubted.
+local function weigh()
+  -- No request of the cluster's own is processed after this, and none of others' that it knows of was.
+  local last = math.max(num('spaced_from_ms') + lease, num('drains_at_ms'))
+  if last + overlap <= found_at then
+    -- Accepted although whatever is older ended its overlap: it is newer than all that is known.
+    for _, field in ipairs({'unknowns', 'unknowns_before', 'unsure_from_ms'}) do set(field, nil) end
+    return
+  end
+  -- The upstream accepted it, so at most one token is newer, and what has not drained may bring more.
+  set('unknowns_before', num('drains_at_ms') <= found_at and 1 or one_more('unknowns_before'))
+  -- The one before it was issued then or later, and it is honoured for the overlap after that.
+  begin_unsure(num('issued_at_ms'))
+end
+
+local function owe_another()
+  strain_by(marks_again(spacing, longest), doublings_max)
+  if s.rejected == 'forced' or s.rejected == 'invalidated' then return end
+  -- Where it may end before spacing does, readers need the next one first.
+  local latest = math.max(now, (sure_until(honours, overlap) or now) - 2 * request_timeout)
+  set('rejected', 'adopted')
+  local spaced = served_from(strained_spacing(spacing, longest, doublings_max))
+  set('rejected_from_ms', math.min(latest, spaced))
+end
+
+local function nothing(verdict)
+  return {verdict, '', '', view('adopted')}
+end
+
+if num('v') > VERSION then return {'newer', s.v, '', view('adopted')} end
+if exists() and s.nonce == nonce then
+  return {'adopted', int(num('fence')), int(num('rejected_from_ms')), view('adopted')}
+end
+if is_paused() then return nothing('paused') end
+-- Whoever claims later asks later, and without doubt nothing else was asked since.
+local asked_later = s.fingerprint ~= over and num('spaced_from_ms') > found_at and s.doubt == nil
+if not s.fingerprint or s.fingerprint == fingerprint or asked_later then return nothing('superseded') end
+
+local was_doubted = string.find(',' .. (s.doubt or '') .. ',', ',foreign,', 1, true) ~= nil
+local function told(entry)
+  entry.by, entry.layout, entry.fingerprint = BY, layout, fingerprint
+  return entry
+end
+if s.fingerprint ~= over or not may_adopt() then
+  -- Processed already, so only a claim that is made from now on is sure to be later.
+  raise('foreign', now, num('drain_ms'))
+  -- Ours dies like after a request of an unknown outcome, which was made after ours was issued.
+  set('unknowns', one_more('unknowns'))
+  begin_unsure(num('issued_at_ms'))
+  save()
+  if not was_doubted then remember('doubted', told({doubt = 'foreign'})) end
+  return {'doubted', '', '', was_doubted and view('doubted') or publish('doubted')}
+end
+
+weigh()
+local fence = math.max(num('fence') + 1, now_us, remembered + 1)
+set('fence', fence)
+set('nonce', nonce)
+set('token', token)
+set('fingerprint', fingerprint)
+set('token_fence', fence)
+set('generation', num('generation') + 1)
+set('assumed', true)
+set('layout', layout)
+forget_reports()
+-- Somebody fetched it a moment ago.
+set('spaced_from_ms', now)
+raise('foreign', now, num('drain_ms'))
+owe_another()
+local left = num('expires_at_ms') - now
+redis.call('SET', KEYS[3], token, 'PX', int(left))
+save()
+remember('adopted', told({
+  fence = fence, generation = num('generation'), life_ms = left, doubt = s.doubt, retry_at_ms = num('rejected_from_ms'),
+}))
+if not was_doubted then publish('doubted') end
+return {'adopted', int(fence), int(num('rejected_from_ms')), publish('adopted')}
