@@ -15,7 +15,7 @@ const INSTALL_PATIENCE: Duration = Duration::from_mins(5);
 /// Whether Python, and what makes such folders, is on this machine.
 const PRESENT: &str = "python3 -c 'import ensurepip, venv'";
 const INSTALL: &str = "python3 -m venv --clear venv && venv/bin/python -m pip install --quiet --no-deps \
-     --only-binary=:all: --disable-pip-version-check --requirement requirements.txt";
+     --no-compile --only-binary=:all: --disable-pip-version-check --requirement requirements.txt";
 
 /// Where libraries are installed.
 #[derive(Debug)]
