@@ -169,9 +169,9 @@ impl Telemetry {
         self.count_foreign(unit, answer != AdoptAnswer::Superseded);
         tracing::warn!(
             credential.id = %unit.id, kind = %unit.kind, layout, meanwhile,
-            "a service with this SDK fetched a token of its own, so that another of the cluster's may be dying. What to do: find the \
-             service that reads the keys of this layout and still has the real AppSecret, and give it a dummy secret, see \
-             docs/sdks.md"
+            "a service with this SDK fetched a token of its own, and each such fetch kills the token before it. What to do: \
+             find the service that reads the keys of this layout and still has the real AppSecret, and give it a dummy \
+             secret, see docs/sdks.md"
         );
     }
 

@@ -123,6 +123,8 @@ impl World {
             AdoptAnswer::Superseded => self.happened.add(Happened::SUPERSEDED),
             AdoptAnswer::Known => {}
         }
+        // Every instant is a whole tick: a mark is served with the tick in which it may be.
+        after.rejected_from_ms -= after.rejected_from_ms % TICK_MS;
         if protocol.lacks(Switch::Stranger) {
             after.doubt = before.doubt.clone();
             after.rejected = before.rejected;

@@ -1,6 +1,7 @@
 //! A token that somebody else fetched: found at the key of an SDK, over ours.
 //!
-//! If the platform accepts it, it is the cluster's from then on (`adopt` in the core), and one more fetch follows.
+//! Where a fetch kills the token before it, and the platform accepts what was found, that is the cluster's from then on (`adopt`
+//! in the core), and one more fetch follows. Elsewhere ours is tried.
 
 use std::sync::Arc;
 
