@@ -37,7 +37,7 @@ demo: ## Watch a cluster keep one token alive while workers die; ARGS=--keep lea
 	@cargo build --quiet --locked $(DEMO_PACKAGES)
 	@$(TARGET)/debug/zhongkong-demo $(ARGS)
 
-# Tests mostly wait for real time to pass: twice as many at once as there are cores.
+# Tests mostly wait for real time to pass: three times as many at once as there are cores.
 test: ## All tests, on a real Redis and a simulated upstream; THREADS=4 at once
 	$(call need,redis-server,redis-server)
 	$(call need,cc,gcc libc6-dev)
@@ -48,7 +48,7 @@ test: ## All tests, on a real Redis and a simulated upstream; THREADS=4 at once
 	$(call need,promtool,prometheus)
 	$(call need,pip3,python3-pip)
 	$(call need,Python's venv,python3-venv,python3 -c 'import ensurepip')
-	RUST_TEST_THREADS=$(or $(THREADS),$(shell echo $$((2 * $$(nproc))))) cargo test --locked --workspace
+	RUST_TEST_THREADS=$(or $(THREADS),$(shell echo $$((3 * $$(nproc))))) cargo test --locked --workspace
 
 # As root: a herd lives in a network of its own, where the platform's name leads to the simulator.
 test-sdks: ## Services with real SDKs, on their own and beside zhongkong; ONLY="wechatpy-2.0", ARGS="--only with" (a quarter of an hour)
