@@ -197,7 +197,7 @@ impl Draft {
 
 impl Fault {
     /// How long it lasts.
-    fn lasts(&self) -> Duration {
+    pub(crate) fn lasts(&self) -> Duration {
         match self {
             Self::Mishap { then: Mishap::Pause(time), .. }
             | Self::Trap(Trap { then: Mishap::Pause(time), .. })

@@ -171,11 +171,24 @@ fn limits(plan: &Plan, first: Duration) -> Limits {
             if let Fault::Spoilt { .. } = fault {
                 let at_ms = from_ms + millis(*after);
                 let kinds = [Kind::DeadRead, Kind::AbsentRead];
-                limits = limits.excuse(at_ms, at_ms + MENDED_WITHIN_MS, &kinds, "spoilt by hand");
+                let to_ms = mended_by_ms(&episode.faults, from_ms, at_ms);
+                limits = limits.excuse(at_ms, to_ms, &kinds, "spoilt by hand");
             }
         }
     }
     limits
+}
+
+/// When what was spoilt at `at_ms` must be mended, in an episode that began at `from_ms`: nobody can while Redis is away.
+fn mended_by_ms(faults: &[(Duration, Fault)], from_ms: u64, at_ms: u64) -> u64 {
+    let away = faults.iter().filter(|(_, fault)| matches!(fault, Fault::RedisDown { .. }));
+    let away = away.map(|(after, fault)| {
+        let begins_ms = from_ms + millis(*after);
+        (begins_ms, begins_ms + millis(fault.lasts()))
+    });
+    let before_it_was = away.filter(|(begins_ms, _)| *begins_ms < at_ms + MENDED_WITHIN_MS);
+    let back_ms = before_it_was.map(|(_, ends_ms)| ends_ms).max().unwrap_or(0);
+    at_ms.max(back_ms) + MENDED_WITHIN_MS
 }
 
 fn unsettled(quiet: &Quiet) -> Option<(u64, String)> {
