@@ -89,8 +89,7 @@ fn many_units_are_all_fetched_and_rest_then() {
 fn each_token_is_tried_in_one_round_trip() {
     let report = Report::of("probes");
     assert!(report.figure("probes a second") > 0.0);
-    // Of a probe under way at either end of the window only one side is counted; between them it is a whole number.
-    assert!(report.figure("in one round trip").round() >= 6.0);
+    assert!(report.figure("in one round trip") >= 6.0);
 }
 
 #[test]

@@ -43,18 +43,17 @@ pub(super) async fn run(setup: &Setup) -> Report {
     let (mut probes, mut commands) = (Vec::new(), Vec::new());
     let mut micros = [Vec::new(), Vec::new()];
     for _ in 0..setup.runs {
-        let before = (
-            requests_upstream(&stage.workers[0]).await.1,
-            Commands::of(&stage.redis).await,
-            pids.map(cpu_seconds),
-        );
+        // A probe asks Redis first: its commands are counted from before the first request, to after the last.
+        let commands_before = Commands::of(&stage.redis).await;
+        let requests_before = requests_upstream(&stage.workers[0]).await.1;
+        let seconds_before = pids.map(cpu_seconds);
         sleep(window).await;
-        let tried = requests_upstream(&stage.workers[0]).await.1 - before.0;
+        let tried = requests_upstream(&stage.workers[0]).await.1 - requests_before;
         probes.push(tried / window.as_secs_f64());
-        let since = Commands::of(&stage.redis).await.since(&before.1);
+        let since = Commands::of(&stage.redis).await.since(&commands_before);
         commands.push(since.all() as f64 / tried);
         for (index, micros) in micros.iter_mut().enumerate() {
-            micros.push((cpu_seconds(pids[index]) - before.2[index]) * 1e6 / tried);
+            micros.push((cpu_seconds(pids[index]) - seconds_before[index]) * 1e6 / tried);
         }
     }
     let expected = vec![units as f64 / every; probes.len()];
