@@ -17,7 +17,8 @@ use zhongkong_testkit::{
 };
 
 use crate::setup::{
-    Failpoints, cluster, first_worker, force, paused_worker, refresh_at, settled_again, until,
+    Failpoints, cluster, counted, first_worker, force, paused_worker, refresh_at, settled_again,
+    until,
 };
 
 /// What WxJava reads: the bare token.
@@ -127,15 +128,9 @@ async fn published(builder: ClusterBuilder) -> Cluster {
 }
 
 /// The sum of `zhongkong_published_total` over all workers that answer.
-async fn counted(cluster: &Cluster, layout: &str, outcome: &str) -> f64 {
-    let series = format!("zhongkong_published_total{{layout=\"{layout}\",outcome=\"{outcome}\"}} ");
-    let mut sum = 0.0;
-    for worker in cluster.workers() {
-        let Ok(answer) = worker.get("/metrics").await else { continue };
-        let value = answer.body.lines().find_map(|line| line.strip_prefix(&series));
-        sum += value.map_or(0.0, |value| value.parse().unwrap());
-    }
-    sum
+async fn published_total(cluster: &Cluster, layout: &str, outcome: &str) -> f64 {
+    let labels = format!("{{layout=\"{layout}\",outcome=\"{outcome}\"}}");
+    counted(cluster, "zhongkong_published_total", &labels).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +186,7 @@ async fn a_key_that_somebody_deleted_or_overwrote_is_back_at_once_without_a_fetc
         assert!(spoilt.elapsed() < Duration::from_secs(1), "{command:?}: {:?}", spoilt.elapsed());
     }
     assert_eq!(cluster.simulator.calls(APP_ID), calls);
-    assert!(counted(&cluster, "wxjava-mp", "repaired").await >= 2.0);
+    assert!(published_total(&cluster, "wxjava-mp", "repaired").await >= 2.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,7 +235,7 @@ async fn a_worker_that_wakes_with_an_older_token_is_fenced_off() {
     let newest = text(&cluster, PLAIN).await;
     cluster.workers()[paused].resume();
     until(&cluster, "the older token is fenced off", async || {
-        counted(&cluster, "wxjava-mp", "fenced").await >= 1.0
+        published_total(&cluster, "wxjava-mp", "fenced").await >= 1.0
     })
     .await;
     assert_eq!(text(&cluster, PLAIN).await, newest);

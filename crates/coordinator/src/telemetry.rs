@@ -157,7 +157,7 @@ impl Telemetry {
     }
 
     /// Somebody else's token was found over ours at the key of an SDK, and the platform accepts it.
-    pub(crate) fn found_stranger(self, unit: &Unit, layout: &'static str, answer: AdoptAnswer) {
+    pub(crate) fn found_stranger(self, unit: &Unit, layout: &str, answer: AdoptAnswer) {
         let meanwhile = match answer {
             AdoptAnswer::Adopted { .. } => {
                 "its token is published for all readers, and one of the cluster's own is fetched"

@@ -190,8 +190,7 @@ impl Waiter {
         now_ms: u64,
         refusal: Option<&Refusal>,
     ) -> Option<RefreshAnswer> {
-        let is_marked = matches!(state.rejected, Some(Mark::Forced | Mark::Invalidated));
-        let waits = self.forced && is_marked;
+        let waits = self.forced && state.rejected.is_some_and(Mark::is_an_operators);
         if state.token_fence != self.token_fence && state.usable(now_ms) && !waits {
             let another = state.generation != self.generation;
             return Some(if another { RefreshAnswer::Refreshed } else { RefreshAnswer::Unchanged });

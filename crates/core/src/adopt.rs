@@ -59,7 +59,8 @@ impl State {
         }
         let fingerprint = token.fingerprint();
         // What the unit had before may be written late, by whoever read it then.
-        if [&self.fingerprint, &self.previous].contains(&&Some(fingerprint.clone())) {
+        if [&self.fingerprint, &self.previous].into_iter().flatten().any(|own| *own == fingerprint)
+        {
             return AdoptAnswer::Known;
         }
         let same = self.fingerprint.as_ref() == Some(over);
@@ -79,7 +80,7 @@ impl State {
             self.doubt_our_own(now_ms, request);
             return AdoptAnswer::Doubted;
         }
-        self.fence = (self.fence + 1).max(time_us).max(request.remembered + 1);
+        self.fence = self.next_fence(time_us, request.remembered);
         self.nonce.clone_from(&request.nonce);
         self.token = Some(token.clone());
         self.previous = self.fingerprint.replace(fingerprint);
@@ -111,7 +112,7 @@ impl State {
         self.unknowns = self.unknowns.saturating_add(1);
         self.begin_unsure(self.issued_at_ms);
         // A mark has a time of its own, which may be far.
-        if matches!(self.rejected, Some(Mark::Reported | Mark::Adopted)) {
+        if self.rejected.is_some_and(|mark| !mark.is_an_operators()) {
             let latest_ms = self.replaced_by_ms(now_ms, request);
             self.rejected_from_ms = self.rejected_from_ms.min(latest_ms);
         }
@@ -153,7 +154,7 @@ impl State {
         let spacing_ms = request.rules.spacing_ms;
         let again = self.marks_again(now_ms, spacing_ms);
         self.strain_by(again);
-        if matches!(self.rejected, Some(Mark::Forced | Mark::Invalidated)) {
+        if self.rejected.is_some_and(Mark::is_an_operators) {
             return self.rejected_from_ms;
         }
         self.rejected = Some(Mark::Adopted);

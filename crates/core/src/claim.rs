@@ -88,7 +88,7 @@ impl State {
         self.raise_what_the_claim_finds(now_ms, request);
         self.v = VERSION;
         self.drained = self.doubt.is_empty() || self.drains_at_ms <= now_ms;
-        self.fence = (self.fence + 1).max(time_us).max(viewer.memory.remembered + 1);
+        self.fence = self.next_fence(time_us, viewer.memory.remembered);
         self.nonce.clone_from(nonce);
         self.holder.clone_from(&worker.identity);
         self.worker = worker.name.to_string();
@@ -146,6 +146,11 @@ impl State {
         if rules.nature.is_idempotent() {
             self.invalidating = self.fence;
         }
+    }
+
+    /// The fence that is given next (rule R8): a primary that lost the last ones hands out no number twice.
+    pub(crate) fn next_fence(&self, time_us: u64, remembered: u64) -> u64 {
+        (self.fence + 1).max(time_us).max(remembered + 1)
     }
 
     /// Counts the last claim's outcome as unknown (rule R14): the token may have begun to die when it was made.

@@ -141,7 +141,7 @@ impl State {
         let ReportRequest { evidence, spacing_ms, epoch, .. } = request;
         let dead_from_ms = self.served_from_ms(now_ms, self.strained_spacing_ms(*spacing_ms));
         // What only readers say may have to wait longer than a death: whether it is one is looked at meanwhile.
-        let of_no_operator = matches!(self.rejected, Some(Mark::Reported | Mark::Adopted));
+        let of_no_operator = self.rejected.is_some_and(|mark| !mark.is_an_operators());
         let waits = of_no_operator && self.rejected_from_ms > dead_from_ms;
         let mut foreign = false;
         match *evidence {

@@ -180,6 +180,11 @@ impl Mark {
         }
     }
 
+    /// Whether an operator asked for it.
+    pub const fn is_an_operators(self) -> bool {
+        matches!(self, Self::Forced | Self::Invalidated)
+    }
+
     fn from_str(text: &str) -> Option<Self> {
         match text {
             "reported" => Some(Self::Reported),

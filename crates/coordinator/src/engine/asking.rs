@@ -151,7 +151,7 @@ impl Coordinator {
         // The outcome of a claim that is current is an answer, too.
         let fence = fence.saturating_sub(u64::from(intent));
         let (sender, answer) = oneshot::channel();
-        let forced = matches!(state.rejected, Some(Mark::Forced | Mark::Invalidated));
+        let forced = state.rejected.is_some_and(Mark::is_an_operators);
         slot.wait(Waiter { token_fence, generation, fence, forced, answer: sender });
         let unless = RefreshAnswer::Deferred { retry_after };
         Ok(Waiting::Later { answer, not_before, unless })

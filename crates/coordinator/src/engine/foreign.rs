@@ -23,7 +23,6 @@ struct Stranger {
     unit: Unit,
     /// What becomes of it if the platform accepts it; when it was found is still to be asked.
     request: AdoptRequest,
-    layout: &'static str,
     credential: Arc<CredentialSettings>,
     settings: Arc<CoordinatorSettings>,
     store: Arc<dyn Store>,
@@ -34,32 +33,28 @@ struct Stranger {
 #[derive(Debug)]
 pub(super) struct LookedInto {
     unit: Unit,
-    /// The SDK at whose key it stood.
-    layout: &'static str,
-    /// The unit's own token, over which it was written.
-    over: Fingerprint,
+    request: AdoptRequest,
     /// None if the platform does not know the token, or the store could not be asked.
     adopted: Option<Asked<(AdoptAnswer, Observed)>>,
 }
 
 impl Stranger {
-    async fn run(self) -> Done {
-        let Self { unit, mut request, layout, credential, settings, store, clock } = self;
-        let (over, token) = (request.over.clone(), request.token.clone());
-        let ended = |unit, adopted| Done::LookedInto(LookedInto { unit, layout, over, adopted });
+    async fn run(mut self) -> Done {
+        let adopted = self.adopt().await;
+        Done::LookedInto(LookedInto { unit: self.unit, request: self.request, adopted })
+    }
+
+    async fn adopt(&mut self) -> Option<Asked<(AdoptAnswer, Observed)>> {
+        let Self { unit, request, credential, settings, store, clock } = self;
         // The store's time between the sighting and the question to the platform.
-        let read = store.read(std::slice::from_ref(&unit)).await;
-        let Some(Ok(reading)) = read.ok().and_then(|mut readings| readings.pop()) else {
-            return ended(unit, None);
-        };
+        request.found_at_ms =
+            store.read(std::slice::from_ref(unit)).await.ok()?.pop()?.ok()?.now_ms;
         let timeout = credential.timing.times().request_timeout;
-        if credential.upstream.probe(&token, timeout).await != Probed::Alive {
-            return ended(unit, None);
+        if credential.upstream.probe(&request.token, timeout).await != Probed::Alive {
+            return None;
         }
-        request.found_at_ms = reading.now_ms;
         settings.reach("before_adopt").await;
-        let asked = Asked::the(clock, store.adopt(&unit, &request)).await;
-        ended(unit, Some(asked))
+        Some(Asked::the(Arc::clone(clock), store.adopt(unit, request)).await)
     }
 }
 
@@ -94,7 +89,6 @@ impl Coordinator {
         let stranger = Stranger {
             unit: unit.clone(),
             request,
-            layout,
             credential: Arc::clone(&slot.credential),
             settings: Arc::clone(&self.settings),
             store: Arc::clone(&self.store),
@@ -106,10 +100,10 @@ impl Coordinator {
 
     /// What came of looking into one.
     pub(super) fn looked_into(&mut self, looked: LookedInto) {
-        let LookedInto { unit, layout, over, adopted } = looked;
+        let LookedInto { unit, request, adopted } = looked;
         match adopted {
             Some(Asked { at, answer: Ok((answer, observed)) }) => {
-                self.telemetry.found_stranger(&unit, layout, answer);
+                self.telemetry.found_stranger(&unit, &request.layout, answer);
                 self.observe(&unit, observed, Sighting::read(at));
                 if matches!(answer, AdoptAnswer::Adopted { .. }) {
                     self.show_at_once(&unit);
@@ -120,7 +114,7 @@ impl Coordinator {
                 "somebody else's token was found, and redis did not hear of it; the probe finds what comes of it"
             ),
             // Whatever stood there, ours was gone, which some SDKs do when the platform refused it.
-            None => self.was_removed(&unit, &over),
+            None => self.was_removed(&unit, &request.over),
         }
         self.decide(&unit);
     }

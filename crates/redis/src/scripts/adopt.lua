@@ -18,9 +18,8 @@ local longest, doublings_max = tonumber(ARGV[17]), tonumber(ARGV[18])
 -- No claim is open, and nothing of the state is in question. What the upstream said longer ago than a claim would hold says
 -- nothing of now.
 local function may_adopt()
-  local is_of_another = epoch ~= '' and (s.epoch or '') ~= epoch
   return now >= found_at and now <= found_at + lease and not s.intent and not is_paused() and usable()
-    and not is_of_another and remembered <= num('fence') and not clock_went_back()
+    and not is_of_another(epoch) and remembered <= num('fence') and not clock_went_back()
 end
 
 -- Until when the token is sure to be honoured. The instants of the life stay: a newer token lives longer than the one that
@@ -46,14 +45,12 @@ end
 
 -- When the next token has to be asked for, so that readers have it before the one that is published may end.
 local function replaced_by()
-  local is_of_another = epoch ~= '' and (s.epoch or '') ~= epoch
-  local sure = not is_of_another and sure_until(honours, overlap) or now
-  return math.max(now, sure - 2 * request_timeout)
+  return math.max(now, (sure_until(epoch, honours, overlap) or now) - 2 * request_timeout)
 end
 
 local function owe_another()
   strain_by(marks_again(spacing, longest), doublings_max)
-  if s.rejected == 'forced' or s.rejected == 'invalidated' then return end
+  if is_an_operators(s.rejected) then return end
   set('rejected', 'adopted')
   local spaced = served_from(strained_spacing(spacing, longest, doublings_max))
   set('rejected_from_ms', math.min(spaced, replaced_by()))
@@ -64,7 +61,7 @@ local function doubt_our_own()
   set('unknowns', one_more('unknowns'))
   begin_unsure(num('issued_at_ms'))
   -- A mark has a time of its own, which may be far.
-  if s.rejected == 'reported' or s.rejected == 'adopted' then
+  if s.rejected and not is_an_operators(s.rejected) then
     set('rejected_from_ms', math.min(num('rejected_from_ms'), replaced_by()))
   end
 end
@@ -100,7 +97,7 @@ if not adopts then
   return {'doubted', '', '', was_doubted and view('doubted') or publish('doubted')}
 end
 
-local fence = math.max(num('fence') + 1, now_us, remembered + 1)
+local fence = next_fence(remembered)
 set('fence', fence)
 set('nonce', nonce)
 set('token', token)

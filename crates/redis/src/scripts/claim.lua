@@ -35,8 +35,6 @@ local function answer(verdict, detail, event, reason, raised)
   return {verdict, detail, reason or '', raised or '', epoch, replicas, event}
 end
 
-local function is_of_another() return epoch ~= '' and (s.epoch or '') ~= epoch end
-
 local function own_claim_is_lost()
   local shown = s.nonce == own_nonce and (own_fence == 0 or num('fence') == own_fence)
   return own_nonce ~= '' and epoch ~= '' and own_epoch ~= epoch and not shown
@@ -44,7 +42,7 @@ end
 
 local function may_run_at()
   if not usable() then return 0 end
-  local sure = not is_of_another() and sure_until(honours, overlap)
+  local sure = sure_until(epoch, honours, overlap)
   local spaced = 0
   if sure and num('spaced_from_ms') > 0 then spaced = num('spaced_from_ms') + spacing end
   local drains_at = num('drains_at_ms')
@@ -78,7 +76,7 @@ local function owed()
   elseif holder_is_dead() then reason = 'takeover'
   elseif (s.doubt ~= nil and not foreign) or clock_went_back() then reason = 'doubt'
   elseif now >= num('refresh_at_ms') then reason = 'due'
-  elseif is_of_another() or remembered > num('fence') or own_claim_is_lost() then reason = 'epoch'
+  elseif is_of_another(epoch) or remembered > num('fence') or own_claim_is_lost() then reason = 'epoch'
   end
   local at
   if reason then
@@ -159,7 +157,7 @@ end
 -- A unit that was paused before its first claim has a state, and no history.
 if num('fence') == 0 then
   raise_lost_history('cold_start')
-elseif is_of_another() then
+elseif is_of_another(epoch) then
   raise_lost_history('epoch')
 end
 if remembered > num('fence') then raise_lost_history('rewound') end
@@ -171,7 +169,7 @@ if s.intent then
 end
 
 local unfinished = s.intent and {by = s.worker, reason = s.reason, fence = s.fence}
-local fence = math.max(num('fence') + 1, now_us, remembered + 1)
+local fence = next_fence(remembered)
 set('v', VERSION)
 if not s.status then set('status', 'pending') end
 set('drained', s.doubt == nil or num('drains_at_ms') <= now)

@@ -353,9 +353,18 @@ local function raise(doubt, drains_at, drain)
   set('drained', nil)
 end
 
--- Rule R14: until when the token is sure, within one epoch; an upstream that honours 0 is idempotent.
-local function sure_until(honours, overlap)
-  if not usable() then return nil end
+local function is_an_operators(mark) return mark == 'forced' or mark == 'invalidated' end
+
+local function is_of_another(epoch) return epoch ~= '' and (s.epoch or '') ~= epoch end
+
+-- Rule R8.
+local function next_fence(remembered)
+  return math.max(num('fence') + 1, now_us, remembered + 1)
+end
+
+-- Rule R14: until when the token is sure; an upstream that honours 0 is idempotent.
+local function sure_until(epoch, honours, overlap)
+  if not usable() or is_of_another(epoch) then return nil end
   if honours == 0 then return num('expires_at_ms') end
   local dead = holder_is_dead()
   if num('unknowns_before') + num('unknowns') + (dead and 1 or 0) >= honours then return nil end

@@ -50,8 +50,7 @@ end
 
 -- The token is dead. Unless something of the cluster's own explains that, somebody else's refresh killed it.
 local function doubt_foreign()
-  local of_another = ARGV[12] ~= '' and (s.epoch or '') ~= ARGV[12]
-  if s.doubt ~= nil or s.intent ~= nil or of_another then return false end
+  if s.doubt ~= nil or s.intent ~= nil or is_of_another(ARGV[12]) then return false end
   -- Processed already, so only a claim that is made from now on is sure to be later.
   raise('foreign', now, num('drain_ms'))
   return true
@@ -92,8 +91,7 @@ end
 local function report_of_a_marked()
   local dead_from = served_from(strained_spacing(spacing, longest, doublings_max))
   -- What only readers say may have to wait longer than a death: whether it is one is looked at meanwhile.
-  local of_no_operator = s.rejected == 'reported' or s.rejected == 'adopted'
-  local waits = of_no_operator and num('rejected_from_ms') > dead_from
+  local waits = not is_an_operators(s.rejected) and num('rejected_from_ms') > dead_from
   if evidence == 'word' and waits and probe_for > 0 then return check_first(spacing) end
   if evidence == 'hearsay' and waits then return answer('noted', '', 'noted') end
   if evidence == 'alive' and waits then
